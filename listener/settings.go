@@ -1,0 +1,33 @@
+package listener
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+// settings protect a session that says little for a long time. The last three make
+// the server notice a vanished worker in about ten seconds, too: a session that is
+// listening and gone holds back the server's queue until then.
+var settings = []string{
+	"SET application_name = 'reminder-worker listener'",
+	"SET idle_session_timeout = 0",
+	"SET tcp_keepalives_idle = 5",
+	"SET tcp_keepalives_interval = 2",
+	"SET tcp_keepalives_count = 3",
+}
+
+// configure applies the settings. One the server does not know (an older or merely
+// compatible one) is passed over, as the session works without it.
+func (s *session) configure(ctx context.Context) error {
+	for _, sql := range settings {
+		err := s.exec(ctx, sql)
+		if refusal := (*pgconn.PgError)(nil); err == nil || errors.As(err, &refusal) && refusal.Severity == "ERROR" {
+			continue
+		}
+		return fmt.Errorf("configure session: %w", err)
+	}
+	return nil
+}
