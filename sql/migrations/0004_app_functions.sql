@@ -1,0 +1,160 @@
+-- What the app calls. Each public function works for the user of the request (auth.uid()) and nobody else.
+
+-- Connects or reconnects a user's Google account. What waited for it (events without a copy that are not
+-- over yet, removals) becomes due.
+create function reminder_worker.put_google_account(for_user uuid, new_refresh_token text) returns void
+language plpgsql security definer set search_path = '' as $$
+begin
+  insert into reminder_worker.google_accounts as a (user_id, refresh_token)
+  values (for_user, new_refresh_token)
+  on conflict (user_id) do update
+    set refresh_token = excluded.refresh_token, state = 'connected', reason = null, paused_until = null,
+        connected_at = now(), updated_at = now();
+  update public.events
+  set status = 'pending'
+  where user_id = for_user and status = 'scheduled' and coalesce(end_ts, start_ts) > now();
+  update reminder_worker.calendar_copies
+  set due_at = now(), attempts = 0
+  where user_id = for_user and tombstoned_at is not null and due_at is null;
+  if found then
+    perform pg_catalog.pg_notify('reminder_worker', '');
+  end if;
+end
+$$;
+
+-- Registers a device's token for a user; a token known under another user moves.
+create function reminder_worker.put_push_device(for_user uuid, new_token text, new_platform text) returns void
+language plpgsql security definer set search_path = '' as $$
+begin
+  insert into reminder_worker.push_devices as d (user_id, token, platform)
+  values (for_user, new_token, new_platform)
+  on conflict (token) do update
+    set user_id = excluded.user_id, platform = coalesce(excluded.platform, d.platform),
+        registered_at = now(), retired_at = null, retired_reason = null;
+end
+$$;
+
+create function reminder_worker.require_user() returns uuid
+language plpgsql stable set search_path = '' as $$
+declare
+  caller uuid := auth.uid();
+begin
+  if caller is null then
+    raise exception 'no signed-in user' using errcode = '28000',
+      hint = 'Call this with the user''s session (auth.uid() is null).';
+  end if;
+  return caller;
+end
+$$;
+
+create function public.connect_google_calendar(refresh_token text) returns void
+language plpgsql security definer set search_path = '' as $$
+begin
+  if coalesce(btrim(refresh_token), '') = '' or length(refresh_token) > 2048 then
+    raise exception 'the refresh token is empty or longer than 2048 characters' using errcode = '22023',
+      hint = 'Pass provider_refresh_token of the session right after the Google sign-in (access_type=offline, prompt=consent).';
+  end if;
+  perform reminder_worker.put_google_account(reminder_worker.require_user(), btrim(refresh_token));
+end
+$$;
+
+create function public.disconnect_google_calendar() returns void
+language plpgsql security definer set search_path = '' as $$
+begin
+  update reminder_worker.google_accounts
+  set state = 'off', reason = 'disconnected in the app', paused_until = null, updated_at = now()
+  where user_id = reminder_worker.require_user();
+end
+$$;
+
+-- Valid forms as in Expo's own SDK (isExpoPushToken).
+create function public.register_push_token(token text, platform text default null) returns void
+language plpgsql security definer set search_path = '' as $$
+begin
+  if coalesce(length(token), 0) > 200
+    or token !~ '^(ExponentPushToken|ExpoPushToken)\[[^\[\]]+\]$|^[A-Za-z0-9]{8}-[A-Za-z0-9]{4}-[A-Za-z0-9]{4}-[A-Za-z0-9]{4}-[A-Za-z0-9]{12}$'
+    or token is null then
+    raise exception 'not an Expo push token' using errcode = '22023',
+      hint = 'Pass the string that getExpoPushTokenAsync() returned, for example ExponentPushToken[...].';
+  end if;
+  perform reminder_worker.put_push_device(reminder_worker.require_user(), token, left(platform, 40));
+end
+$$;
+
+create function public.unregister_push_token(token text) returns void
+language plpgsql security definer set search_path = '' as $$
+begin
+  update reminder_worker.push_devices d
+  set retired_at = now(), retired_reason = 'signed out in the app'
+  where d.token = unregister_push_token.token and d.user_id = reminder_worker.require_user() and d.retired_at is null;
+end
+$$;
+
+revoke all on all functions in schema reminder_worker from public;
+revoke all on function public.connect_google_calendar(text), public.disconnect_google_calendar(),
+  public.register_push_token(text, text), public.unregister_push_token(text) from public;
+do $$
+begin
+  if exists (select from pg_catalog.pg_roles where rolname = 'authenticated') then
+    grant execute on function public.connect_google_calendar(text), public.disconnect_google_calendar(),
+      public.register_push_token(text, text), public.unregister_push_token(text) to authenticated;
+  end if;
+end
+$$;
+
+-- Older deployments keep tokens in columns of auth.users. Where those columns exist, what is there is taken
+-- over now, and what is written there later is taken over by trigger. Hosted Supabase allows triggers on
+-- auth.users, and has no such columns, so there nothing is installed.
+create function reminder_worker.user_tokens_written() returns trigger
+language plpgsql security definer set search_path = '' as $$
+declare
+  was jsonb := case when tg_op = 'UPDATE' then to_jsonb(old) else '{}' end;
+  is_now jsonb := to_jsonb(new);
+begin
+  if is_now ->> 'google_refresh_token' is distinct from was ->> 'google_refresh_token' then
+    if coalesce(is_now ->> 'google_refresh_token', '') <> '' then
+      perform reminder_worker.put_google_account(new.id, is_now ->> 'google_refresh_token');
+    else
+      update reminder_worker.google_accounts
+      set state = 'off', reason = 'the token was removed from auth.users', updated_at = now()
+      where user_id = new.id;
+    end if;
+  end if;
+  if is_now ->> 'expo_push_token' is distinct from was ->> 'expo_push_token' then
+    if coalesce(is_now ->> 'expo_push_token', '') <> '' then
+      perform reminder_worker.put_push_device(new.id, is_now ->> 'expo_push_token', null);
+    else
+      update reminder_worker.push_devices
+      set retired_at = now(), retired_reason = 'the token was removed from auth.users'
+      where user_id = new.id and token = was ->> 'expo_push_token' and retired_at is null;
+    end if;
+  end if;
+  return null;
+end
+$$;
+revoke all on function reminder_worker.user_tokens_written() from public;
+
+do $$
+declare
+  cols text;
+begin
+  select string_agg(quote_ident(attname), ', ') into cols
+  from pg_catalog.pg_attribute
+  where attrelid = 'auth.users'::regclass and attname in ('google_refresh_token', 'expo_push_token') and not attisdropped;
+  if cols is null then
+    return;
+  end if;
+  execute format(
+    'create trigger reminder_worker_user_tokens_written after insert or update of %s on auth.users
+       for each row execute function reminder_worker.user_tokens_written()', cols);
+  insert into reminder_worker.google_accounts (user_id, refresh_token)
+  select u.id, to_jsonb(u) ->> 'google_refresh_token' from auth.users u
+  where to_jsonb(u) ->> 'google_refresh_token' <> ''
+  on conflict do nothing;
+  insert into reminder_worker.push_devices (user_id, token)
+  select distinct on (to_jsonb(u) ->> 'expo_push_token') u.id, to_jsonb(u) ->> 'expo_push_token' from auth.users u
+  where to_jsonb(u) ->> 'expo_push_token' <> ''
+  order by to_jsonb(u) ->> 'expo_push_token', to_jsonb(u) ->> 'updated_at' desc nulls last
+  on conflict do nothing;
+end
+$$;
