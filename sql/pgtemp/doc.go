@@ -1,0 +1,41 @@
+// Package pgtemp runs a private, throwaway PostgreSQL server for as long as one
+// process needs it: for the demo, for benchmarks and for tests.
+//
+//	server, err := pgtemp.Start(ctx, pgtemp.Config{})
+//	if err != nil {
+//		return err
+//	}
+//	defer server.Stop(context.WithoutCancel(ctx))
+//	conn, err := pgx.Connect(ctx, server.URL("postgres"))
+//
+// # What it promises
+//
+//   - The server is this process's own: data, log and socket lie in a directory
+//     of their own, and the TCP port is one that nobody else uses.
+//   - It never outlives its process. Stop ends it; when the process is killed
+//     instead, on Linux the kernel ends the server and the next Start, of any
+//     process, removes the directory.
+//   - A directory in use is never touched by another process: its owner holds a
+//     lock on it that the kernel releases when the owner is gone.
+//   - Errors name the step that went wrong and quote the end of its log.
+//
+// # What it does not promise
+//
+// Nothing in it is safe from loss: fsync is off unless Config.Durable is set.
+// And nothing in it is secret: every user of this machine who can open
+// a TCP connection to 127.0.0.1 is let in without a password, which is what makes
+// the URL worth pasting into psql. Real data does not belong here.
+//
+// # Which programs
+//
+// Find prefers, in this order, the directory it is told, PATH, and the newest
+// installation in the usual places. PostgreSQL refuses to run as root, so as
+// root the programs run as the account postgres, or else nobody.
+//
+// The server is ready when postmaster.pid says so, which is how pg_ctl
+// knows; the package needs no database driver.
+//
+// # Testing it
+//
+// The tests start real servers from what is installed.
+package pgtemp
