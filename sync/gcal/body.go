@@ -1,0 +1,93 @@
+package gcal
+
+import (
+	"crypto/sha256"
+	"encoding/base64"
+	"strings"
+	"time"
+
+	"google.golang.org/api/calendar/v3"
+)
+
+const (
+	statusConfirmed = "confirmed"
+	statusCancelled = "cancelled"
+)
+
+// The private properties by which a copy says whose it is and what we last wrote. Google shows them to programs only.
+const (
+	eventProperty       = "reminder_worker_event"
+	hashProperty        = "reminder_worker_hash"
+	descriptionProperty = "reminder_worker_description"
+)
+
+// newBody is a copy nobody has touched yet. Google's own alerts are off: the reminders are pushes, and would come twice.
+func newBody(e Event, id, hash string) *calendar.Event {
+	body := &calendar.Event{
+		Id: id,
+		Reminders: &calendar.EventReminders{
+			ForceSendFields: []string{"UseDefault", "Overrides"},
+			Overrides:       []*calendar.EventReminder{},
+		},
+	}
+	merge(body, e, hash)
+	return body
+}
+
+// merge puts what is ours into a copy and leaves the rest: its colour, guests, alerts, and a description the user has edited.
+func merge(body *calendar.Event, e Event, hash string) {
+	if ownDescription(body, e) {
+		body.Description = e.Description
+		setMarker(body, descriptionProperty, fingerprint(e.Description))
+	}
+	body.Summary, body.Location = e.Title, e.Location
+	body.Start, body.End = dateTime(e.Start, e.TimeZone), dateTime(e.End, e.TimeZone)
+	body.Status = statusConfirmed
+	setMarker(body, eventProperty, e.ID.String())
+	setMarker(body, hashProperty, hash)
+	if r := body.Reminders; r != nil {
+		// A false would be left out, and a missing one means true.
+		r.ForceSendFields = append(r.ForceSendFields, "UseDefault")
+	}
+}
+
+// ownDescription reports whether the description may be replaced: it is still what we wrote, or nobody has written one.
+func ownDescription(body *calendar.Event, e Event) bool {
+	written := marker(body, descriptionProperty)
+	if written == "" {
+		return body.Description == "" || fingerprint(body.Description) == fingerprint(e.Description)
+	}
+	return written == fingerprint(body.Description)
+}
+
+// fingerprint ignores what Google may tidy up in a text by itself.
+func fingerprint(text string) string {
+	sum := sha256.Sum256([]byte(strings.TrimSpace(strings.ReplaceAll(text, "\r\n", "\n"))))
+	return base64.RawURLEncoding.EncodeToString(sum[:])
+}
+
+// dateTime is an instant as the people of that zone write it. An unknown zone is written as UTC, which keeps the instant.
+func dateTime(t time.Time, zone string) *calendar.EventDateTime {
+	loc, err := time.LoadLocation(zone)
+	if err != nil || zone == "" || zone == "Local" {
+		zone, loc = "UTC", time.UTC
+	}
+	return &calendar.EventDateTime{DateTime: t.In(loc).Format(time.RFC3339), TimeZone: zone}
+}
+
+func marker(e *calendar.Event, property string) string {
+	if e.ExtendedProperties == nil {
+		return ""
+	}
+	return e.ExtendedProperties.Private[property]
+}
+
+func setMarker(e *calendar.Event, property, value string) {
+	if e.ExtendedProperties == nil {
+		e.ExtendedProperties = &calendar.EventExtendedProperties{}
+	}
+	if e.ExtendedProperties.Private == nil {
+		e.ExtendedProperties.Private = make(map[string]string)
+	}
+	e.ExtendedProperties.Private[property] = value
+}

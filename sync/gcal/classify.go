@@ -1,0 +1,241 @@
+package gcal
+
+import (
+	"encoding/json"
+	"errors"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/oauth2"
+	"google.golang.org/api/googleapi"
+)
+
+// The pauses that are taken when Google does not name one.
+const (
+	ratePause  = 15 * time.Second // the rate is measured over a sliding minute
+	quotaPause = 2 * time.Hour    // quotaExceeded makes a calendar read-only for hours
+	maxPause   = 24 * time.Hour   // no header may put an account to sleep for longer
+)
+
+const reasonDailyLimit = "dailyLimitExceeded"
+
+// reasonKinds judges what Google gives a reason for, whatever the status it comes with.
+var reasonKinds = map[string]Kind{
+	"rateLimitExceeded":               Throttled,
+	"userRateLimitExceeded":           Throttled,
+	"userRateLimitExceededUnreg":      Throttled,
+	"quotaExceeded":                   Throttled,
+	"calendarLimitsExceeded":          Throttled,
+	"RATE_LIMIT_EXCEEDED":             Throttled,
+	reasonDailyLimit:                  Throttled,
+	"authError":                       Reconnect,
+	"insufficientPermissions":         Reconnect,
+	"ACCESS_TOKEN_SCOPE_INSUFFICIENT": Reconnect,
+	"accessNotConfigured":             Project,
+	"SERVICE_DISABLED":                Project,
+	"BILLING_DISABLED":                Project,
+	"CONSUMER_INVALID":                Project,
+	"CONSUMER_SUSPENDED":              Project,
+	"billingNotEnabled":               Project,
+	"backendError":                    Retry,
+	"internalError":                   Retry,
+}
+
+// grantKinds judges the token endpoint's error codes. One that is not here is our registration's fault until proved otherwise:
+// that raises an alarm and marks nobody.
+var grantKinds = map[string]Kind{
+	"invalid_grant":           Reconnect,
+	"access_denied":           Reconnect,
+	"admin_policy_enforced":   Reconnect,
+	"server_error":            Retry,
+	"temporarily_unavailable": Retry,
+	"internal_failure":        Retry,
+	"rate_limit_exceeded":     Retry,
+}
+
+// classify turns whatever an exchange ended with into an Error. It looks at types, status codes and reasons only, never at text,
+// and does nothing but look: now serves the pauses that end at a time of day.
+func classify(op string, err error, now time.Time) *Error {
+	if e, ok := errors.AsType[*Error](err); ok {
+		return e
+	}
+	if r, ok := errors.AsType[*oauth2.RetrieveError](err); ok && r.Response != nil {
+		return classifyGrant(op, r, now)
+	}
+	if g, ok := errors.AsType[*googleapi.Error](err); ok {
+		return classifyAnswer(op, g, now)
+	}
+	return &Error{Kind: Retry, Op: op, Err: bareCause(op, err)}
+}
+
+// bareCause keeps what caused a failure to talk, without the address, and drops what a decoder says about an answer of the token
+// endpoint, which quotes it.
+func bareCause(op string, err error) error {
+	if u, ok := errors.AsType[*url.Error](err); ok {
+		return u.Err
+	}
+	if op == OpToken && !isContextual(err) {
+		return errors.New("answer is not a token")
+	}
+	return err
+}
+
+func classifyGrant(op string, r *oauth2.RetrieveError, now time.Time) *Error {
+	status := r.Response.StatusCode
+	e := &Error{Op: op, Status: status, Reason: plainWord(r.ErrorCode), RetryAfter: retryAfter(r.Response.Header, now)}
+	kind, known := grantKinds[r.ErrorCode]
+	switch {
+	case r.ErrorCode == "", status == http.StatusTooManyRequests, status >= 500:
+		e.Kind = Retry // a gateway's page, or a bad moment: says nothing about user or client
+	case known:
+		e.Kind = kind
+	default:
+		e.Kind = Project
+	}
+	return e
+}
+
+func classifyAnswer(op string, g *googleapi.Error, now time.Time) *Error {
+	a := readAnswer(g)
+	e := &Error{
+		Kind: a.kind(op, g.Code), Op: op, Status: g.Code, Reason: a.reason, Message: oneLine(g.Message),
+		RetryAfter: retryAfter(g.Header, now),
+	}
+	if e.Kind == Throttled && e.RetryAfter == 0 {
+		e.RetryAfter = pause(a.reason, now)
+	}
+	return e
+}
+
+// answer is what an error of the Calendar API says about itself.
+type answer struct {
+	reason string // errors[0].reason, else the first of details
+	domain string
+}
+
+func readAnswer(g *googleapi.Error) answer {
+	var a answer
+	if len(g.Errors) > 0 {
+		a.reason = plainWord(g.Errors[0].Reason)
+	}
+	for _, d := range g.Details {
+		m, _ := d.(map[string]any)
+		// A detail is the finer word: beside it errors[0].reason is a bare "forbidden".
+		if r, _ := m["reason"].(string); r != "" && (a.reason == "" || a.reason == "forbidden") {
+			a.reason = plainWord(r)
+		}
+	}
+	var body struct {
+		Error struct {
+			Errors []struct{ Domain string }
+		}
+	}
+	if json.Unmarshal([]byte(g.Body), &body) == nil && len(body.Error.Errors) > 0 {
+		a.domain = body.Error.Errors[0].Domain
+	}
+	return a
+}
+
+func (a answer) kind(op string, status int) Kind {
+	if k, ok := reasonKinds[a.reason]; ok {
+		return k
+	}
+	switch {
+	case status == http.StatusTooManyRequests:
+		return Throttled
+	case status == http.StatusRequestTimeout, status >= 500, status < 400:
+		return Retry
+	case status == http.StatusUnauthorized:
+		return Reconnect
+	case status == http.StatusForbidden:
+		return a.forbiddenKind()
+	case status == http.StatusNotFound:
+		return a.notFoundKind(op)
+	case status == http.StatusConflict, status == http.StatusPreconditionFailed, status == http.StatusGone:
+		return Retry // lost a race with another writer
+	case status == http.StatusProxyAuthRequired:
+		return Project
+	default:
+		return Permanent
+	}
+}
+
+func (a answer) forbiddenKind() Kind {
+	switch {
+	case a.domain == "usageLimits":
+		return Throttled
+	case a.reason == "":
+		return Retry // a gateway's page, not Google's judgement
+	default:
+		return Permanent
+	}
+}
+
+// notFoundKind tells a missing calendar from an address that is not the Calendar API's at all.
+func (a answer) notFoundKind(op string) Kind {
+	switch {
+	case a.reason == "":
+		return Project
+	case op == OpInsert:
+		return CalendarGone
+	default:
+		return Retry
+	}
+}
+
+func pause(reason string, now time.Time) time.Duration {
+	switch reason {
+	case "quotaExceeded", "calendarLimitsExceeded":
+		return quotaPause
+	case reasonDailyLimit:
+		return untilNextDay(now)
+	default:
+		return ratePause
+	}
+}
+
+// untilNextDay is the time to the next midnight of Pacific standard time, when Google begins a new day of quota. In summer that
+// is an hour late, which costs less than asking a zone database that may not be there.
+func untilNextDay(now time.Time) time.Duration {
+	pacific := now.In(time.FixedZone("PST", -8*60*60))
+	y, m, d := pacific.Date()
+	return time.Date(y, m, d+1, 0, 0, 0, 0, pacific.Location()).Sub(now)
+}
+
+// retryAfter reads the header in both its forms, seconds and a date.
+func retryAfter(h http.Header, now time.Time) time.Duration {
+	v := h.Get("Retry-After")
+	if v == "" {
+		return 0
+	}
+	var d time.Duration
+	if s, err := strconv.ParseInt(v, 10, 32); err == nil {
+		d = time.Duration(s) * time.Second
+	} else if t, err := http.ParseTime(v); err == nil {
+		d = t.Sub(now)
+	}
+	return min(max(d, 0), maxPause)
+}
+
+// plainWord lets through what looks like one of Google's reasons, so that no foreign text reaches a log or a label.
+func plainWord(s string) string {
+	if len(s) > 64 || strings.ContainsFunc(s, func(r rune) bool {
+		return r != '_' && r != '-' && (r < '0' || r > '9') && (r < 'A' || r > 'Z') && (r < 'a' || r > 'z')
+	}) {
+		return "unknown"
+	}
+	return s
+}
+
+// oneLine shortens a message to what fits a log line.
+func oneLine(s string) string {
+	const most = 200
+	s = strings.Join(strings.Fields(strings.ToValidUTF8(s, "")), " ")
+	if r := []rune(s); len(r) > most {
+		return string(r[:most]) + "…"
+	}
+	return s
+}

@@ -1,0 +1,180 @@
+package gcal
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+	"golang.org/x/oauth2"
+	"google.golang.org/api/calendar/v3"
+	"google.golang.org/api/googleapi"
+	"google.golang.org/api/option"
+)
+
+// Client writes copies for any number of accounts over one pool of connections. It is safe for concurrent use.
+type Client struct {
+	config Config
+	base   *http.Transport
+	token  *http.Client      // for the token and revoke endpoints
+	api    *calendar.Service // for every account: the access token travels in the request's context
+	grants *grants
+	now    func() time.Time
+}
+
+// New checks c and makes the client. It opens no connection.
+func New(c Config) (*Client, error) {
+	if err := c.Validate(); err != nil {
+		return nil, fmt.Errorf("check google configuration: %w", err)
+	}
+	base := newTransport(c)
+	client := &Client{
+		config: c,
+		base:   base,
+		token:  newHTTPClient(c, limited{base}),
+		grants: newGrants(c.MaxAccounts),
+		now:    time.Now,
+	}
+	api, err := calendar.NewService(context.Background(),
+		option.WithHTTPClient(newHTTPClient(c, bearer{limited{base}})),
+		option.WithEndpoint(c.CalendarURL),
+		// The generated client can be told by environment to log whole requests. They hold people's appointments.
+		option.WithLogger(slog.New(slog.DiscardHandler)),
+	)
+	if err != nil {
+		return nil, fmt.Errorf("make calendar service: %w", err)
+	}
+	api.UserAgent = "reminder-worker"
+	client.api = api
+	return client, nil
+}
+
+// Close closes the connections that are idle. Calls under way are the callers' to end.
+func (c *Client) Close() { c.base.CloseIdleConnections() }
+
+// Forget drops what is remembered of a user's consent: the next call exchanges the refresh token anew.
+func (c *Client) Forget(userID uuid.UUID) { c.grants.forget(userID) }
+
+// Delete removes a copy. One that is gone already is no error, and neither is a Copy that names none.
+func (c *Client) Delete(ctx context.Context, a Account, known Copy) error {
+	if known.GoogleID == "" {
+		return nil
+	}
+	err := c.do(ctx, a, OpDelete, func(ctx context.Context) error {
+		return c.api.Events.Delete(a.calendar(), known.GoogleID).SendUpdates("none").Context(ctx).Do()
+	})
+	if gone(err) {
+		return nil
+	}
+	return err
+}
+
+// Revoke gives a consent back. One that Google no longer knows is no error.
+func (c *Client) Revoke(ctx context.Context, refreshToken string) error {
+	form := url.Values{"token": {refreshToken}}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.config.RevokeURL, strings.NewReader(form.Encode()))
+	if err != nil {
+		return fmt.Errorf("make revoke request: %w", err)
+	}
+	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	res, err := c.token.Do(req)
+	if err != nil {
+		return classify(OpRevoke, err, c.now())
+	}
+	defer res.Body.Close()
+	body, err := io.ReadAll(res.Body)
+	if err != nil {
+		return classify(OpRevoke, err, c.now())
+	}
+	return c.judgeRevoke(res, body)
+}
+
+func (c *Client) judgeRevoke(res *http.Response, body []byte) error {
+	if res.StatusCode == http.StatusOK {
+		return nil
+	}
+	code := revokeCode(body)
+	if res.StatusCode == http.StatusBadRequest && (code == "invalid_token" || code == "invalid_grant") {
+		return nil
+	}
+	return classify(OpRevoke, &oauth2.RetrieveError{Response: res, ErrorCode: code}, c.now())
+}
+
+// do makes one exchange for an account: obtains an access token, lends it to call, and classifies what comes back. A token that
+// Google refuses although it should be good is renewed once.
+func (c *Client) do(ctx context.Context, a Account, op string, call func(context.Context) error) error {
+	g := c.grants.get(a, func() *grant { return c.newGrant(a) })
+	for attempt := 0; ; attempt++ {
+		token, err := g.accessToken(ctx)
+		if err != nil {
+			return classify(OpToken, err, c.now())
+		}
+		err = call(context.WithValue(ctx, tokenKey{}, token))
+		if err == nil {
+			return nil
+		}
+		if !unauthorized(err) || attempt > 0 {
+			return classify(op, err, c.now())
+		}
+		g.discard(token)
+	}
+}
+
+func (c *Client) newGrant(a Account) *grant {
+	return &grant{
+		userID:   a.UserID,
+		given:    sha256.Sum256([]byte(a.RefreshToken)),
+		refresh:  a.RefreshToken,
+		exchange: c.exchange,
+		onRotate: c.config.OnRotate,
+	}
+}
+
+// exchange makes the one token request. The source is made for this request only, so that its context may be the caller's.
+func (c *Client) exchange(ctx context.Context, refreshToken string) (*oauth2.Token, error) {
+	config := oauth2.Config{
+		ClientID:     c.config.ClientID,
+		ClientSecret: c.config.ClientSecret,
+		Endpoint:     oauth2.Endpoint{TokenURL: c.config.TokenURL, AuthStyle: oauth2.AuthStyleInParams},
+	}
+	ctx = context.WithValue(ctx, oauth2.HTTPClient, c.token)
+	return config.TokenSource(ctx, &oauth2.Token{RefreshToken: refreshToken}).Token()
+}
+
+func unauthorized(err error) bool {
+	g, ok := errors.AsType[*googleapi.Error](err)
+	return ok && g.Code == http.StatusUnauthorized
+}
+
+// newTransport is the one pool. Pings find a connection whose other end has silently gone.
+func newTransport(c Config) *http.Transport {
+	dialer := &net.Dialer{Timeout: c.Timeout, KeepAlive: 15 * time.Second}
+	return &http.Transport{
+		Proxy:               http.ProxyFromEnvironment,
+		DialContext:         dialer.DialContext,
+		ForceAttemptHTTP2:   true,
+		HTTP2:               &http.HTTP2Config{SendPingTimeout: 15 * time.Second, PingTimeout: 5 * time.Second},
+		MaxConnsPerHost:     c.MaxConnsPerHost,
+		MaxIdleConns:        2 * c.MaxConnsPerHost,
+		MaxIdleConnsPerHost: c.MaxConnsPerHost,
+		IdleConnTimeout:     90 * time.Second,
+		TLSHandshakeTimeout: c.Timeout,
+	}
+}
+
+// newHTTPClient follows no redirect: tokens go to the addresses that were configured and nowhere else.
+func newHTTPClient(c Config, t http.RoundTripper) *http.Client {
+	return &http.Client{
+		Transport:     t,
+		Timeout:       c.Timeout,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+}

@@ -1,0 +1,86 @@
+package gcal
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+)
+
+// Config says where Google is, who we are there, and how much of it we use at once.
+type Config struct {
+	// CalendarURL is the Calendar API's address with its path, as https://www.googleapis.com/calendar/v3/.
+	CalendarURL string
+	// TokenURL is where refresh tokens are exchanged for access tokens.
+	TokenURL string
+	// RevokeURL is where a consent is given back.
+	RevokeURL string
+
+	// ClientID and ClientSecret name the OAuth client that obtained the refresh tokens; no other client can use them.
+	ClientID     string
+	ClientSecret string
+
+	// Timeout bounds one HTTP exchange, from dialling to the last byte of the answer. One Upsert may need several. 1s to 5m.
+	Timeout time.Duration
+	// MaxConnsPerHost bounds the connections to each of Google's hosts. 1 or more.
+	MaxConnsPerHost int
+	// MaxAccounts bounds how many accounts' access tokens are remembered; the least recently used goes first and costs one
+	// token request when it comes back. 1 or more.
+	MaxAccounts int
+
+	// OnRotate, if set, is told when Google has replaced an account's refresh token, so that the new one can be stored. It is
+	// called before the call that noticed goes on, by that call's goroutine, and must be safe for concurrent use.
+	OnRotate func(userID uuid.UUID, refreshToken string)
+}
+
+// DefaultConfig is Google itself; ClientID and ClientSecret are left for the caller.
+func DefaultConfig() Config {
+	return Config{
+		CalendarURL:     "https://www.googleapis.com/calendar/v3/",
+		TokenURL:        "https://oauth2.googleapis.com/token",
+		RevokeURL:       "https://oauth2.googleapis.com/revoke",
+		Timeout:         10 * time.Second,
+		MaxConnsPerHost: 64,
+		MaxAccounts:     10_000,
+	}
+}
+
+// Validate reports all that is wrong with c at once.
+func (c Config) Validate() error {
+	return errors.Join(
+		validURL("calendar url", c.CalendarURL),
+		validURL("token url", c.TokenURL),
+		validURL("revoke url", c.RevokeURL),
+		require(c.ClientID != "", "client id is empty"),
+		require(c.ClientSecret != "", "client secret is empty"),
+		require(c.Timeout >= time.Second && c.Timeout <= 5*time.Minute, "timeout %v is outside 1s to 5m", c.Timeout),
+		require(c.MaxConnsPerHost >= 1, "max conns per host %d is below 1", c.MaxConnsPerHost),
+		require(c.MaxAccounts >= 1, "max accounts %d is below 1", c.MaxAccounts),
+	)
+}
+
+func require(ok bool, format string, args ...any) error {
+	if ok {
+		return nil
+	}
+	return fmt.Errorf(format, args...)
+}
+
+// validURL does not repeat the address: it may carry a password.
+func validURL(name, raw string) error {
+	u, err := url.Parse(raw)
+	switch {
+	case err != nil:
+		return fmt.Errorf("%s cannot be parsed", name)
+	case u.Scheme != "http" && u.Scheme != "https":
+		return fmt.Errorf("%s must begin with http:// or https://", name)
+	case u.Host == "":
+		return fmt.Errorf("%s has no host", name)
+	case u.RawQuery != "" || strings.Contains(raw, "#"):
+		return fmt.Errorf("%s must not have a query or fragment", name)
+	}
+	return nil
+}

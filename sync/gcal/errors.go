@@ -1,0 +1,110 @@
+package gcal
+
+import (
+	"fmt"
+	"strings"
+	"time"
+)
+
+// Kind is what a fault asks of the caller.
+type Kind int
+
+// The kinds, each with what to do.
+const (
+	// Retry means that nothing is known to be wrong with the event or the account: the network, a timeout, a server's bad
+	// moment. Try the same call again later; it cannot make a twin.
+	Retry Kind = iota
+	// Permanent means that this event will not be accepted as it is. Other events of the account are not concerned.
+	Permanent
+	// Throttled means that Google asks for a pause of RetryAfter, from this account or (see Error.Shared) from everyone.
+	Throttled
+	// Reconnect means that the consent is gone or too narrow. Only the user can renew it.
+	Reconnect
+	// Project means that our own registration with Google is at fault: raise an alarm, mark no user.
+	Project
+	// CalendarGone means that the account works and its calendar id does not exist.
+	CalendarGone
+)
+
+var kindNames = [...]string{"retry", "permanent", "throttled", "reconnect", "project", "calendar_gone"}
+
+// String is the kind's name, fit for a metric's label.
+func (k Kind) String() string {
+	if k < 0 || int(k) >= len(kindNames) {
+		return fmt.Sprintf("kind(%d)", int(k))
+	}
+	return kindNames[k]
+}
+
+// The operations an Error may name.
+const (
+	OpInsert = "insert"
+	OpGet    = "get"
+	OpUpdate = "update"
+	OpDelete = "delete"
+	OpToken  = "token"
+	OpRevoke = "revoke"
+)
+
+// Error is every error of this package except those of Config and New. Its text is fit for an operator's log and for the event's
+// row: it holds Google's reason and message, never a token, and nothing of what the token endpoint said beyond its error code.
+type Error struct {
+	Kind Kind
+	// Op is the exchange that failed, one of the Op constants.
+	Op string
+	// Reason is Google's own word for it, as "quotaExceeded" or "invalid_grant"; empty when nothing of Google's answered.
+	Reason string
+	// Message is Google's sentence about it, shortened to one line. Empty for the token endpoint.
+	Message string
+	// Status is the HTTP status, 0 when there was no answer.
+	Status int
+	// RetryAfter is how long to pause; 0 leaves it to the caller. Throttled always has one.
+	RetryAfter time.Duration
+	// Err is the cause when there was no answer: a context's end, a network error.
+	Err error
+}
+
+// Error says which exchange failed and why, in one line.
+func (e *Error) Error() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "google %s", e.Op)
+	if e.Status != 0 {
+		fmt.Fprintf(&b, ": status %d", e.Status)
+	}
+	if e.Reason != "" {
+		fmt.Fprintf(&b, ": %s", e.Reason)
+	}
+	if e.Message != "" {
+		fmt.Fprintf(&b, ": %s", e.Message)
+	}
+	if e.Err != nil {
+		fmt.Fprintf(&b, ": %v", e.Err)
+	}
+	return b.String()
+}
+
+// Unwrap is the cause, so that errors.Is finds context.Canceled.
+func (e *Error) Unwrap() error { return e.Err }
+
+// Shared reports whether every account meets the same fault, so that pausing one is not enough.
+func (e *Error) Shared() bool {
+	return e.Kind == Project || e.Kind == Throttled && e.Reason == reasonDailyLimit
+}
+
+// Advice is what a person can do about it, as a sentence.
+func (e *Error) Advice() string {
+	switch e.Kind {
+	case Permanent:
+		return "Change the event; it is tried again then."
+	case Throttled:
+		return "Nothing to do: Google asked for a pause, and the calendar is written after it."
+	case Reconnect:
+		return "Ask the user to connect Google Calendar again."
+	case Project:
+		return "Check the OAuth client (GOOGLE_CLIENT_ID, GOOGLE_CLIENT_SECRET), the addresses, and that the project has the Calendar API and billing enabled."
+	case CalendarGone:
+		return "Choose a calendar that exists, or primary."
+	default:
+		return "Nothing to do: it is tried again."
+	}
+}

@@ -1,0 +1,69 @@
+package gcal
+
+import (
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/binary"
+	"encoding/hex"
+	"fmt"
+	"hash"
+	"io"
+	"time"
+
+	"github.com/google/uuid"
+)
+
+// Event is what a copy should say.
+type Event struct {
+	ID                           uuid.UUID
+	Title, Location, Description string
+	Start, End                   time.Time
+	// TimeZone is an IANA name. Where it is empty or unknown to this machine the copy is written in UTC: the instant is right,
+	// only the zone that Google shows beside it is not the user's.
+	TimeZone string
+}
+
+// Copy is what is known about the event as it stands in the user's calendar. The zero Copy knows nothing.
+type Copy struct {
+	// GoogleID is the copy's id there: ours (see NewGoogleID), or a foreign one that an older service left in the row.
+	GoogleID string
+	// Generation counts how often the id had to be given up because the calendar would not take it again.
+	Generation int
+	// ETag is Google's version of the copy. Empty means that a write was intended and its outcome was never recorded.
+	ETag string
+	// Hash is the Event.Hash that was last written.
+	Hash string
+}
+
+// Hash is the fingerprint of everything a copy shows. It is the same in every process; its prefix changes with what is
+// written, so that a new version of the program knows which copies it would write differently.
+func (e Event) Hash() string {
+	h := sha256.New()
+	for _, s := range []string{e.Title, e.Location, e.Description, instant(e.Start), instant(e.End), e.TimeZone} {
+		writeField(h, s)
+	}
+	return "v1:" + base64.RawURLEncoding.EncodeToString(h.Sum(nil))
+}
+
+// instant keeps what Google keeps: whole seconds.
+func instant(t time.Time) string { return t.UTC().Format(time.RFC3339) }
+
+// writeField puts the length first, so that no two lists of fields read the same.
+func writeField(h hash.Hash, s string) {
+	var size [8]byte
+	binary.BigEndian.PutUint64(size[:], uint64(len(s)))
+	h.Write(size[:])
+	io.WriteString(h, s)
+}
+
+// NewGoogleID is the id we give an event's copy. Google accepts ids of its clients' choice in base32hex, which a UUID without
+// hyphens is, and refuses the second insert of one: whoever writes a copy twice finds the first.
+//
+// Generation 0 is the UUID itself. A higher one stands in for an id that Google keeps but will not revive.
+func NewGoogleID(event uuid.UUID, generation int) string {
+	if generation <= 0 {
+		return hex.EncodeToString(event[:])
+	}
+	sum := sha256.Sum256(fmt.Appendf(nil, "%s/%d", event, generation))
+	return hex.EncodeToString(sum[:16])
+}

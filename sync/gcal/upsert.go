@@ -1,0 +1,191 @@
+package gcal
+
+import (
+	"context"
+	"errors"
+	"net/http"
+
+	"google.golang.org/api/calendar/v3"
+)
+
+const (
+	maxSteps = 12 // exchanges of one Upsert, tokens aside
+	maxStale = 3  // how often a copy may change under our hands
+)
+
+// Upsert makes the user's calendar show e and returns what is known then, for the next time. What was known decides the way:
+//
+//   - the same content was written and confirmed: nothing is asked of Google at all;
+//   - nothing, or only that a write was intended: insert under our own id. Should the id be taken, the earlier write had arrived
+//     and is adopted, or brought up to date;
+//   - a copy: read it, put our fields into what the user has made of it, and replace it unless it changed meanwhile.
+//
+// A copy that the user has deleted is brought back, under a new id if Google insists. On an error the known Copy still stands, and
+// calling again with it is safe whatever the first call may have done.
+func (c *Client) Upsert(ctx context.Context, a Account, e Event, known Copy) (Copy, error) {
+	hash := e.Hash()
+	if known.ETag != "" && known.Hash == hash {
+		return known, nil
+	}
+	if e.Start.IsZero() || e.End.IsZero() {
+		return known, &Error{Kind: Permanent, Op: OpInsert, Reason: "required", Message: "The event needs a start and an end."}
+	}
+	u := &upsert{client: c, account: a, event: e, hash: hash, generation: known.Generation, id: known.GoogleID}
+	if err := u.run(ctx, known.ETag != "" || !u.own()); err != nil {
+		return known, err
+	}
+	return u.result, nil
+}
+
+// upsert is one Upsert under way: the id it is trying and what it has met so far.
+type upsert struct {
+	client  *Client
+	account Account
+	event   Event
+	hash    string
+
+	id         string
+	generation int
+	taken      bool // the calendar has refused to insert under our own id
+	stale      int  // times the copy changed between reading and writing it
+	result     Copy
+}
+
+// step is one exchange; it returns the next, nil when the result is there.
+type step func(context.Context) (step, error)
+
+func (u *upsert) run(ctx context.Context, exists bool) error {
+	next := step(u.revise)
+	if !exists {
+		u.id = NewGoogleID(u.event.ID, u.generation)
+		next = u.insert
+	}
+	for range maxSteps {
+		var err error
+		if next, err = next(ctx); next == nil {
+			return err
+		}
+	}
+	return &Error{Kind: Retry, Op: OpInsert, Reason: "unsettled", Message: "The copy keeps changing its state."}
+}
+
+// insert writes a new copy under our own id.
+func (u *upsert) insert(ctx context.Context) (step, error) {
+	var made *calendar.Event
+	err := u.client.do(ctx, u.account, OpInsert, func(ctx context.Context) (err error) {
+		made, err = u.client.api.Events.Insert(u.account.calendar(), newBody(u.event, u.id, u.hash)).
+			SendUpdates("none").Context(ctx).Do()
+		return err
+	})
+	if status(err) == http.StatusConflict {
+		u.taken = true
+		return u.revise, nil
+	}
+	return u.finish(made, err)
+}
+
+// revise reads what is there and decides.
+func (u *upsert) revise(ctx context.Context) (step, error) {
+	var found *calendar.Event
+	err := u.client.do(ctx, u.account, OpGet, func(ctx context.Context) (err error) {
+		found, err = u.client.api.Events.Get(u.account.calendar(), u.id).Context(ctx).Do()
+		return err
+	})
+	switch {
+	case gone(err):
+		return u.renew()
+	case err != nil:
+		return nil, err
+	case !u.ours(found):
+		u.taken = u.taken || u.own()
+		return u.renew()
+	case found.Status != statusCancelled && marker(found, hashProperty) == u.hash:
+		return u.finish(found, nil)
+	default:
+		return u.replace(found), nil
+	}
+}
+
+// replace writes our fields into found, and only into found: a copy that has changed since is read again.
+func (u *upsert) replace(found *calendar.Event) step {
+	cancelled, etag := found.Status == statusCancelled, found.Etag
+	merge(found, u.event, u.hash)
+	return func(ctx context.Context) (step, error) {
+		var made *calendar.Event
+		err := u.client.do(ctx, u.account, OpUpdate, func(ctx context.Context) (err error) {
+			call := u.client.api.Events.Update(u.account.calendar(), u.id, found).
+				SendUpdates("none").SupportsAttachments(true).Context(ctx)
+			if etag != "" {
+				call.Header().Set("If-Match", etag)
+			}
+			made, err = call.Do()
+			return err
+		})
+		switch {
+		case status(err) == http.StatusPreconditionFailed:
+			return u.again(err)
+		case cancelled && (gone(err) || refused(err)):
+			u.taken = u.taken || u.own()
+			return u.renew()
+		case gone(err):
+			return u.again(err) // deleted since we read it: what became of it decides
+		default:
+			return u.finish(made, err)
+		}
+	}
+}
+
+// again reads the copy once more, unless it has slipped away too often.
+func (u *upsert) again(err error) (step, error) {
+	if u.stale++; u.stale > maxStale {
+		return nil, err
+	}
+	return u.revise, nil
+}
+
+// renew inserts under our own id: the present one, or the next if the calendar keeps that and will not give it back.
+func (u *upsert) renew() (step, error) {
+	if u.taken {
+		u.generation++
+		u.taken = false
+	}
+	u.id = NewGoogleID(u.event.ID, u.generation)
+	return u.insert, nil
+}
+
+func (u *upsert) finish(e *calendar.Event, err error) (step, error) {
+	if err != nil {
+		return nil, err
+	}
+	u.result = Copy{GoogleID: u.id, Generation: u.generation, ETag: e.Etag, Hash: u.hash}
+	return nil, nil
+}
+
+// own reports whether the id is, or is about to be, of our making.
+func (u *upsert) own() bool { return u.id == "" || u.id == NewGoogleID(u.event.ID, u.generation) }
+
+// ours reports whether a copy is this event's. One that was taken over by its foreign id need not say so yet, but must not say
+// that it is another event's.
+func (u *upsert) ours(found *calendar.Event) bool {
+	m := marker(found, eventProperty)
+	return m == u.event.ID.String() || m == "" && !u.own()
+}
+
+func status(err error) int {
+	if e, ok := errors.AsType[*Error](err); ok && e.Op != OpToken {
+		return e.Status
+	}
+	return 0
+}
+
+// gone reports whether Google itself said that there is no such copy; a gateway's "not found" proves nothing.
+func gone(err error) bool {
+	e, ok := errors.AsType[*Error](err)
+	return ok && e.Op != OpToken && e.Reason != "" && (e.Status == http.StatusNotFound || e.Status == http.StatusGone)
+}
+
+// refused reports whether Google forbade this one write.
+func refused(err error) bool {
+	e, ok := errors.AsType[*Error](err)
+	return ok && e.Status == http.StatusForbidden && e.Kind == Permanent
+}
