@@ -19,9 +19,6 @@ func (c *complaints) worth(err error) (log bool, times uint) {
 	return bits.OnesCount(c.times) == 1, c.times
 }
 
-// reset forgets everything, and returns how often the last failure was seen.
-func (c *complaints) reset() { *c = complaints{} }
-
 // rootText is the text of the innermost error. Outer ones name local ports and
 // addresses, which differ in failures that are otherwise the same.
 func rootText(err error) string {

@@ -2,6 +2,7 @@ package listener
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -78,11 +79,9 @@ func (l *Listener) stayConnected(ctx context.Context) {
 			l.stopped(nil)
 			return
 		}
-		if listened > 0 {
-			grumble.reset()
-		}
-		if listened >= l.cfg.HealthyAfter {
+		if listened > 0 && listened >= l.cfg.HealthyAfter {
 			pauses.reset()
+			grumble = complaints{}
 		}
 		err = redact(err)
 		l.stopped(err)
@@ -201,8 +200,13 @@ func (l *Listener) stopped(err error) {
 
 // complain logs a failure, unless it has been logged often enough.
 func (l *Listener) complain(g *complaints, err error, pause time.Duration) {
-	if log, times := g.worth(err); log {
-		l.log.Warn().Err(err).Uint("times", times).Dur("retry_in", pause).
-			Dur("sweep_every", l.cfg.SweepDegraded).Msg("cannot hear changes, sweeping instead")
+	log, times := g.worth(err)
+	if !log {
+		return
 	}
+	e := l.log.Warn().Err(err).Uint("times", times).Dur("retry_in", pause).Dur("sweep_every", l.cfg.SweepDegraded)
+	if errors.Is(err, ErrNoProof) {
+		e = e.Str("hint", "a pooler in transaction mode never delivers; use a direct or session-mode connection")
+	}
+	e.Msg("cannot hear changes, sweeping instead")
 }

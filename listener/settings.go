@@ -23,11 +23,16 @@ var settings = []string{
 // compatible one) is passed over, as the session works without it.
 func (s *session) configure(ctx context.Context) error {
 	for _, sql := range settings {
-		err := s.exec(ctx, sql)
-		if refusal := (*pgconn.PgError)(nil); err == nil || errors.As(err, &refusal) && refusal.Severity == "ERROR" {
-			continue
+		if err := s.exec(ctx, sql); err != nil && !refused(err) {
+			return fmt.Errorf("configure session: %w", err)
 		}
-		return fmt.Errorf("configure session: %w", err)
 	}
 	return nil
+}
+
+// refused reports whether the server answered a statement with an error and kept
+// the session.
+func refused(err error) bool {
+	var answer *pgconn.PgError
+	return errors.As(err, &answer) && answer.SeverityUnlocalized == "ERROR"
 }

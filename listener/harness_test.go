@@ -1,0 +1,120 @@
+package listener
+
+import (
+	"bytes"
+	"context"
+	"os"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/rs/zerolog"
+)
+
+// quick returns settings under which failures are noticed within a test, and the
+// sweep runs only while the listener does not hear: a sweep says "deaf".
+func quick() Config {
+	c := DefaultConfig()
+	c.BackoffMin, c.BackoffMax = time.Millisecond, 20*time.Millisecond
+	c.SweepInterval, c.SweepDegraded = time.Hour, 10*time.Millisecond
+	return c
+}
+
+// dialing returns a Connect for one address, through the package's own dialer.
+func dialing(url string) Connect {
+	return func(ctx context.Context) (*pgx.Conn, error) {
+		cfg, err := pgx.ParseConfig(url)
+		if err != nil {
+			return nil, err
+		}
+		cfg.DialFunc = DialFunc()
+		return pgx.ConnectConfig(ctx, cfg)
+	}
+}
+
+// running is a listener under test, and what it has handed on.
+type running struct {
+	*Listener
+	changes chan Change
+	log     *lockedBuffer
+	stop    func() error
+}
+
+// run starts a listener and stops it at the end of the test.
+func run(t *testing.T, connect Connect, cfg Config) *running {
+	t.Helper()
+	changes := make(chan Change, 1<<16)
+	r := start(t, connect, cfg, func(c Change) { changes <- c })
+	r.changes = changes
+	return r
+}
+
+// start is run with a handler of the test's own.
+func start(t *testing.T, connect Connect, cfg Config, handle func(Change)) *running {
+	t.Helper()
+	log := &lockedBuffer{}
+	ctx, cancel := context.WithCancel(context.Background())
+	l := New(connect, cfg, zerolog.New(log), nil)
+	done := make(chan error, 1)
+	go func() { done <- l.Run(ctx, handle) }()
+	stop := sync.OnceValue(func() error { cancel(); return <-done })
+	t.Cleanup(func() {
+		if err := stop(); err != nil {
+			t.Errorf("Run: %v", err)
+		}
+		if t.Failed() {
+			t.Logf("log:\n%s", log)
+		}
+	})
+	return &running{Listener: l, log: log, stop: stop}
+}
+
+// next returns the next change of a cause, passing over others.
+func (r *running) next(t *testing.T, cause Cause) Change {
+	t.Helper()
+	limit := time.NewTimer(patience)
+	defer limit.Stop()
+	for {
+		select {
+		case c := <-r.changes:
+			if c.Cause == cause {
+				return c
+			}
+		case <-limit.C:
+			t.Fatalf("no %v change came; status %+v", cause, r.Status())
+		}
+	}
+}
+
+// lockedBuffer is a log that is read while it is written.
+type lockedBuffer struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (b *lockedBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.Write(p)
+}
+
+func (b *lockedBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.String()
+}
+
+func zeroLog() zerolog.Logger { return zerolog.Nop() }
+
+// shortDir makes a folder that the server's user can reach, which t.TempDir's
+// parents may not allow.
+func shortDir(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "listener-test-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	return dir
+}

@@ -1,0 +1,294 @@
+package listener
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"time"
+)
+
+const notify = `NOTIFY reminder_worker, ''`
+
+func TestACommitIsHeard(t *testing.T) {
+	t.Parallel()
+	url := shared.url(newDatabase(t, shared))
+	r := run(t, dialing(url), quick())
+	r.next(t, Backlog)
+	before := time.Now()
+	execute(t, url, notify)
+	if c := r.next(t, Committed); c.Count != 1 || c.At.Before(before) {
+		t.Errorf("got %+v, want one commit heard after %v", c, before)
+	}
+	if s := r.Status(); s.LastChange.Before(before) || s.State != Listening || s.Err != nil {
+		t.Errorf("status %+v, want listening with the change noted", s)
+	}
+}
+
+func TestOrderIsListenProofBacklog(t *testing.T) {
+	t.Parallel()
+	name := newDatabase(t, shared)
+	p := newProxy(t, shared.addr())
+	r := run(t, dialing(p.url(name)), quick())
+	r.next(t, Backlog)
+	if r.Status().LastProof.IsZero() || r.Status().RoundTrip <= 0 {
+		t.Errorf("backlog came before the proof: %+v", r.Status())
+	}
+	said := p.said()
+	listen, proof := strings.Index(said, `LISTEN "reminder_worker"`), strings.Index(said, `NOTIFY "reminder_worker", 'proof:`)
+	if listen < 0 || proof < listen {
+		t.Errorf("LISTEN at %d, proof at %d: want LISTEN, then proof", listen, proof)
+	}
+}
+
+func TestProofsOfOthersAreNoChanges(t *testing.T) {
+	t.Parallel()
+	url := shared.url(newDatabase(t, shared))
+	r := run(t, dialing(url), quick())
+	r.next(t, Backlog)
+	execute(t, url, `NOTIFY reminder_worker, 'proof:OTHERWORKER'`, `NOTIFY elsewhere`, notify)
+	if c := r.next(t, Committed); c.Count != 1 {
+		t.Errorf("got %+v, want the one commit only", c)
+	}
+}
+
+func TestUnknownPayloadsAreChanges(t *testing.T) {
+	t.Parallel()
+	url := shared.url(newDatabase(t, shared))
+	r := run(t, dialing(url), quick())
+	r.next(t, Backlog)
+	execute(t, url, `SELECT pg_notify('reminder_worker', NULL)`)
+	r.next(t, Committed)
+	execute(t, url, `SELECT pg_notify('reminder_worker', '{"id": 7}')`)
+	r.next(t, Committed)
+}
+
+func TestOneTransactionIsOneChange(t *testing.T) {
+	t.Parallel()
+	url := shared.url(newDatabase(t, shared))
+	r := run(t, dialing(url), quick())
+	r.next(t, Backlog)
+	execute(t, url, `SELECT pg_notify('reminder_worker', '') FROM generate_series(1, 1000)`)
+	if c := r.next(t, Committed); c.Count != 1 {
+		t.Errorf("heard %d changes of one transaction, want 1", c.Count)
+	}
+}
+
+func TestBurstFoldsAndLosesNothing(t *testing.T) {
+	t.Parallel()
+	const commits = 10_000
+	url := shared.url(newDatabase(t, shared))
+	r := run(t, dialing(url), quick())
+	r.next(t, Backlog)
+	execute(t, url, `DO $$ BEGIN FOR i IN 1..10000 LOOP PERFORM pg_notify('reminder_worker', ''); COMMIT; END LOOP; END $$`)
+	heard, calls := 0, 0
+	for heard < commits {
+		heard += r.next(t, Committed).Count
+		calls++
+	}
+	if heard != commits || calls > commits/2 {
+		t.Errorf("heard %d of %d commits in %d calls", heard, commits, calls)
+	}
+	t.Logf("%d commits in %d calls", heard, calls)
+}
+
+func TestASlowHandlerNeitherBlocksReadsNorLosesChanges(t *testing.T) {
+	t.Parallel()
+	url := shared.url(newDatabase(t, shared))
+	calls, release := make(chan Change, 8), make(chan struct{})
+	cfg := quick()
+	cfg.ProofInterval = 10 * time.Millisecond
+	r := start(t, dialing(url), cfg, func(c Change) {
+		if c.Cause != Sweep {
+			calls <- c
+			<-release
+		}
+	})
+	defer close(release)
+	<-calls // the backlog's call is now stuck
+	stuck := time.Now()
+	for range 300 {
+		execute(t, url, notify)
+	}
+	// A proof younger than the last change shows that the reads went on.
+	for ok := false; !ok; ok = r.Status().LastProof.After(stuck) && time.Since(stuck) > cfg.ProofInterval {
+		execute(t, url, `SELECT 1`)
+	}
+	release <- struct{}{}
+	total := 0
+	for total < 300 {
+		total += (<-calls).Count
+		if total < 300 {
+			release <- struct{}{}
+		}
+	}
+	if total != 300 {
+		t.Errorf("handed on %d, want 300", total)
+	}
+}
+
+func TestAChangeBetweenDropAndReconnectIsBacklog(t *testing.T) {
+	t.Parallel()
+	name := newDatabase(t, shared)
+	p := newProxy(t, shared.addr())
+	r := run(t, dialing(p.url(name)), quick())
+	r.next(t, Backlog)
+	p.refuse(true)
+	p.cut()
+	r.next(t, Sweep) // deaf
+	committed := time.Now()
+	execute(t, shared.url(name), notify)
+	p.refuse(false)
+	if c := r.next(t, Backlog); c.At.Before(committed) {
+		t.Errorf("backlog of %v is older than the commit of %v", c.At, committed)
+	}
+	if n := r.Status().Reconnects; n != 1 {
+		t.Errorf("%d reconnects, want 1", n)
+	}
+}
+
+func TestATerminatedBackendIsReplaced(t *testing.T) {
+	t.Parallel()
+	url := shared.url(newDatabase(t, shared))
+	r := run(t, dialing(url), quick())
+	r.next(t, Backlog)
+	execute(t, url, `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+		WHERE datname = current_database() AND application_name = 'reminder-worker listener'`)
+	r.next(t, Backlog)
+	execute(t, url, notify)
+	r.next(t, Committed)
+	if !strings.Contains(r.log.String(), "57P01") {
+		t.Error("the log does not say that the server ended the connection")
+	}
+}
+
+func TestServerRestart(t *testing.T) {
+	t.Parallel()
+	s, err := newServer(shortDir(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = s.stop() }()
+	r := run(t, dialing(s.url("postgres")), quick())
+	r.next(t, Backlog)
+	if err := s.stop(); err != nil {
+		t.Fatal(err)
+	}
+	r.next(t, Sweep)
+	if s := r.Status(); s.State == Listening || s.Err == nil {
+		t.Errorf("status %+v while the server is down", s)
+	}
+	if err := s.start(); err != nil {
+		t.Fatal(err)
+	}
+	r.next(t, Backlog)
+	execute(t, s.url("postgres"), notify)
+	r.next(t, Committed)
+	defer func() { _ = r.stop() }()
+}
+
+func TestAServerThatIsNotThereYetIsWaitedFor(t *testing.T) {
+	t.Parallel()
+	name := newDatabase(t, shared)
+	p := newProxy(t, shared.addr())
+	p.refuse(true)
+	r := run(t, dialing(p.url(name)), quick())
+	r.next(t, Sweep)
+	r.next(t, Sweep)
+	p.refuse(false)
+	r.next(t, Backlog)
+	if s := r.Status(); s.Reconnects != 0 || s.Err != nil {
+		t.Errorf("status %+v, want no reconnect counted for a first connection", s)
+	}
+}
+
+func TestABlackHoleIsNoticed(t *testing.T) {
+	t.Parallel()
+	name := newDatabase(t, shared)
+	p := newProxy(t, shared.addr())
+	cfg := quick()
+	cfg.ConnectTimeout, cfg.ProofInterval, cfg.ProofTimeout = time.Second, 100*time.Millisecond, 500*time.Millisecond
+	r := run(t, dialing(p.url(name)), cfg)
+	r.next(t, Backlog)
+	p.hold()
+	r.next(t, Sweep)
+	p.flow()
+	p.cut()
+	r.next(t, Backlog)
+	execute(t, shared.url(name), notify)
+	r.next(t, Committed)
+}
+
+func TestAPoolerThatSwallowsIsRecognised(t *testing.T) {
+	t.Parallel()
+	name := newDatabase(t, shared)
+	p := newProxy(t, shared.addr())
+	// What a pooler in transaction mode amounts to: the LISTEN happened elsewhere.
+	p.replace(`LISTEN "reminder_worker"`, `SELECT 'another session'`)
+	cfg := quick()
+	cfg.ProofTimeout = 50 * time.Millisecond
+	r := run(t, dialing(p.url(name)), cfg)
+	for !errors.Is(r.Status().Err, ErrNoProof) {
+		if c := r.next(t, Sweep); c.Count != 0 {
+			t.Errorf("got %+v", c)
+		}
+	}
+	if r.Status().State == Listening {
+		t.Error("listening without proof")
+	}
+}
+
+func TestStopIsPromptInEveryState(t *testing.T) {
+	t.Parallel()
+	name := newDatabase(t, shared)
+	p := newProxy(t, shared.addr())
+	deaf := quick()
+	deaf.BackoffMin, deaf.BackoffMax = time.Hour, time.Hour
+	for what, prepare := range map[string]func(t *testing.T) *running{
+		"listening": func(t *testing.T) *running {
+			r := run(t, dialing(shared.url(name)), quick())
+			r.next(t, Backlog)
+			return r
+		},
+		"connecting": func(t *testing.T) *running {
+			p.hold()
+			t.Cleanup(p.flow)
+			r := run(t, dialing(p.url(name)), quick())
+			r.next(t, Sweep)
+			return r
+		},
+		"deaf": func(t *testing.T) *running {
+			r := run(t, dialing("postgres://127.0.0.1:1/x"), deaf)
+			r.next(t, Sweep)
+			return r
+		},
+		"polling": func(t *testing.T) *running {
+			r := run(t, nil, quick())
+			r.next(t, Sweep)
+			return r
+		},
+	} {
+		t.Run(what, func(t *testing.T) {
+			r := prepare(t)
+			done := make(chan error, 1)
+			go func() { done <- r.stop() }()
+			select {
+			case err := <-done:
+				if err != nil {
+					t.Error(err)
+				}
+			case <-time.After(closeGrace + 5*time.Second):
+				t.Errorf("still running: %+v", r.Status())
+			}
+		})
+	}
+}
+
+func TestRunRefusesBadSettings(t *testing.T) {
+	t.Parallel()
+	err := New(nil, Config{}, zeroLog(), nil).Run(t.Context(), func(Change) {})
+	for _, want := range []string{"channel", "proof timeout", "jitter", "sweep interval"} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("error %v does not mention %s", err, want)
+		}
+	}
+}
