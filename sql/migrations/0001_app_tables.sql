@@ -224,7 +224,7 @@ where e.id = r.event_id and r.status = 'pending' and r.plan_revision is null
 create index if not exists events_sync_due_idx on public.events (sync_due_at) where sync_due_at is not null;
 create index if not exists events_waiting_idx on public.events (user_id) where status = 'scheduled';
 create index if not exists reminders_due_idx
-  on public.reminders ((coalesce(next_attempt_at, notify_at_ts))) where status in ('pending', 'sending');
+  on public.reminders ((coalesce(next_attempt_at, notify_at_ts)), id) where status in ('pending', 'sending');
 create index if not exists reminders_changed_idx on public.reminders (changed_xid) where status = 'pending';
 
 -- Foreign keys and planning look rows up by these; an adopted table may already have such an index.

@@ -1,0 +1,56 @@
+-- name: ClaimRemovals :many
+with due as (
+  select k.event_id, k.user_id
+  from reminder_worker.calendar_copies k
+  where k.due_at <= now()
+  order by k.due_at
+  limit sqlc.arg(max_rows)::integer
+  for no key update skip locked
+), taken as (
+  update reminder_worker.calendar_copies k
+  set due_at = now() + sqlc.arg(lease_ms)::bigint * interval '1 millisecond',
+      lease_until = now() + sqlc.arg(lease_ms)::bigint * interval '1 millisecond',
+      attempts = k.attempts + (k.lease_until is not null)::integer
+  from due
+  where k.event_id = due.event_id and k.user_id = due.user_id
+  returning k.*
+)
+select
+  t.event_id, t.user_id, t.calendar_id, t.google_event_id, t.generation, t.etag, t.content_hash, t.attempts, coalesce(t.lease_until, 'epoch')::timestamptz as lease_until,
+  coalesce(a.refresh_token, '')::text as refresh_token,
+  coalesce(a.state, '')::text as account_state,
+  coalesce(a.paused_until, 'epoch')::timestamptz as account_paused_until
+from taken t
+left join reminder_worker.google_accounts a on a.user_id = t.user_id
+order by t.user_id, t.event_id;
+
+-- RecordRemovals forgets the copies that are gone, and makes the others due again after retry_ms (negative: not until the account is
+-- connected again). A copy that came back to life meanwhile is left alone.
+-- name: RecordRemovals :exec
+with input as (
+  select unnest(sqlc.arg(event_ids)::uuid[]) as event_id, unnest(sqlc.arg(user_ids)::uuid[]) as user_id, unnest(sqlc.arg(gone)::boolean[]) as gone,
+    unnest(sqlc.arg(retry_ms)::bigint[]) as retry_ms, unnest(sqlc.arg(error_messages)::text[]) as error_message
+), forgotten as (
+  delete from reminder_worker.calendar_copies k
+  using input i
+  where i.gone and k.event_id = i.event_id and k.user_id = i.user_id and k.tombstoned_at is not null
+  returning k.event_id, k.user_id, k.google_event_id
+), postponed as (
+  update reminder_worker.calendar_copies k
+  set due_at = case when i.retry_ms >= 0 then now() + i.retry_ms * interval '1 millisecond' end,
+      lease_until = null, attempts = k.attempts + 1, error_message = nullif(i.error_message, '')
+  from input i
+  where not i.gone and k.event_id = i.event_id and k.user_id = i.user_id and k.tombstoned_at is not null
+  returning k.event_id
+)
+update public.events e
+set google_calendar_id = null
+from forgotten f
+where e.id = f.event_id and e.user_id = f.user_id and e.google_calendar_id = f.google_event_id;
+
+-- ReleaseRemovals gives claimed removals back undone: they are due at once.
+-- name: ReleaseRemovals :exec
+update reminder_worker.calendar_copies k
+set due_at = now(), lease_until = null
+from (select unnest(sqlc.arg(event_ids)::uuid[]) as event_id, unnest(sqlc.arg(user_ids)::uuid[]) as user_id) i
+where k.event_id = i.event_id and k.user_id = i.user_id and k.lease_until is not null and k.tombstoned_at is not null;

@@ -1,0 +1,207 @@
+-- ClaimEvents takes up to max_rows due events for lease_ms milliseconds. Rows whose state asks for nothing leave
+-- the queue and come back with that state, for the caller to pass over. Texts come bounded: their size
+-- (text_bytes) tells whether they were cut. Null and infinite times come back as the epoch with has_start or has_end false, a null user as
+-- the nil UUID, for planning to refuse.
+-- name: ClaimEvents :many
+with due as (
+  select e.id
+  from public.events e
+  where e.sync_due_at <= now()
+  order by e.sync_due_at
+  limit sqlc.arg(max_rows)::integer
+  for no key update skip locked
+), taken as (
+  update public.events e
+  set sync_lease_until = case when e.status in ('pending', 'cancelled') then now() + sqlc.arg(lease_ms)::bigint * interval '1 millisecond' end,
+      sync_due_at = case when e.status in ('pending', 'cancelled') then now() + sqlc.arg(lease_ms)::bigint * interval '1 millisecond' end,
+      sync_attempts = e.sync_attempts + (e.sync_lease_until is not null)::integer
+  from due
+  where e.id = due.id
+  returning e.*
+)
+select
+  t.id,
+  coalesce(t.user_id, '00000000-0000-0000-0000-000000000000')::uuid as user_id,
+  t.status,
+  t.sync_revision,
+  t.sync_attempts,
+  coalesce(t.sync_lease_until, 'epoch')::timestamptz as lease_until,
+  coalesce(left(case when octet_length(t.title) <= sqlc.arg(max_bytes)::integer then t.title end, 4096), '')::text as title,
+  coalesce(left(case when octet_length(t.location) <= sqlc.arg(max_bytes)::integer then t.location end, 4096), '')::text as location,
+  coalesce((
+    select array_agg(left(i.item, 512) order by i.nr)
+    from unnest(case when pg_column_size(t.prep_items) <= sqlc.arg(max_bytes)::integer then t.prep_items end) with ordinality as i (item, nr)
+    where btrim(i.item) <> '' and i.nr <= 100), '{}')::text[] as prep_items,
+  (coalesce(octet_length(t.title), 0)::bigint + coalesce(octet_length(t.location), 0)
+    + coalesce(pg_column_size(t.prep_items), 0))::bigint as text_bytes,
+  coalesce(case when isfinite(t.start_ts) then t.start_ts end, 'epoch')::timestamptz as start_ts,
+  coalesce(isfinite(t.start_ts), false)::boolean as has_start,
+  coalesce(case when isfinite(t.end_ts) then t.end_ts end, 'epoch')::timestamptz as end_ts,
+  coalesce(isfinite(t.end_ts), false)::boolean as has_end,
+  coalesce((select left(to_jsonb(c) ->> 'name', 256) from public.children c where c.id = t.child_id), '')::text as child_name,
+  (a.user_id is not null)::boolean as has_account,
+  coalesce(a.refresh_token, '')::text as refresh_token,
+  coalesce(a.calendar_id, '')::text as calendar_id,
+  coalesce(a.state, '')::text as account_state,
+  coalesce(a.paused_until, 'epoch')::timestamptz as account_paused_until,
+  (k.event_id is not null and k.tombstoned_at is null)::boolean as has_copy,
+  coalesce(k.calendar_id, '')::text as copy_calendar_id,
+  coalesce(k.google_event_id, '')::text as google_event_id,
+  coalesce(k.generation, 0)::integer as copy_generation,
+  coalesce(k.etag, '')::text as copy_etag,
+  coalesce(k.content_hash, '')::text as copy_hash
+from taken t
+left join reminder_worker.google_accounts a on a.user_id = t.user_id
+left join reminder_worker.calendar_copies k on k.event_id = t.id and k.user_id = t.user_id
+order by t.sync_lease_until, t.id;
+
+-- CommitPlans makes the reminders of a batch of claimed events what their plans say, and notes the copies about to
+-- be written, in one statement. An event counts only while its revision and lease are the claimed ones; the others are
+-- given back and are missing from the answer. The app's own reminders (plan_revision null) are never touched.
+-- name: CommitPlans :many
+with input as (
+  select unnest(sqlc.arg(event_ids)::uuid[]) as id, unnest(sqlc.arg(revisions)::bigint[]) as revision,
+    unnest(sqlc.arg(leases)::timestamptz[]) as lease, unnest(sqlc.arg(withdraw_reasons)::text[]) as withdraw_reason,
+    unnest(sqlc.arg(google_ids)::text[]) as google_id, unnest(sqlc.arg(calendar_ids)::text[]) as calendar_id,
+    unnest(sqlc.arg(bury_copies)::boolean[]) as bury_copy
+), held as (
+  select e.id, e.user_id, e.start_ts, i.revision, i.withdraw_reason, i.google_id, i.calendar_id, i.bury_copy
+  from input i
+  join public.events e on e.id = i.id and e.sync_revision = i.revision and e.sync_lease_until = i.lease
+  where not exists (
+    select from reminder_worker.calendar_copies k
+    where k.event_id = e.id and k.user_id = e.user_id and k.tombstoned_at is not null and k.lease_until > now())
+  for no key update of e
+), given_back as (
+  update public.events e
+  set sync_lease_until = null,
+      sync_due_at = now() + case when e.sync_revision = i.revision then interval '1 second' else interval '0' end
+  from input i
+  where e.id = i.id and e.sync_lease_until = i.lease and not exists (select from held h where h.id = e.id)
+  returning e.id
+), planned as (
+  select p.event_id, h.user_id, h.revision, h.start_ts, p.notify_at, p.lead_seconds, p.message, p.status, p.reason
+  from (
+    select unnest(sqlc.arg(reminder_event_ids)::uuid[]) as event_id, unnest(sqlc.arg(notify_ats)::timestamptz[]) as notify_at,
+      unnest(sqlc.arg(lead_seconds)::integer[]) as lead_seconds, unnest(sqlc.arg(messages)::text[]) as message,
+      unnest(sqlc.arg(statuses)::text[]) as status, unnest(sqlc.arg(reasons)::text[]) as reason
+  ) p
+  join held h on h.id = p.event_id
+), withdrawn as (
+  update public.reminders r
+  set status = 'cancelled', next_attempt_at = null,
+      error_message = h.withdraw_reason
+  from held h
+  where r.event_id = h.id and r.plan_revision is not null and r.status = 'pending'
+    and not exists (select from planned p where p.event_id = r.event_id and p.notify_at = r.notify_at_ts)
+  returning r.id
+), kept as (
+  update public.reminders r
+  set plan_revision = p.revision, planned_for_ts = p.start_ts, lead_seconds = p.lead_seconds,
+      user_id = p.user_id, message = p.message, status = 'pending',
+      retry_count = case when r.status = 'pending' then r.retry_count else 0 end,
+      next_attempt_at = case when r.status = 'pending' then r.next_attempt_at end,
+      error_message = case when r.status = 'pending' then r.error_message end
+  from planned p
+  where r.event_id = p.event_id and r.notify_at_ts = p.notify_at and r.plan_revision is not null
+    and (r.status = 'pending' or (r.status in ('cancelled', 'skipped') and p.status = 'pending'))
+    and (r.status, r.message, r.planned_for_ts, r.user_id, r.lead_seconds)
+      is distinct from ('pending', p.message, p.start_ts, p.user_id, p.lead_seconds)
+  returning r.id, r.event_id, coalesce(r.next_attempt_at, r.notify_at_ts) as due_at
+), added as (
+  insert into public.reminders (event_id, user_id, notify_at_ts, lead_seconds, message, status, error_message, plan_revision, planned_for_ts)
+  select p.event_id, p.user_id, p.notify_at, p.lead_seconds, p.message, p.status, nullif(p.reason, ''), p.revision, p.start_ts
+  from planned p
+  on conflict do nothing
+  returning id, event_id, notify_at_ts as due_at, status
+), noted as (
+  insert into reminder_worker.calendar_copies as k (event_id, user_id, calendar_id, google_event_id)
+  select h.id, h.user_id, h.calendar_id, h.google_id from held h where h.google_id <> ''
+  on conflict (event_id, user_id) do update
+    set tombstoned_at = null, due_at = null, lease_until = null, attempts = 0, error_message = null
+    where k.tombstoned_at is not null
+  returning k.event_id
+), buried as (
+  update reminder_worker.calendar_copies k
+  set tombstoned_at = now(), due_at = now(), attempts = 0, error_message = null
+  from held h
+  where h.bury_copy and k.event_id = h.id and k.user_id = h.user_id and k.tombstoned_at is null
+  returning k.event_id
+)
+select h.id as event_id,
+  coalesce(r.id, '00000000-0000-0000-0000-000000000000')::uuid as reminder_id,
+  coalesce(r.due_at, 'epoch')::timestamptz as due_at
+from held h
+left join (
+  select k.id, k.event_id, k.due_at from kept k
+  union all
+  select a.id, a.event_id, a.due_at from added a where a.status = 'pending'
+) r on r.event_id = h.id;
+
+-- RecordSyncs writes what became of a batch of events. An event that changed meanwhile keeps its state and is due again at once;
+-- how many did is the answer. A copy whose event was deleted meanwhile becomes due for removal.
+-- name: RecordSyncs :one
+with input as (
+  select unnest(sqlc.arg(event_ids)::uuid[]) as id, unnest(sqlc.arg(user_ids)::uuid[]) as user_id, unnest(sqlc.arg(revisions)::bigint[]) as revision,
+    unnest(sqlc.arg(statuses)::text[]) as status, unnest(sqlc.arg(error_messages)::text[]) as error_message, unnest(sqlc.arg(retry_ms)::bigint[]) as retry_ms,
+    unnest(sqlc.arg(count_attempts)::boolean[]) as count_attempt,
+    unnest(sqlc.arg(google_ids)::text[]) as google_id, unnest(sqlc.arg(calendar_ids)::text[]) as calendar_id, unnest(sqlc.arg(generations)::integer[]) as generation,
+    unnest(sqlc.arg(etags)::text[]) as etag, unnest(sqlc.arg(hashes)::text[]) as hash
+), recorded as (
+  update public.events e
+  set status = case when e.sync_revision = i.revision then i.status else e.status end,
+      error_message = case when e.sync_revision = i.revision then nullif(i.error_message, '') else e.error_message end,
+      google_calendar_id = case when i.google_id <> '' and e.user_id = i.user_id then i.google_id else e.google_calendar_id end,
+      sync_attempts = case when e.sync_revision = i.revision and i.retry_ms >= 0 then e.sync_attempts + i.count_attempt::integer else 0 end,
+      sync_due_at = case
+        when e.sync_revision <> i.revision then now()
+        when i.retry_ms >= 0 then now() + i.retry_ms * interval '1 millisecond'
+      end,
+      sync_lease_until = null
+  from input i
+  where e.id = i.id and e.sync_lease_until is not null
+  returning (e.sync_revision <> i.revision)::integer as changed
+), written as (
+  update reminder_worker.calendar_copies k
+  set google_event_id = case when i.google_id <> '' then i.google_id else k.google_event_id end,
+      calendar_id = case when i.google_id <> '' then i.calendar_id else k.calendar_id end,
+      generation = case when i.google_id <> '' then i.generation else k.generation end,
+      etag = case when i.google_id <> '' then i.etag else k.etag end,
+      content_hash = case when i.google_id <> '' then i.hash else k.content_hash end,
+      written_at = case when i.google_id <> '' then now() else k.written_at end,
+      due_at = case when k.tombstoned_at is not null then now() end
+  from input i
+  where k.event_id = i.id and k.user_id = i.user_id
+    and (i.google_id <> '' or k.tombstoned_at is not null) and k.lease_until is null
+  returning (k.tombstoned_at is not null)::integer as orphaned
+)
+select (coalesce((select sum(changed) from recorded), 0) + coalesce((select sum(orphaned) from written), 0))::bigint as due_again;
+
+-- ExtendEventLeases keeps claimed events for longer and answers which are still held. An event deleted meanwhile is missing.
+-- name: ExtendEventLeases :many
+update public.events e
+set sync_lease_until = now() + sqlc.arg(lease_ms)::bigint * interval '1 millisecond',
+    sync_due_at = now() + sqlc.arg(lease_ms)::bigint * interval '1 millisecond'
+from (select unnest(sqlc.arg(event_ids)::uuid[]) as id, unnest(sqlc.arg(revisions)::bigint[]) as revision) i
+where e.id = i.id and e.sync_lease_until > now()
+returning e.id;
+
+-- ReleaseEvents gives claimed events back unserved: they are due at once.
+-- name: ReleaseEvents :exec
+update public.events e
+set sync_lease_until = null, sync_due_at = now()
+from (select unnest(sqlc.arg(event_ids)::uuid[]) as id) i
+where e.id = i.id and e.sync_lease_until is not null;
+
+-- NextEventDue tells in how many milliseconds the queue has work again, of events or of removals; 1e15: nothing is queued.
+-- name: NextEventDue :one
+select coalesce(extract(epoch from least(
+  (select min(e.sync_due_at) from public.events e where e.sync_due_at is not null),
+  (select min(k.due_at) from reminder_worker.calendar_copies k where k.due_at is not null)) - clock_timestamp()) * 1000, 1e15)::double precision as in_ms;
+
+-- CountOverdueEvents says how many due events and removals wait longer than grace_ms, up to a thousand. In a healthy system: none.
+-- name: CountOverdueEvents :one
+select (
+  (select count(*) from (select from public.events e where e.sync_due_at < now() - sqlc.arg(grace_ms)::bigint * interval '1 millisecond' limit 1000) x)
+  + (select count(*) from (select from reminder_worker.calendar_copies k where k.due_at < now() - sqlc.arg(grace_ms)::bigint * interval '1 millisecond' limit 1000) y)
+)::bigint as overdue;
