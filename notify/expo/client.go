@@ -1,0 +1,183 @@
+package expo
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"strings"
+	"time"
+)
+
+const (
+	// gzipAbove is the size of a request body, in bytes, above which it is compressed.
+	gzipAbove = 1024
+	// maxAnswer bounds what is read of an answer, after decompression.
+	maxAnswer = 4 << 20
+	// keptConns is the size of the pool of warm connections; Expo advises at
+	// most six at once.
+	keptConns = 8
+)
+
+// Client sends to one Expo project. It is safe for concurrent use.
+type Client struct {
+	send, receipts string
+	accessToken    string
+	timeout        time.Duration
+	http           *http.Client
+}
+
+// New returns a client. It does not connect.
+func New(cfg Config) (*Client, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, fmt.Errorf("configure expo: %w", err)
+	}
+	base := strings.TrimRight(cfg.URL, "/")
+	return &Client{
+		send:        base + "/send",
+		receipts:    base + "/getReceipts",
+		accessToken: cfg.AccessToken,
+		timeout:     cfg.Timeout,
+		http: &http.Client{
+			Transport:     newTransport(),
+			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		},
+	}, nil
+}
+
+func newTransport() *http.Transport {
+	dialer := &net.Dialer{Timeout: 5 * time.Second, KeepAlive: 15 * time.Second}
+	return &http.Transport{
+		Proxy:               http.ProxyFromEnvironment,
+		DialContext:         dialer.DialContext,
+		ForceAttemptHTTP2:   true,
+		MaxIdleConns:        keptConns,
+		MaxIdleConnsPerHost: keptConns,
+		IdleConnTimeout:     5 * time.Minute,
+		TLSHandshakeTimeout: 5 * time.Second,
+	}
+}
+
+// Close gives back the idle connections. Requests in flight are not disturbed.
+func (c *Client) Close() { c.http.CloseIdleConnections() }
+
+// Send offers at most MaxMessages messages to Expo. On success there is exactly
+// one ticket per message, in the same order; a message that could not be sent at
+// all has a ticket with an error and does not keep the others from being sent.
+// Any error is an *Error.
+func (c *Client) Send(ctx context.Context, messages []Message) ([]Ticket, error) {
+	if len(messages) > MaxMessages {
+		return nil, &Error{Kind: Split, Code: CodeTooManyMessages, Err: tooMany(len(messages), MaxMessages)}
+	}
+	b := newBatch(messages)
+	if len(b.bodies) == 0 {
+		return b.tickets, nil
+	}
+	body, err := encode(b.bodies)
+	if err != nil {
+		return nil, &Error{Kind: Split, Code: CodeInvalidMessage, Err: fmt.Errorf("encode messages: %w", err)}
+	}
+	answer, failure := c.post(ctx, c.send, body, b.tokens)
+	if failure != nil {
+		return nil, failure
+	}
+	sent, failure := decodeTickets(answer, b.tokens)
+	if failure != nil {
+		failure.Status = http.StatusOK
+		return nil, failure
+	}
+	return b.merge(sent), nil
+}
+
+// Receipts asks for the verdicts on at most MaxReceipts tickets. An id without
+// a verdict, or unknown to Expo, is absent from the map. Any error is an *Error.
+func (c *Client) Receipts(ctx context.Context, ids []string) (map[string]Receipt, error) {
+	if len(ids) > MaxReceipts {
+		return nil, &Error{Kind: Split, Code: CodeTooManyReceipts, Err: tooMany(len(ids), MaxReceipts)}
+	}
+	if len(ids) == 0 {
+		return map[string]Receipt{}, nil
+	}
+	body, err := encode(map[string][]string{"ids": ids})
+	if err != nil {
+		return nil, &Error{Kind: Permanent, Err: fmt.Errorf("encode ids: %w", err)}
+	}
+	answer, failure := c.post(ctx, c.receipts, body, ids)
+	if failure != nil {
+		failure.Unsure = false // asking twice changes nothing
+		return nil, failure
+	}
+	receipts, failure := decodeReceipts(answer)
+	if failure != nil {
+		failure.Status, failure.Unsure = http.StatusOK, false
+		return nil, failure
+	}
+	return receipts, nil
+}
+
+// Warm opens a connection, so that the next send finds one: name look-up and
+// handshake are then not part of a reminder's lateness. Any answer will do.
+func (c *Client) Warm(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, c.timeout)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodHead, c.send, nil)
+	if err != nil {
+		return fmt.Errorf("build request: %w", err)
+	}
+	resp, err := c.http.Do(req)
+	if err != nil {
+		return networkError("reach expo", err)
+	}
+	resp.Body.Close()
+	return nil
+}
+
+func tooMany(n, limit int) error { return fmt.Errorf("%d at once, at most %d are allowed", n, limit) }
+
+// post sends one body and returns that of a good answer. Secrets are what must
+// not appear in an error: the tokens or ids that the body is about.
+func (c *Client) post(ctx context.Context, to string, body []byte, secrets []string) ([]byte, *Error) {
+	ctx, cancel := context.WithTimeout(ctx, c.timeout)
+	defer cancel()
+	req, err := c.request(ctx, to, body)
+	if err != nil {
+		return nil, &Error{Kind: Project, Err: fmt.Errorf("build request: %w", err)}
+	}
+	resp, err := c.http.Do(req)
+	if err != nil {
+		return nil, networkError("post", err)
+	}
+	defer resp.Body.Close()
+	answer, err := readAll(resp.Body)
+	if err != nil {
+		failure := networkError("read answer", err)
+		failure.Status, failure.Unsure = resp.StatusCode, true
+		return nil, failure
+	}
+	if failure := requestFailure(response{resp.StatusCode, resp.Header, answer}, secrets); failure != nil {
+		return nil, failure
+	}
+	return answer, nil
+}
+
+func (c *Client) request(ctx context.Context, to string, body []byte) (*http.Request, error) {
+	packed, err := pack(body)
+	if err != nil {
+		return nil, err
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, to, bytes.NewReader(packed))
+	if err != nil {
+		return nil, err
+	}
+	req.Header.Set("Content-Type", "application/json")
+	req.Header.Set("Accept", "application/json")
+	req.Header.Set("User-Agent", "reminder-worker")
+	if len(body) > gzipAbove {
+		req.Header.Set("Content-Encoding", "gzip")
+	}
+	if c.accessToken != "" {
+		req.Header.Set("Authorization", "Bearer "+c.accessToken)
+	}
+	return req, nil
+}
