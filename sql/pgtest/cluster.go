@@ -1,0 +1,145 @@
+package pgtest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/parentpal/reminder-worker/sql/migrations"
+	"github.com/parentpal/reminder-worker/sql/pgtemp"
+)
+
+// Environment variables that this package reads.
+const (
+	externalServer = "TEST_DATABASE_URL"
+	programs       = "REMINDER_WORKER_PG_BIN"
+	keepDatabases  = "REMINDER_WORKER_KEEP_DB"
+)
+
+// startTime bounds everything that happens once per process.
+const startTime = 3 * time.Minute
+
+// processTag keeps processes that share an external server apart.
+var processTag = strconv.Itoa(os.Getpid())
+
+// cluster is the server of this test process.
+type cluster struct {
+	url    string         // of its maintenance database
+	server *pgtemp.Server // nil when the server is an external one
+	kept   atomic.Bool    // whether a failed test left its database
+
+	migrated func() (string, error) // makes the template on first use
+
+	mu    sync.Mutex // guards admin
+	admin *pgx.Conn
+}
+
+// sharedCluster starts the server when the first test asks for it.
+var sharedCluster = sync.OnceValues(func() (*cluster, error) {
+	started.Store(true)
+	ctx, cancel := context.WithTimeout(context.Background(), startTime)
+	defer cancel()
+	return newCluster(ctx)
+})
+
+// started tells Main whether there is anything to end.
+var started atomic.Bool
+
+func newCluster(ctx context.Context) (*cluster, error) {
+	c := &cluster{url: os.Getenv(externalServer)}
+	c.migrated = sync.OnceValues(c.makeTemplate)
+	if c.url == "" {
+		server, err := pgtemp.Start(ctx, pgtemp.Config{BinDir: os.Getenv(programs)})
+		if err != nil {
+			return nil, err
+		}
+		c.server, c.url = server, server.URL("postgres")
+	} else if u, err := url.Parse(c.url); err != nil || u.Host == "" {
+		return nil, errors.New(externalServer + " is not a URL such as postgres://user@host:5432/postgres")
+	}
+	admin, err := pgx.Connect(ctx, c.url)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("connect to the test server: %w", err), c.stop(ctx))
+	}
+	c.admin = admin
+	return c, nil
+}
+
+// makeTemplate migrates the database that New copies.
+func (c *cluster) makeTemplate() (string, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), startTime)
+	defer cancel()
+	name := "template_" + processTag
+	if err := c.create(ctx, name, "template0"); err != nil {
+		return "", err
+	}
+	conn, err := pgx.Connect(ctx, withDatabase(c.url, name))
+	if err != nil {
+		return "", fmt.Errorf("connect to %s: %w", name, err)
+	}
+	migrator, err := migrations.New(migrations.Options{})
+	if err == nil {
+		_, err = migrator.Up(ctx, conn)
+	}
+	return name, errors.Join(err, conn.Close(ctx)) // a template must have no connections
+}
+
+// create makes a database. One at a time: the server copies files, and copying
+// two at once is no faster.
+func (c *cluster) create(ctx context.Context, name, template string) error {
+	return c.exec(ctx, "create database "+pgx.Identifier{name}.Sanitize()+
+		" template "+pgx.Identifier{template}.Sanitize())
+}
+
+// drop ends what is still connected: a test may leave a listener that is just
+// reconnecting.
+func (c *cluster) drop(ctx context.Context, name string) error {
+	return c.exec(ctx, "drop database if exists "+pgx.Identifier{name}.Sanitize()+" with (force)")
+}
+
+// exec connects anew when an earlier statement ran out of time, which costs the
+// connection.
+func (c *cluster) exec(ctx context.Context, statement string) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.admin.IsClosed() {
+		admin, err := pgx.Connect(ctx, c.url)
+		if err != nil {
+			return fmt.Errorf("connect to the test server: %w", err)
+		}
+		c.admin = admin
+	}
+	_, err := c.admin.Exec(ctx, statement)
+	return err
+}
+
+// howToKeep completes the message about a kept database.
+func (c *cluster) howToKeep() string {
+	if c.server == nil || os.Getenv(keepDatabases) == "1" {
+		return ""
+	}
+	return fmt.Sprintf(" (until this process ends; set %s=1 to keep the server up)", keepDatabases)
+}
+
+// stop ends the private server, or takes the template off the external one.
+func (c *cluster) stop(ctx context.Context) error {
+	var errs []error
+	if c.admin != nil {
+		if c.server == nil {
+			errs = append(errs, c.drop(ctx, "template_"+processTag))
+		}
+		errs = append(errs, c.admin.Close(ctx))
+	}
+	if c.server != nil {
+		errs = append(errs, c.server.Stop(ctx))
+	}
+	return errors.Join(errs...)
+}
