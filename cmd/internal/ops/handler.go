@@ -1,0 +1,117 @@
+package ops
+
+import (
+	_ "embed"
+	"encoding/json"
+	"fmt"
+	"html/template"
+	stdlog "log"
+	"net/http"
+	"strings"
+
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
+
+//go:embed index.html
+var indexHTML string
+
+var indexPage = template.Must(template.New("index").Parse(indexHTML))
+
+// Handler returns all routes. A pattern with GET serves HEAD too; other methods
+// are answered with 405 by the mux.
+func (s *Server) Handler() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /livez", s.livez)
+	mux.HandleFunc("GET /readyz", s.readyz)
+	mux.Handle("GET /metrics", promhttp.HandlerFor(s.reg, promhttp.HandlerOpts{
+		Registry:            s.reg,
+		ErrorLog:            stdlog.New(errorLog{s.log}, "", 0),
+		MaxRequestsInFlight: 4,
+		Timeout:             s.cfg.WriteTimeout / 2,
+	}))
+	mux.HandleFunc("GET /{$}", s.index)
+	return guarded(mux)
+}
+
+// guarded sets what every answer has in common: nothing is kept, nothing is run.
+func guarded(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h := w.Header()
+		h.Set("Cache-Control", "no-store")
+		h.Set("X-Content-Type-Options", "nosniff")
+		h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'; base-uri 'none'")
+		next.ServeHTTP(w, r)
+	})
+}
+
+func (s *Server) livez(w http.ResponseWriter, _ *http.Request) {
+	if s.cfg.Alive != nil {
+		if err := s.cfg.Alive(); err != nil {
+			writeText(w, http.StatusServiceUnavailable, fmt.Sprintf("failed\n%v\n", err))
+			return
+		}
+	}
+	writeText(w, http.StatusOK, "ok\n")
+}
+
+func (s *Server) readyz(w http.ResponseWriter, r *http.Request) {
+	report := examine(s.checks)
+	code := http.StatusOK
+	if report.Status == Failed {
+		code = http.StatusServiceUnavailable
+	}
+	w.Header().Set("Vary", "Accept")
+	if wantsJSON(r) {
+		s.writeJSON(w, code, report)
+		return
+	}
+	writeText(w, code, report.text())
+}
+
+func (s *Server) index(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	page := struct {
+		Build  Build
+		Report Report
+	}{s.cfg.Build, examine(s.checks)}
+	if err := indexPage.Execute(w, page); err != nil {
+		s.log.Debug().Err(err).Msg("index page was not read to its end")
+	}
+}
+
+// wantsJSON tells a program from a person.
+func wantsJSON(r *http.Request) bool {
+	return r.URL.Query().Has("verbose") || strings.Contains(r.Header.Get("Accept"), "application/json")
+}
+
+func writeText(w http.ResponseWriter, code int, text string) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.WriteHeader(code)
+	_, _ = w.Write([]byte(text)) // a client that left needs no answer
+}
+
+func (s *Server) writeJSON(w http.ResponseWriter, code int, v any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(code)
+	enc := json.NewEncoder(w)
+	enc.SetIndent("", "  ")
+	if err := enc.Encode(v); err != nil {
+		s.log.Debug().Err(err).Msg("readiness was not read to its end")
+	}
+}
+
+// text is the report for a person: the verdict, then what is not ok.
+func (r Report) text() string {
+	var b strings.Builder
+	fmt.Fprintln(&b, r.Status)
+	for _, c := range r.Checks {
+		if c.Status == OK {
+			continue
+		}
+		fmt.Fprintf(&b, "%s: %s: %s\n", c.Name, c.Status, c.Reason)
+		if c.Fix != "" {
+			fmt.Fprintf(&b, "    fix: %s\n", c.Fix)
+		}
+	}
+	return b.String()
+}
