@@ -3,7 +3,6 @@ package listener
 import (
 	"bytes"
 	"context"
-	"os"
 	"sync"
 	"testing"
 	"time"
@@ -11,6 +10,10 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/rs/zerolog"
 )
+
+// patience bounds every wait for something that must happen. It is never reached
+// unless something is broken.
+const patience = 30 * time.Second
 
 // quick returns settings under which failures are noticed within a test, and the
 // sweep runs only while the listener does not hear: a sweep says "deaf".
@@ -107,14 +110,19 @@ func (b *lockedBuffer) String() string {
 
 func zeroLog() zerolog.Logger { return zerolog.Nop() }
 
-// shortDir makes a folder that the server's user can reach, which t.TempDir's
-// parents may not allow.
-func shortDir(t *testing.T) string {
+// execute runs statements on a connection of their own.
+func execute(t *testing.T, url string, statements ...string) {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "listener-test-")
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	conn, err := pgx.Connect(ctx, url)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	return dir
+	defer func() { _ = conn.Close(ctx) }()
+	for _, sql := range statements {
+		if _, err := conn.Exec(ctx, sql); err != nil {
+			t.Fatalf("%s: %v", sql, err)
+		}
+	}
 }

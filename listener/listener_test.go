@@ -1,17 +1,21 @@
 package listener
 
 import (
+	"context"
 	"errors"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/parentpal/reminder-worker/sql/pgtemp"
+	"github.com/parentpal/reminder-worker/sql/pgtest"
 )
 
 const notify = `NOTIFY reminder_worker, ''`
 
 func TestACommitIsHeard(t *testing.T) {
 	t.Parallel()
-	url := shared.url(newDatabase(t, shared))
+	url := pgtest.NewEmpty(t).URL()
 	r := run(t, dialing(url), quick())
 	r.next(t, Backlog)
 	before := time.Now()
@@ -26,9 +30,9 @@ func TestACommitIsHeard(t *testing.T) {
 
 func TestOrderIsListenProofBacklog(t *testing.T) {
 	t.Parallel()
-	name := newDatabase(t, shared)
-	p := newProxy(t, shared.addr())
-	r := run(t, dialing(p.url(name)), quick())
+	url := pgtest.NewEmpty(t).URL()
+	p := newProxy(t, url)
+	r := run(t, dialing(p.url()), quick())
 	r.next(t, Backlog)
 	if r.Status().LastProof.IsZero() || r.Status().RoundTrip <= 0 {
 		t.Errorf("backlog came before the proof: %+v", r.Status())
@@ -42,7 +46,7 @@ func TestOrderIsListenProofBacklog(t *testing.T) {
 
 func TestProofsOfOthersAreNoChanges(t *testing.T) {
 	t.Parallel()
-	url := shared.url(newDatabase(t, shared))
+	url := pgtest.NewEmpty(t).URL()
 	r := run(t, dialing(url), quick())
 	r.next(t, Backlog)
 	execute(t, url, `NOTIFY reminder_worker, 'proof:OTHERWORKER'`, `NOTIFY elsewhere`, notify)
@@ -53,7 +57,7 @@ func TestProofsOfOthersAreNoChanges(t *testing.T) {
 
 func TestUnknownPayloadsAreChanges(t *testing.T) {
 	t.Parallel()
-	url := shared.url(newDatabase(t, shared))
+	url := pgtest.NewEmpty(t).URL()
 	r := run(t, dialing(url), quick())
 	r.next(t, Backlog)
 	execute(t, url, `SELECT pg_notify('reminder_worker', NULL)`)
@@ -64,7 +68,7 @@ func TestUnknownPayloadsAreChanges(t *testing.T) {
 
 func TestOneTransactionIsOneChange(t *testing.T) {
 	t.Parallel()
-	url := shared.url(newDatabase(t, shared))
+	url := pgtest.NewEmpty(t).URL()
 	r := run(t, dialing(url), quick())
 	r.next(t, Backlog)
 	execute(t, url, `SELECT pg_notify('reminder_worker', '') FROM generate_series(1, 1000)`)
@@ -76,7 +80,7 @@ func TestOneTransactionIsOneChange(t *testing.T) {
 func TestBurstFoldsAndLosesNothing(t *testing.T) {
 	t.Parallel()
 	const commits = 10_000
-	url := shared.url(newDatabase(t, shared))
+	url := pgtest.NewEmpty(t).URL()
 	r := run(t, dialing(url), quick())
 	r.next(t, Backlog)
 	execute(t, url, `DO $$ BEGIN FOR i IN 1..10000 LOOP PERFORM pg_notify('reminder_worker', ''); COMMIT; END LOOP; END $$`)
@@ -93,7 +97,7 @@ func TestBurstFoldsAndLosesNothing(t *testing.T) {
 
 func TestASlowHandlerNeitherBlocksReadsNorLosesChanges(t *testing.T) {
 	t.Parallel()
-	url := shared.url(newDatabase(t, shared))
+	url := pgtest.NewEmpty(t).URL()
 	calls, release := make(chan Change, 8), make(chan struct{})
 	cfg := quick()
 	cfg.ProofInterval = 10 * time.Millisecond
@@ -128,15 +132,15 @@ func TestASlowHandlerNeitherBlocksReadsNorLosesChanges(t *testing.T) {
 
 func TestAChangeBetweenDropAndReconnectIsBacklog(t *testing.T) {
 	t.Parallel()
-	name := newDatabase(t, shared)
-	p := newProxy(t, shared.addr())
-	r := run(t, dialing(p.url(name)), quick())
+	url := pgtest.NewEmpty(t).URL()
+	p := newProxy(t, url)
+	r := run(t, dialing(p.url()), quick())
 	r.next(t, Backlog)
 	p.refuse(true)
 	p.cut()
 	r.next(t, Sweep) // deaf
 	committed := time.Now()
-	execute(t, shared.url(name), notify)
+	execute(t, url, notify)
 	p.refuse(false)
 	if c := r.next(t, Backlog); c.At.Before(committed) {
 		t.Errorf("backlog of %v is older than the commit of %v", c.At, committed)
@@ -148,7 +152,7 @@ func TestAChangeBetweenDropAndReconnectIsBacklog(t *testing.T) {
 
 func TestATerminatedBackendIsReplaced(t *testing.T) {
 	t.Parallel()
-	url := shared.url(newDatabase(t, shared))
+	url := pgtest.NewEmpty(t).URL()
 	r := run(t, dialing(url), quick())
 	r.next(t, Backlog)
 	execute(t, url, `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
@@ -163,35 +167,38 @@ func TestATerminatedBackendIsReplaced(t *testing.T) {
 
 func TestServerRestart(t *testing.T) {
 	t.Parallel()
-	s, err := newServer(shortDir(t))
+	s, err := pgtemp.Start(t.Context(), pgtemp.Config{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer func() { _ = s.stop() }()
-	r := run(t, dialing(s.url("postgres")), quick())
+	t.Cleanup(func() {
+		if err := s.Stop(context.Background()); err != nil {
+			t.Error(err)
+		}
+	})
+	url := s.URL("postgres")
+	r := run(t, dialing(url), quick())
 	r.next(t, Backlog)
-	if err := s.stop(); err != nil {
-		t.Fatal(err)
+	for _, mode := range []pgtemp.Mode{pgtemp.Fast, pgtemp.Immediate, pgtemp.Crash} {
+		if err := s.Restart(t.Context(), mode); err != nil {
+			t.Fatal(err)
+		}
+		r.next(t, Sweep)
+		r.next(t, Backlog)
+		execute(t, url, notify)
+		r.next(t, Committed)
 	}
-	r.next(t, Sweep)
-	if s := r.Status(); s.State == Listening || s.Err == nil {
-		t.Errorf("status %+v while the server is down", s)
+	if n := r.Status().Reconnects; n != 3 {
+		t.Errorf("%d reconnects, want 3", n)
 	}
-	if err := s.start(); err != nil {
-		t.Fatal(err)
-	}
-	r.next(t, Backlog)
-	execute(t, s.url("postgres"), notify)
-	r.next(t, Committed)
-	defer func() { _ = r.stop() }()
 }
 
 func TestAServerThatIsNotThereYetIsWaitedFor(t *testing.T) {
 	t.Parallel()
-	name := newDatabase(t, shared)
-	p := newProxy(t, shared.addr())
+	url := pgtest.NewEmpty(t).URL()
+	p := newProxy(t, url)
 	p.refuse(true)
-	r := run(t, dialing(p.url(name)), quick())
+	r := run(t, dialing(p.url()), quick())
 	r.next(t, Sweep)
 	r.next(t, Sweep)
 	p.refuse(false)
@@ -203,30 +210,30 @@ func TestAServerThatIsNotThereYetIsWaitedFor(t *testing.T) {
 
 func TestABlackHoleIsNoticed(t *testing.T) {
 	t.Parallel()
-	name := newDatabase(t, shared)
-	p := newProxy(t, shared.addr())
+	url := pgtest.NewEmpty(t).URL()
+	p := newProxy(t, url)
 	cfg := quick()
 	cfg.ConnectTimeout, cfg.ProofInterval, cfg.ProofTimeout = time.Second, 100*time.Millisecond, 500*time.Millisecond
-	r := run(t, dialing(p.url(name)), cfg)
+	r := run(t, dialing(p.url()), cfg)
 	r.next(t, Backlog)
 	p.hold()
 	r.next(t, Sweep)
 	p.flow()
 	p.cut()
 	r.next(t, Backlog)
-	execute(t, shared.url(name), notify)
+	execute(t, url, notify)
 	r.next(t, Committed)
 }
 
 func TestAPoolerThatSwallowsIsRecognised(t *testing.T) {
 	t.Parallel()
-	name := newDatabase(t, shared)
-	p := newProxy(t, shared.addr())
+	url := pgtest.NewEmpty(t).URL()
+	p := newProxy(t, url)
 	// What a pooler in transaction mode amounts to: the LISTEN happened elsewhere.
 	p.replace(`LISTEN "reminder_worker"`, `SELECT 'another session'`)
 	cfg := quick()
 	cfg.ProofTimeout = 50 * time.Millisecond
-	r := run(t, dialing(p.url(name)), cfg)
+	r := run(t, dialing(p.url()), cfg)
 	for !errors.Is(r.Status().Err, ErrNoProof) {
 		if c := r.next(t, Sweep); c.Count != 0 {
 			t.Errorf("got %+v", c)
@@ -239,20 +246,20 @@ func TestAPoolerThatSwallowsIsRecognised(t *testing.T) {
 
 func TestStopIsPromptInEveryState(t *testing.T) {
 	t.Parallel()
-	name := newDatabase(t, shared)
-	p := newProxy(t, shared.addr())
+	url := pgtest.NewEmpty(t).URL()
+	p := newProxy(t, url)
 	deaf := quick()
 	deaf.BackoffMin, deaf.BackoffMax = time.Hour, time.Hour
 	for what, prepare := range map[string]func(t *testing.T) *running{
 		"listening": func(t *testing.T) *running {
-			r := run(t, dialing(shared.url(name)), quick())
+			r := run(t, dialing(url), quick())
 			r.next(t, Backlog)
 			return r
 		},
 		"connecting": func(t *testing.T) *running {
 			p.hold()
 			t.Cleanup(p.flow)
-			r := run(t, dialing(p.url(name)), quick())
+			r := run(t, dialing(p.url()), quick())
 			r.next(t, Sweep)
 			return r
 		},

@@ -3,15 +3,19 @@ package listener
 import (
 	"bytes"
 	"net"
+	"net/url"
 	"sync"
 	"testing"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 )
 
 // proxy is a network between a listener and its server that can fail in the ways
 // networks do. The mutex guards the fields below it.
 type proxy struct {
 	ln     net.Listener
-	target string
+	server *pgx.ConnConfig
 	wg     sync.WaitGroup
 
 	mu       sync.Mutex
@@ -22,13 +26,18 @@ type proxy struct {
 	sent     bytes.Buffer // what clients have sent
 }
 
-func newProxy(t *testing.T, target string) *proxy {
+// newProxy stands before the server of a connection string until the test ends.
+func newProxy(t *testing.T, server string) *proxy {
 	t.Helper()
+	cfg, err := pgx.ParseConfig(server)
+	if err != nil {
+		t.Fatal(err)
+	}
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &proxy{ln: ln, target: target, swallow: make(chan struct{}), conns: map[net.Conn]bool{}}
+	p := &proxy{ln: ln, server: cfg, swallow: make(chan struct{}), conns: map[net.Conn]bool{}}
 	close(p.swallow)
 	p.wg.Go(p.accept)
 	t.Cleanup(func() {
@@ -46,7 +55,8 @@ func (p *proxy) accept() {
 		if err != nil {
 			return
 		}
-		server, err := net.Dial("tcp", p.target)
+		network, addr := pgconn.NetworkAddress(p.server.Host, p.server.Port)
+		server, err := net.Dial(network, addr)
 		if err != nil || !p.adopt(client, server) {
 			_ = client.Close()
 			continue
@@ -149,6 +159,9 @@ func (p *proxy) said() string {
 	return p.sent.String()
 }
 
-func (p *proxy) url(database string) string {
-	return "postgres://postgres@" + p.ln.Addr().String() + "/" + database + "?sslmode=disable"
+// url returns a connection string that leads through the proxy.
+func (p *proxy) url() string {
+	u := url.URL{Scheme: "postgres", User: url.UserPassword(p.server.User, p.server.Password),
+		Host: p.ln.Addr().String(), Path: p.server.Database, RawQuery: "sslmode=disable"}
+	return u.String()
 }
