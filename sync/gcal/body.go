@@ -46,7 +46,7 @@ func merge(body *calendar.Event, e Event, hash string) {
 	setMarker(body, eventProperty, e.ID.String())
 	setMarker(body, hashProperty, hash)
 	if r := body.Reminders; r != nil {
-		// A false would be left out, and a missing one means true.
+		// A false would be left out, and what a missing one means is not said anywhere.
 		r.ForceSendFields = append(r.ForceSendFields, "UseDefault")
 	}
 }

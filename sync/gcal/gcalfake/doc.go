@@ -1,0 +1,32 @@
+// Package gcalfake is an HTTP server that answers like Google Calendar and Google's token endpoint, for tests, demonstrations, and
+// people who develop against either without an account.
+//
+// # What it promises
+//
+// Each request is compared with Google's own description of the API before anything is done: method, path, names and values of
+// parameters, names and types in the body, what is required. A request that does not conform is answered 400 and remembered
+// (Server.Violations), so that a test can end with the proof that its client speaks Google's language.
+//
+// What a client does then has the consequences it has at Google: ids are checked and taken once, a deleted event stays as
+// cancelled and keeps its id, every write makes a new etag, If-Match is honoured, update replaces and patch merges, access tokens
+// end, and errors come in Google's JSON.
+//
+// Faults are added as rules (Server.Fail): the next request fails, a user's consent is gone, the connection is lost after the work
+// was done, a quota is in force, the token endpoint hangs. What a person does in Google's own pages is Server.UserEdit and
+// Server.UserDelete.
+//
+// # What it leaves out
+//
+// Recurring events are kept but not expanded, nobody is invited, there are no sync tokens and no push channels, and nothing is
+// kept beyond Close. There is no TLS: it is for the loopback.
+//
+// # The description
+//
+// discovery.json is an excerpt of calendar/v3/calendar-api.json in the module google.golang.org/api v0.311.0, revision 20260925:
+// names, types and what is required of the methods served here, without the prose. After an upgrade of the module, go generate
+// writes it anew; a test fails until then.
+//
+// # Testing
+//
+// Its own tests ask it with the official client and with plain HTTP.
+package gcalfake

@@ -1,0 +1,194 @@
+package gcalfake
+
+import (
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
+	"net/http"
+	"strings"
+	"time"
+)
+
+const (
+	grantRefresh   = "refresh_token"
+	grantAssertion = "urn:ietf:params:oauth:grant-type:jwt-bearer"
+	scope          = "https://www.googleapis.com/auth/calendar.events.owned"
+)
+
+// Grant is a user's consent: it returns a new refresh token. A user may give several.
+func (s *Server) Grant(user string) (refreshToken string) {
+	w := &s.world
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	token := newRefreshToken()
+	w.refresh[token] = w.person(user)
+	return token
+}
+
+// Revoke ends a consent, by its refresh token: the user removes the app in their Google account. Access tokens end with it.
+func (s *Server) Revoke(token string) { s.world.revoke(token) }
+
+// RevokeUser ends all consents of a user.
+func (s *Server) RevokeUser(user string) {
+	w := &s.world
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if p := w.people[user]; p != nil {
+		w.dropTokens(p)
+	}
+}
+
+// ExpireAccessTokens makes every access token given so far worthless, whatever its clients believe.
+func (s *Server) ExpireAccessTokens() {
+	w := &s.world
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	clear(w.access)
+}
+
+func (w *world) dropTokens(p *person) {
+	for token, owner := range w.refresh {
+		if owner == p {
+			delete(w.refresh, token)
+		}
+	}
+	w.dropAccess(p)
+}
+
+func (w *world) dropAccess(p *person) {
+	for token, session := range w.access {
+		if session.person == p {
+			delete(w.access, token)
+		}
+	}
+}
+
+// bearer returns who an access token belongs to, and whether it is still good.
+func (w *world) bearer(access string) (user string, ok bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	s, ok := w.access[access]
+	if !ok {
+		return "", false
+	}
+	return s.person.name, time.Now().Before(s.expires)
+}
+
+// owner returns whose consent a token request names, empty if nobody's.
+func (w *world) owner(form formValues) string {
+	if form.Get("grant_type") == grantAssertion {
+		return subject(form.Get("assertion"))
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if p := w.refresh[form.Get("refresh_token")]; p != nil {
+		return p.name
+	}
+	return ""
+}
+
+// exchange is the token endpoint.
+func (w *world) exchange(form formValues) answer {
+	assertion := form.Get("grant_type") == grantAssertion
+	if !assertion && w.wrongClient(form) {
+		return grantFailure(http.StatusUnauthorized, "invalid_client", "The OAuth client was not found.")
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	switch {
+	case assertion && w.config.OpenGrants:
+		return w.session(subject(form.Get("assertion")), "")
+	case form.Get("grant_type") != grantRefresh:
+		return grantFailure(http.StatusBadRequest, "unsupported_grant_type", "Invalid grant_type: "+form.Get("grant_type"))
+	case form.Get("refresh_token") == "":
+		return grantFailure(http.StatusBadRequest, "invalid_request", "Missing required parameter: refresh_token")
+	}
+	return w.refreshed(form.Get("refresh_token"))
+}
+
+func (w *world) wrongClient(form formValues) bool {
+	return w.config.ClientID != "" &&
+		(form.Get("client_id") != w.config.ClientID || form.Get("client_secret") != w.config.ClientSecret)
+}
+
+func (w *world) refreshed(token string) answer {
+	p := w.refresh[token]
+	if p == nil && w.config.OpenGrants {
+		p = w.person(strangerName(token))
+		w.refresh[token] = p
+	}
+	if p == nil {
+		return grantFailure(http.StatusBadRequest, "invalid_grant", "Token has been expired or revoked.")
+	}
+	var rotated string
+	if w.config.RotateTokens {
+		delete(w.refresh, token)
+		rotated = newRefreshToken()
+		w.refresh[rotated] = p
+	}
+	return w.session(p.name, rotated)
+}
+
+// session gives out an access token.
+func (w *world) session(user, rotated string) answer {
+	if user == "" {
+		return grantFailure(http.StatusBadRequest, "invalid_grant", "Invalid JWT.")
+	}
+	access := "ya29.fake-" + randomText()
+	w.access[access] = session{w.person(user), time.Now().Add(w.config.TokenLifetime)}
+	body := map[string]any{
+		"access_token": access, "expires_in": int(w.config.TokenLifetime.Seconds()), "scope": scope, "token_type": "Bearer",
+	}
+	if rotated != "" {
+		body["refresh_token"] = rotated
+	}
+	return success(body)
+}
+
+// revoke is the revoke endpoint. It takes either kind of token.
+func (w *world) revoke(token string) answer {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	p := w.refresh[token]
+	if p == nil {
+		p = w.access[token].person
+	}
+	if p == nil {
+		return grantFailure(http.StatusBadRequest, "invalid_token", "Token expired or revoked")
+	}
+	delete(w.refresh, token)
+	w.dropAccess(p)
+	return success(map[string]any{})
+}
+
+func newRefreshToken() string { return "1//fake-" + randomText() }
+
+func randomText() string { return rand.Text() }
+
+// strangerName names whoever brings a token that was never given here, the same one each time.
+func strangerName(token string) string {
+	sum := sha256.Sum256([]byte(token))
+	return "user-" + hex.EncodeToString(sum[:6]) + "@example.com"
+}
+
+// subject reads whom an assertion speaks for, without looking at its signature.
+func subject(assertion string) string {
+	parts := strings.Split(assertion, ".")
+	if len(parts) != 3 {
+		return ""
+	}
+	raw, err := base64.RawURLEncoding.DecodeString(strings.TrimRight(parts[1], "="))
+	if err != nil {
+		return ""
+	}
+	var claims struct{ Iss, Sub string }
+	if json.Unmarshal(raw, &claims) != nil {
+		return ""
+	}
+	if claims.Sub != "" {
+		return claims.Sub
+	}
+	return claims.Iss
+}
