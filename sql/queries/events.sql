@@ -182,7 +182,7 @@ select (coalesce((select sum(changed) from recorded), 0) + coalesce((select sum(
 update public.events e
 set sync_lease_until = now() + sqlc.arg(lease_ms)::bigint * interval '1 millisecond',
     sync_due_at = now() + sqlc.arg(lease_ms)::bigint * interval '1 millisecond'
-from (select unnest(sqlc.arg(event_ids)::uuid[]) as id, unnest(sqlc.arg(revisions)::bigint[]) as revision) i
+from (select unnest(sqlc.arg(event_ids)::uuid[]) as id) i
 where e.id = i.id and e.sync_lease_until > now()
 returning e.id;
 

@@ -311,20 +311,19 @@ const ExtendEventLeases = `-- name: ExtendEventLeases :many
 update public.events e
 set sync_lease_until = now() + $1::bigint * interval '1 millisecond',
     sync_due_at = now() + $1::bigint * interval '1 millisecond'
-from (select unnest($2::uuid[]) as id, unnest($3::bigint[]) as revision) i
+from (select unnest($2::uuid[]) as id) i
 where e.id = i.id and e.sync_lease_until > now()
 returning e.id
 `
 
 type ExtendEventLeasesParams struct {
-	LeaseMs   int64
-	EventIds  []uuid.UUID
-	Revisions []int64
+	LeaseMs  int64
+	EventIds []uuid.UUID
 }
 
 // ExtendEventLeases keeps claimed events for longer and answers which are still held. An event deleted meanwhile is missing.
 func (q *Queries) ExtendEventLeases(ctx context.Context, arg ExtendEventLeasesParams) ([]uuid.UUID, error) {
-	rows, err := q.db.Query(ctx, ExtendEventLeases, arg.LeaseMs, arg.EventIds, arg.Revisions)
+	rows, err := q.db.Query(ctx, ExtendEventLeases, arg.LeaseMs, arg.EventIds)
 	if err != nil {
 		return nil, err
 	}

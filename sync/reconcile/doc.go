@@ -1,0 +1,44 @@
+// Package reconcile makes what derives from one event true again: its reminders first, then its copy in the user's Google
+// Calendar.
+//
+// # What it promises
+//
+//   - A reminder never waits for Google. A claimed batch is planned and its reminders are committed in one statement before any
+//     calendar is called.
+//   - Running it twice changes nothing. Plans are pure, reminders are keyed by event and time, copies carry our own ids.
+//   - One bad row fails alone, with words a developer of the app understands in error_message; the rest of its batch goes on.
+//   - An event that changes while it is being served is served again at once afterwards, never by two workers at a time.
+//   - No copy is forgotten. It is noted in the same statement as the reminders, before Google hears of it; an event that is deleted
+//     at any moment leaves a tombstone, and the removal never overtakes a write under way.
+//
+// # Who is authoritative
+//
+// The rows. events.sync_due_at is the queue: claiming an event moves it to the end of a lease, recording the result empties it or
+// moves it to the next attempt. Memory holds only the events in flight, at most Config.InFlight, whatever the tables hold.
+//
+//	 due ──claim──► leased ──plan, commit reminders──► in flight ──Google──► recorded
+//	  ▲               │ lease ends (worker died)          │                    │
+//	  └───────────────┴──────── retry, changed meanwhile ─┴────────────────────┘
+//
+// # How it works
+//
+// One goroutine claims, plans and commits. What needs Google goes to the user's lane: one call at a time per user, at most
+// Config.Concurrency users at once. One goroutine records results, as many as there are per statement. One keeps the leases of what
+// is in flight alive and learns from that which events are gone.
+//
+// # Failure
+//
+// Errors of Google are classified by gcal. Retry: attempts are counted in the row, with growing pauses, for about a day. Throttled:
+// that user's calendar pauses. Reconnect: the account is parked, its events become 'scheduled' until the user connects again.
+// Project: every calendar pauses, an error is logged, no user is marked and no attempt is used. Permanent: the event is 'failed',
+// its reminders stay. If the database is away results wait in memory; nothing new is claimed meanwhile.
+//
+// # Stopping
+//
+// Run stops claiming when its first context ends. Calls under way finish under the second, what has not begun is given back and is due
+// at once.
+//
+// # Testing
+//
+// Planning is pure (plan_test.go). The rest is tested against a real Postgres and gcalfake over HTTP.
+package reconcile

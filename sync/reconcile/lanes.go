@@ -1,0 +1,163 @@
+package reconcile
+
+import (
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/parentpal/reminder-worker/sync/gcal"
+)
+
+// job is one event or removal in flight.
+type job struct {
+	event, user uuid.UUID
+	revision    int64
+	attempts    int
+	removal     bool
+	account     gcal.Account
+	content     gcal.Event
+	known       gcal.Copy
+	// holdsUntil is, by this machine's clock, when the claim of a removal ends. Claims of events are extended instead.
+	holdsUntil time.Time
+}
+
+// lanes runs jobs, those of one user one after the other, of at most so many users at once.
+type lanes struct {
+	serve func(*job)
+	slots chan struct{}
+	wg    sync.WaitGroup
+
+	mu     sync.Mutex
+	queues map[uuid.UUID][]*job // guarded by mu; a user has an entry while a goroutine owns the lane
+}
+
+func newLanes(concurrency int, serve func(*job)) *lanes {
+	return &lanes{serve: serve, slots: make(chan struct{}, concurrency), queues: map[uuid.UUID][]*job{}}
+}
+
+func (l *lanes) add(j *job) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	waiting, owned := l.queues[j.user]
+	l.queues[j.user] = append(waiting, j)
+	if !owned {
+		l.wg.Go(func() { l.run(j.user) })
+	}
+}
+
+func (l *lanes) run(user uuid.UUID) {
+	l.slots <- struct{}{}
+	defer func() { <-l.slots }()
+	for j := l.next(user); j != nil; j = l.next(user) {
+		l.serve(j)
+	}
+}
+
+// next takes the user's next job, or gives the lane up.
+func (l *lanes) next(user uuid.UUID) *job {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	waiting := l.queues[user]
+	if len(waiting) == 0 {
+		delete(l.queues, user)
+		return nil
+	}
+	l.queues[user] = waiting[1:]
+	return waiting[0]
+}
+
+// wait returns when every lane is empty.
+func (l *lanes) wait() { l.wg.Wait() }
+
+// flight knows what is held in memory and tells when room comes free.
+type flight struct {
+	limit int
+	freed chan struct{} // capacity 1
+
+	mu   sync.Mutex
+	jobs map[*job]bool // guarded by mu; false: the claim was lost
+}
+
+func newFlight(limit int) *flight {
+	return &flight{limit: limit, freed: make(chan struct{}, 1), jobs: map[*job]bool{}}
+}
+
+func (f *flight) add(j *job) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.jobs[j] = true
+}
+
+func (f *flight) remove(jobs ...*job) {
+	f.mu.Lock()
+	for _, j := range jobs {
+		delete(f.jobs, j)
+	}
+	f.mu.Unlock()
+	select {
+	case f.freed <- struct{}{}:
+	default:
+	}
+}
+
+func (f *flight) room() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.limit - len(f.jobs)
+}
+
+func (f *flight) empty() bool { return f.room() == f.limit }
+
+// held reports whether the claim of j still stands.
+func (f *flight) held(j *job) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.jobs[j]
+}
+
+// events returns the events in flight whose claim stands.
+func (f *flight) events() []*job {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	held := make([]*job, 0, len(f.jobs))
+	for j, stands := range f.jobs {
+		if stands && !j.removal {
+			held = append(held, j)
+		}
+	}
+	return held
+}
+
+// lose notes that the claims of jobs no longer stand.
+func (f *flight) lose(jobs []*job) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, j := range jobs {
+		if _, here := f.jobs[j]; here {
+			f.jobs[j] = false
+		}
+	}
+}
+
+// pause is a time before which no calendar is called, and why.
+type pause struct {
+	mu    sync.Mutex
+	until time.Time
+	why   string
+}
+
+func (p *pause) set(until time.Time, why string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if until.After(p.until) {
+		p.until, p.why = until, why
+	}
+}
+
+// left is for how much longer, and why; 0: calendars may be called.
+func (p *pause) left() (time.Duration, string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return max(0, time.Until(p.until)), p.why
+}

@@ -1,0 +1,102 @@
+package reconcile
+
+import (
+	"errors"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/parentpal/reminder-worker/sync/gcal"
+)
+
+// Metrics is what reconciling tells Prometheus. Every series exists from the start.
+type Metrics struct {
+	events         *prometheus.CounterVec
+	removals       *prometheus.CounterVec
+	calls          *prometheus.CounterVec
+	callSeconds    prometheus.Histogram
+	databaseErrors prometheus.Counter
+}
+
+// NewMetrics registers the metrics with reg; with a nil reg they are counted and shown nowhere.
+func NewMetrics(reg prometheus.Registerer) *Metrics {
+	m := &Metrics{
+		events: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "reminder_worker_events_total", Help: "Events served, by outcome.",
+		}, []string{"outcome"}),
+		removals: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "reminder_worker_copy_removals_total", Help: "Removals of copies from Google Calendar, by outcome.",
+		}, []string{"outcome"}),
+		calls: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "reminder_worker_calendar_writes_total", Help: "Writes of copies at Google, by operation and outcome.",
+		}, []string{"op", "outcome"}),
+		callSeconds: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "reminder_worker_calendar_write_duration_seconds", Help: "Time to write one copy, all its requests together.",
+			Buckets: prometheus.ExponentialBuckets(0.001, 2, 16),
+		}),
+		databaseErrors: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "reminder_worker_reconcile_database_errors_total", Help: "Statements of reconciling that failed and were repeated.",
+		}),
+	}
+	for _, o := range []string{eventSynced, eventScheduled, eventFailed, eventCancelled, "retry", "released"} {
+		m.events.WithLabelValues(o)
+	}
+	for _, o := range []string{"gone", "retry", "waiting", "released"} {
+		m.removals.WithLabelValues(o)
+	}
+	for _, op := range []string{"upsert", "delete"} {
+		m.calls.WithLabelValues(op, "ok")
+		m.calls.WithLabelValues(op, "other")
+		for k := gcal.Retry; k <= gcal.CalendarGone; k++ {
+			m.calls.WithLabelValues(op, k.String())
+		}
+	}
+	if reg != nil {
+		reg.MustRegister(m.events, m.removals, m.calls, m.callSeconds, m.databaseErrors)
+	}
+	return m
+}
+
+func (m *Metrics) observeCall(removal bool, err error, took time.Duration) {
+	op, result := "upsert", "ok"
+	if removal {
+		op = "delete"
+	}
+	var ge *gcal.Error
+	switch {
+	case errors.As(err, &ge):
+		result = ge.Kind.String()
+	case err != nil:
+		result = "other"
+	}
+	m.calls.WithLabelValues(op, result).Inc()
+	m.callSeconds.Observe(took.Seconds())
+}
+
+func (m *Metrics) observeOutcomes(batch []outcome) {
+	for _, o := range batch {
+		switch {
+		case o.job.removal:
+			m.removals.WithLabelValues(o.removalLabel()).Inc()
+		case o.released:
+			m.events.WithLabelValues("released").Inc()
+		case o.status == eventPending:
+			m.events.WithLabelValues("retry").Inc()
+		default:
+			m.events.WithLabelValues(o.status).Inc()
+		}
+	}
+}
+
+func (o outcome) removalLabel() string {
+	switch {
+	case o.gone:
+		return "gone"
+	case o.released:
+		return "released"
+	case o.retry < 0:
+		return "waiting"
+	default:
+		return "retry"
+	}
+}

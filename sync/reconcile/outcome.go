@@ -1,0 +1,117 @@
+package reconcile
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"github.com/parentpal/reminder-worker/sync/gcal"
+)
+
+// outcome is what became of one event or removal, to be recorded.
+type outcome struct {
+	job *job
+	// status and message are the event's.
+	status, message string
+	// retry is after how long the row is due again; negative: it is done with.
+	retry time.Duration
+	// counts says that an attempt was used.
+	counts bool
+	// copy is what Google has now, nil if that did not change.
+	copy *gcal.Copy
+	// released says the job was not begun and goes back unserved.
+	released bool
+	// gone says that a removal succeeded.
+	gone bool
+	// reconnect is why the account is to be parked; empty: it is not.
+	reconnect string
+	// pause is for how long the user's calendar is to be left alone, because of why.
+	pause time.Duration
+	why   string
+}
+
+const never = time.Duration(-1)
+
+// done is the outcome of an event that needs no calendar.
+func done(j *job, status, message string) outcome {
+	return outcome{job: j, status: status, message: message, retry: never}
+}
+
+// judge turns what Google said into what is recorded.
+func (r *Reconciler) judge(j *job, c gcal.Copy, err error) outcome {
+	o := outcome{job: j, status: eventPending, retry: never}
+	if err == nil {
+		o.status, o.copy, o.gone = eventSynced, &c, j.removal
+		return o
+	}
+	o.message = err.Error()
+	var ge *gcal.Error
+	if !errors.As(err, &ge) {
+		return r.again(o)
+	}
+	switch ge.Kind {
+	case gcal.Permanent, gcal.CalendarGone:
+		return r.refused(o, ge)
+	case gcal.Throttled:
+		o.retry, o.pause, o.why = ge.RetryAfter, ge.RetryAfter, ge.Error()
+		if ge.Shared() {
+			o.pause = 0
+			r.pause.set(time.Now().Add(ge.RetryAfter), ge.Error())
+		}
+		return o
+	case gcal.Reconnect:
+		return reconnect(o, ge.Error())
+	case gcal.Project:
+		r.pause.set(time.Now().Add(r.cfg.ProjectPause), ge.Error()+". "+ge.Advice())
+		o.retry = r.cfg.ProjectPause
+		return o
+	default:
+		return r.again(o)
+	}
+}
+
+// refused is for good, except that a removal Google will not carry out is asked for again, rarely: it is not forgotten.
+func (r *Reconciler) refused(o outcome, ge *gcal.Error) outcome {
+	if o.job.removal {
+		o.retry, o.counts = r.cfg.RetryMax, true
+		return o
+	}
+	o.status, o.message = eventFailed, ge.Error()+". "+ge.Advice()
+	return o
+}
+
+func reconnect(o outcome, why string) outcome {
+	o.reconnect = why
+	o.status, o.message = eventScheduled, waitsForConsent(why)
+	return o
+}
+
+func waitsForConsent(why string) string {
+	return fmt.Sprintf("not in Google Calendar: access has ended (%s). It is written when the user connects Google Calendar again.", why)
+}
+
+// again counts an attempt and pauses, until the attempts are used up.
+func (r *Reconciler) again(o outcome) outcome {
+	tried := o.job.attempts + 1
+	if tried >= r.cfg.MaxAttempts && !o.job.removal {
+		o.status, o.message = eventFailed, fmt.Sprintf("gave up after %d attempts: %s", tried, o.message)
+		return o
+	}
+	o.retry, o.counts = r.backoff(o.job.attempts), true
+	return o
+}
+
+// backoff is the pause after so many failed attempts before this one.
+func (r *Reconciler) backoff(attempts int) time.Duration {
+	d := r.cfg.RetryBase
+	for i := 0; i < attempts && d < r.cfg.RetryMax; i++ {
+		d *= 2
+	}
+	return r.cfg.Jitter(min(d, r.cfg.RetryMax))
+}
+
+// equalJitter returns between half of d and d.
+func equalJitter(d time.Duration) time.Duration {
+	return d/2 + rand.N(d/2+1)
+}

@@ -1,0 +1,155 @@
+package reconcile
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/parentpal/reminder-worker/sql/store"
+	"github.com/parentpal/reminder-worker/sync/gcal"
+)
+
+// The states of an event that the worker reads and writes, and of a reminder that planning writes.
+const (
+	eventPending   = "pending"
+	eventSynced    = "synced"
+	eventScheduled = "scheduled"
+	eventFailed    = "failed"
+	eventCancelled = "cancelled"
+
+	reminderPending = "pending"
+	reminderSkipped = "skipped"
+)
+
+// Plan is what an event's row calls for.
+type Plan struct {
+	// Fault says why the row cannot be served, in words for a developer of the app; empty: it can.
+	Fault string
+	// Reminders are the reminders the event should have. None for one that is cancelled or at fault.
+	Reminders []Reminder
+	// Withdraw is the reason given to pending reminders that are not among Reminders.
+	Withdraw string
+	// Bury says that a copy, if there is one, is to be removed.
+	Bury bool
+	// Content is what the copy should say.
+	Content gcal.Event
+}
+
+// Reminder is one planned row.
+type Reminder struct {
+	At      time.Time
+	Lead    time.Duration
+	Message string
+	// Status is pending, or skipped with the Reason.
+	Status, Reason string
+}
+
+// MakePlan says what row calls for at the instant now of the database's clock. It is pure.
+func MakePlan(row store.ClaimEventsRow, now time.Time, offsets []time.Duration, zone *time.Location) Plan {
+	if row.Status == eventCancelled {
+		return Plan{Withdraw: "the event was cancelled", Bury: true}
+	}
+	if fault := findFault(row); fault != "" {
+		return Plan{Fault: fault, Withdraw: "the event cannot be served: " + fault}
+	}
+	return Plan{
+		Withdraw:  "the event was moved",
+		Reminders: planReminders(row, now, offsets),
+		Content:   content(row, zone),
+	}
+}
+
+func planReminders(row store.ClaimEventsRow, now time.Time, offsets []time.Duration) []Reminder {
+	message := details(row)
+	planned := make([]Reminder, 0, len(offsets))
+	for _, lead := range offsets {
+		r := Reminder{At: row.StartTs.Add(-lead), Lead: lead, Message: message, Status: reminderPending}
+		if !r.At.After(now) {
+			r.Status = reminderSkipped
+			r.Reason = fmt.Sprintf("already past when planned: %s before the start was %s ago", spoken(lead), spoken(now.Sub(r.At)))
+		}
+		planned = append(planned, r)
+	}
+	return planned
+}
+
+// details is the part of a push's text that stays true whenever it is sent; the time is put before it at sending.
+func details(row store.ClaimEventsRow) string {
+	var parts []string
+	for _, s := range []string{row.ChildName, row.Location} {
+		if s = oneLine(s); s != "" {
+			parts = append(parts, s)
+		}
+	}
+	if bring := preparation(row.PrepItems); bring != "" {
+		parts = append(parts, "Bring: "+bring)
+	}
+	return strings.Join(parts, " · ")
+}
+
+func content(row store.ClaimEventsRow, zone *time.Location) gcal.Event {
+	end := row.EndTs
+	if !row.HasEnd {
+		end = row.StartTs.Add(time.Hour) // Google needs an end; an hour is what its own page offers
+	}
+	var about []string
+	if child := oneLine(row.ChildName); child != "" {
+		about = append(about, "For: "+child)
+	}
+	if bring := preparation(row.PrepItems); bring != "" {
+		about = append(about, "Bring: "+bring)
+	}
+	return gcal.Event{
+		ID:          row.ID,
+		Title:       oneLine(row.Title),
+		Location:    oneLine(row.Location),
+		Description: strings.Join(about, "\n"),
+		Start:       row.StartTs.In(zone),
+		End:         end.In(zone),
+		TimeZone:    zone.String(),
+	}
+}
+
+func preparation(items []string) string {
+	clean := make([]string, 0, len(items))
+	for _, item := range items {
+		if item = oneLine(item); item != "" {
+			clean = append(clean, item)
+		}
+	}
+	return strings.Join(clean, ", ")
+}
+
+// oneLine folds white space and line breaks, which neither a lock screen nor a calendar's title shows.
+func oneLine(s string) string { return strings.Join(strings.Fields(s), " ") }
+
+// spoken writes a duration the way people say it, in its two largest units: "2 d 3 h", "30 min".
+func spoken(d time.Duration) string {
+	units := []struct {
+		size time.Duration
+		name string
+	}{{24 * time.Hour, "d"}, {time.Hour, "h"}, {time.Minute, "min"}, {time.Second, "s"}}
+	var parts []string
+	for _, u := range units {
+		if n := d / u.size; n > 0 && len(parts) < 2 {
+			parts = append(parts, fmt.Sprintf("%d %s", n, u.name))
+			d -= n * u.size
+		}
+	}
+	if len(parts) == 0 {
+		return "0 s"
+	}
+	return strings.Join(parts, " ")
+}
+
+// copyID is the id a copy is noted under before it is written: the known one, else the event's own.
+func copyID(row store.ClaimEventsRow) string {
+	if row.HasCopy {
+		return row.GoogleEventID
+	}
+	return gcal.NewGoogleID(row.ID, 0)
+}
+
+var noUser uuid.UUID

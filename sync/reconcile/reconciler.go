@@ -1,0 +1,207 @@
+package reconcile
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/rs/zerolog"
+
+	"github.com/parentpal/reminder-worker/sql/store"
+	"github.com/parentpal/reminder-worker/sync/gcal"
+)
+
+// Armed is a reminder that planning has committed and that becomes due At.
+type Armed struct {
+	ID uuid.UUID
+	At time.Time
+}
+
+// ArmFunc is told of reminders as soon as they are committed. It must not block.
+type ArmFunc func([]Armed)
+
+// Reconciler serves events that need work. Make it with New and run it once.
+type Reconciler struct {
+	db  *store.Queries
+	cal *gcal.Client
+	cfg Config
+	log zerolog.Logger
+	m   *Metrics
+	arm ArmFunc
+
+	wake    chan struct{} // capacity 1
+	flight  *flight
+	lanes   *lanes
+	results chan outcome
+	pause   pause
+
+	mu      sync.Mutex
+	refusal map[uuid.UUID]string // guarded by mu: the refresh token Google refused, until the account is parked
+}
+
+// New returns a reconciler over db. A nil cal writes no calendars: events become 'scheduled' and get their reminders.
+func New(db *store.Queries, cal *gcal.Client, cfg Config, log zerolog.Logger, m *Metrics, arm ArmFunc) (*Reconciler, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, fmt.Errorf("configure reconciler: %w", err)
+	}
+	r := &Reconciler{
+		db: db, cal: cal, cfg: cfg, m: m, arm: arm,
+		log:     log.With().Str("component", "reconcile").Logger(),
+		wake:    make(chan struct{}, 1),
+		flight:  newFlight(cfg.InFlight),
+		results: make(chan outcome, cfg.InFlight),
+		refusal: map[uuid.UUID]string{},
+	}
+	return r, nil
+}
+
+// Wake says that there may be work. It never blocks; several before the next look are one.
+func (r *Reconciler) Wake() {
+	select {
+	case r.wake <- struct{}{}:
+	default:
+	}
+}
+
+// Paused tells for how much longer no calendar is called, and why; 0: they are.
+func (r *Reconciler) Paused() (time.Duration, string) { return r.pause.left() }
+
+// Run serves events until ctx ends. Calls under way then finish under work, which is the caller's to end; the rest is given back.
+func (r *Reconciler) Run(ctx, work context.Context) error {
+	r.serving(ctx, work, func() {
+		for ctx.Err() == nil {
+			r.rest(ctx, r.look(ctx, work))
+		}
+	})
+	return nil
+}
+
+// Drain serves all that is due now and what comes due while it does, then returns. The error is that of the database, if it
+// could not be asked.
+func (r *Reconciler) Drain(ctx, work context.Context) error {
+	var fault error
+	r.serving(ctx, work, func() {
+		for ctx.Err() == nil && fault == nil {
+			more, err := r.step(work)
+			fault = err
+			if !more && err == nil && r.flight.empty() {
+				return
+			}
+			if !more {
+				r.waitFreed(ctx)
+			}
+		}
+	})
+	return fault
+}
+
+// serving keeps results recorded and leases alive around intake, and returns when nothing is in flight any more.
+func (r *Reconciler) serving(ctx, work context.Context, intake func()) {
+	r.lanes = newLanes(r.cfg.Concurrency, func(j *job) { r.serve(ctx, work, j) })
+	var keepers, recorder sync.WaitGroup
+	stopped := make(chan struct{})
+	recorder.Go(func() { r.record(work) })
+	keepers.Go(func() { r.keepLeases(work, stopped) })
+	intake()
+	r.lanes.wait()
+	close(r.results)
+	recorder.Wait()
+	close(stopped)
+	keepers.Wait()
+}
+
+// look takes one batch and returns how long to rest before the next look.
+func (r *Reconciler) look(ctx, work context.Context) time.Duration {
+	if r.flight.room() < r.cfg.Batch && !r.flight.empty() {
+		r.waitFreed(ctx)
+		return 0
+	}
+	more, err := r.step(work)
+	switch {
+	case err != nil:
+		if ctx.Err() == nil {
+			r.m.databaseErrors.Inc()
+			r.log.Error().Err(err).Msg("step_failed")
+		}
+		return time.Second
+	case more:
+		return 0
+	}
+	return r.untilDue(work)
+}
+
+// untilDue asks the queue when it has work again. In between a change wakes us.
+func (r *Reconciler) untilDue(ctx context.Context) time.Duration {
+	ms, err := r.db.NextEventDue(ctx)
+	if err != nil {
+		return time.Second
+	}
+	due := time.Duration(min(ms, 1e9)*float64(time.Millisecond)) + time.Millisecond
+	return min(max(due, time.Millisecond), r.cfg.SweepInterval)
+}
+
+func (r *Reconciler) rest(ctx context.Context, d time.Duration) {
+	if d == 0 {
+		return
+	}
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+	case <-r.wake:
+	case <-t.C:
+	}
+}
+
+func (r *Reconciler) waitFreed(ctx context.Context) {
+	select {
+	case <-ctx.Done():
+	case <-r.flight.freed:
+	}
+}
+
+// keepLeases extends the claims of events in flight, and learns which of them are gone.
+func (r *Reconciler) keepLeases(ctx context.Context, stopped <-chan struct{}) {
+	tick := time.NewTicker(r.cfg.Lease / 3)
+	defer tick.Stop()
+	for {
+		select {
+		case <-stopped:
+			return
+		case <-tick.C:
+			if err := r.extend(ctx); err != nil {
+				r.m.databaseErrors.Inc()
+				r.log.Warn().Err(err).Msg("leases_not_extended")
+			}
+		}
+	}
+}
+
+func (r *Reconciler) extend(ctx context.Context) error {
+	jobs := r.flight.events()
+	if len(jobs) == 0 {
+		return nil
+	}
+	arg := store.ExtendEventLeasesParams{LeaseMs: r.cfg.Lease.Milliseconds()}
+	for _, j := range jobs {
+		arg.EventIds = append(arg.EventIds, j.event)
+	}
+	still, err := r.db.ExtendEventLeases(ctx, arg)
+	if err != nil {
+		return fmt.Errorf("extend leases: %w", err)
+	}
+	held := make(map[uuid.UUID]bool, len(still))
+	for _, id := range still {
+		held[id] = true
+	}
+	var lost []*job
+	for _, j := range jobs {
+		if !held[j.event] {
+			lost = append(lost, j)
+		}
+	}
+	r.flight.lose(lost)
+	return nil
+}

@@ -1,0 +1,204 @@
+package reconcile
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/parentpal/reminder-worker/sql/store"
+	"github.com/parentpal/reminder-worker/sync/gcal"
+)
+
+// record writes outcomes, as many as there are in one statement, until results is closed.
+func (r *Reconciler) record(ctx context.Context) {
+	for o := range r.results {
+		r.write(ctx, r.gather(o))
+	}
+}
+
+func (r *Reconciler) gather(first outcome) []outcome {
+	batch := []outcome{first}
+	for len(batch) < r.cfg.Batch {
+		select {
+		case o, open := <-r.results:
+			if !open {
+				return batch
+			}
+			batch = append(batch, o)
+		default:
+			return batch
+		}
+	}
+	return batch
+}
+
+// write repeats until the batch is recorded or ctx ends: what was done must not be forgotten because the database was away for a
+// moment. If it is, leases end and the work is done again, which changes nothing.
+func (r *Reconciler) write(ctx context.Context, batch []outcome) {
+	defer func() {
+		jobs := make([]*job, len(batch))
+		for i, o := range batch {
+			jobs[i] = o.job
+		}
+		r.flight.remove(jobs...)
+	}()
+	for pause := 50 * time.Millisecond; ; pause = min(2*pause, 5*time.Second) {
+		err := r.writeOnce(ctx, batch)
+		if err == nil {
+			r.m.observeOutcomes(batch)
+			return
+		}
+		r.m.databaseErrors.Inc()
+		r.log.Error().Err(err).Int("events", len(batch)).Msg("results_not_recorded")
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(pause):
+		}
+	}
+}
+
+// writeOnce parks accounts first, so that no event of theirs is claimed again in between.
+func (r *Reconciler) writeOnce(ctx context.Context, batch []outcome) error {
+	if err := r.writeAccounts(ctx, batch); err != nil {
+		return err
+	}
+	var events, removals, released []outcome
+	for _, o := range batch {
+		switch {
+		case o.released:
+			released = append(released, o)
+		case o.job.removal:
+			removals = append(removals, o)
+		default:
+			events = append(events, o)
+		}
+	}
+	if err := r.writeEvents(ctx, events); err != nil {
+		return err
+	}
+	if err := r.writeRemovals(ctx, removals); err != nil {
+		return err
+	}
+	return r.release(ctx, released)
+}
+
+func (r *Reconciler) writeAccounts(ctx context.Context, batch []outcome) error {
+	var arg store.MarkReconnectParams
+	parked := map[uuid.UUID]bool{}
+	for _, o := range batch {
+		a := o.job.account
+		switch {
+		case o.reconnect != "" && !parked[a.UserID]:
+			parked[a.UserID] = true
+			arg.UserIds = append(arg.UserIds, a.UserID)
+			arg.RefreshTokens = append(arg.RefreshTokens, a.RefreshToken)
+			arg.Reasons = append(arg.Reasons, o.reconnect)
+		case o.pause > 0:
+			err := r.db.PauseAccount(ctx, store.PauseAccountParams{UserID: a.UserID, PauseMs: o.pause.Milliseconds(), Reason: o.why})
+			if err != nil {
+				return fmt.Errorf("pause account: %w", err)
+			}
+		}
+	}
+	if len(arg.UserIds) == 0 {
+		return nil
+	}
+	n, err := r.db.MarkReconnect(ctx, arg)
+	if err != nil {
+		return fmt.Errorf("mark accounts: %w", err)
+	}
+	if n > 0 {
+		r.log.Warn().Int64("accounts", n).Str("reason", arg.Reasons[0]).Msg("accounts_need_reconnect")
+	}
+	r.forgetRefusals(arg.UserIds)
+	return nil
+}
+
+func (r *Reconciler) writeEvents(ctx context.Context, batch []outcome) error {
+	if len(batch) == 0 {
+		return nil
+	}
+	var arg store.RecordSyncsParams
+	for _, o := range batch {
+		c, calendar := gcal.Copy{}, ""
+		if o.copy != nil {
+			c, calendar = *o.copy, o.job.account.CalendarID
+		}
+		arg.EventIds = append(arg.EventIds, o.job.event)
+		arg.UserIds = append(arg.UserIds, o.job.user)
+		arg.Revisions = append(arg.Revisions, o.job.revision)
+		arg.Statuses = append(arg.Statuses, o.status)
+		arg.ErrorMessages = append(arg.ErrorMessages, o.message)
+		arg.RetryMs = append(arg.RetryMs, millis(o.retry))
+		arg.CountAttempts = append(arg.CountAttempts, o.counts)
+		arg.GoogleIds = append(arg.GoogleIds, c.GoogleID)
+		arg.CalendarIds = append(arg.CalendarIds, calendar)
+		arg.Generations = append(arg.Generations, int32(c.Generation))
+		arg.Etags = append(arg.Etags, c.ETag)
+		arg.Hashes = append(arg.Hashes, c.Hash)
+	}
+	dueAgain, err := r.db.RecordSyncs(ctx, arg)
+	if err != nil {
+		return fmt.Errorf("record events: %w", err)
+	}
+	if dueAgain > 0 {
+		r.Wake()
+	}
+	return nil
+}
+
+func (r *Reconciler) writeRemovals(ctx context.Context, batch []outcome) error {
+	if len(batch) == 0 {
+		return nil
+	}
+	var arg store.RecordRemovalsParams
+	for _, o := range batch {
+		arg.EventIds = append(arg.EventIds, o.job.event)
+		arg.UserIds = append(arg.UserIds, o.job.user)
+		arg.Gone = append(arg.Gone, o.gone)
+		arg.RetryMs = append(arg.RetryMs, millis(o.retry))
+		arg.ErrorMessages = append(arg.ErrorMessages, o.message)
+	}
+	if err := r.db.RecordRemovals(ctx, arg); err != nil {
+		return fmt.Errorf("record removals: %w", err)
+	}
+	return nil
+}
+
+func (r *Reconciler) release(ctx context.Context, batch []outcome) error {
+	var events []uuid.UUID
+	var removals store.ReleaseRemovalsParams
+	for _, o := range batch {
+		if o.job.removal {
+			removals.EventIds = append(removals.EventIds, o.job.event)
+			removals.UserIds = append(removals.UserIds, o.job.user)
+		} else {
+			events = append(events, o.job.event)
+		}
+	}
+	if len(events) > 0 {
+		if err := r.db.ReleaseEvents(ctx, events); err != nil {
+			return fmt.Errorf("release events: %w", err)
+		}
+	}
+	if len(removals.EventIds) > 0 {
+		if err := r.db.ReleaseRemovals(ctx, removals); err != nil {
+			return fmt.Errorf("release removals: %w", err)
+		}
+	}
+	return nil
+}
+
+// millis keeps a wait above zero above zero; never stays negative.
+func millis(d time.Duration) int64 {
+	if d > 0 && d < time.Millisecond {
+		return 1
+	}
+	if d < 0 {
+		return -1
+	}
+	return d.Milliseconds()
+}

@@ -1,0 +1,226 @@
+package reconcile
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/parentpal/reminder-worker/sql/store"
+	"github.com/parentpal/reminder-worker/sync/gcal"
+)
+
+// planned is a claimed row with its plan.
+type planned struct {
+	row  store.ClaimEventsRow
+	plan Plan
+	now  time.Time
+}
+
+// step claims what is due, commits its reminders and hands what needs Google to the lanes. It reports whether more may be due.
+func (r *Reconciler) step(ctx context.Context) (more bool, err error) {
+	limit := min(r.cfg.Batch, r.flight.room())
+	if limit <= 0 {
+		return false, nil
+	}
+	rows, err := r.db.ClaimEvents(ctx, store.ClaimEventsParams{
+		MaxRows: int32(limit), MaxBytes: maxTextBytes, LeaseMs: r.cfg.Lease.Milliseconds(),
+	})
+	if err != nil {
+		return false, fmt.Errorf("claim events: %w", err)
+	}
+	if err := r.begin(ctx, r.plan(rows)); err != nil {
+		return false, err
+	}
+	removals, err := r.takeRemovals(ctx, limit)
+	return len(rows) == limit || removals == limit, err
+}
+
+func (r *Reconciler) plan(rows []store.ClaimEventsRow) []planned {
+	batch := make([]planned, 0, len(rows))
+	for _, row := range rows {
+		if row.Status != eventPending && row.Status != eventCancelled {
+			continue // a state of the app's own: the claim has taken it out of the queue
+		}
+		now := row.LeaseUntil.Add(-r.cfg.Lease) // the database's clock at the claim
+		batch = append(batch, planned{row: row, now: now, plan: MakePlan(row, now, r.cfg.Offsets, r.cfg.Zone)})
+	}
+	return batch
+}
+
+// begin commits the plans of a batch and starts what follows from them. If the database refuses the data of the batch it is
+// split, until the one row at fault stands alone and fails alone.
+func (r *Reconciler) begin(ctx context.Context, batch []planned) error {
+	if len(batch) == 0 {
+		return nil
+	}
+	rows, err := r.db.CommitPlans(ctx, r.commitParams(batch))
+	switch {
+	case err == nil:
+		r.start(batch, rows)
+		return nil
+	case !refusesData(err):
+		return fmt.Errorf("commit plans: %w", err)
+	case len(batch) > 1:
+		half := len(batch) / 2
+		return errors.Join(r.begin(ctx, batch[:half]), r.begin(ctx, batch[half:]))
+	}
+	o := r.again(outcome{job: newJob(batch[0]), status: eventPending, retry: never, message: "could not be planned: " + err.Error()})
+	r.settle(o)
+	return nil
+}
+
+// refusesData reports whether a statement failed for what it was given (SQLSTATE classes 22 and 23), so that repeating it whole
+// cannot help.
+func refusesData(err error) bool {
+	var pe *pgconn.PgError
+	return errors.As(err, &pe) && len(pe.Code) == 5 && (pe.Code[:2] == "22" || pe.Code[:2] == "23")
+}
+
+func (r *Reconciler) commitParams(batch []planned) store.CommitPlansParams {
+	var arg store.CommitPlansParams
+	for _, p := range batch {
+		arg.EventIds = append(arg.EventIds, p.row.ID)
+		arg.Revisions = append(arg.Revisions, p.row.SyncRevision)
+		arg.Leases = append(arg.Leases, p.row.LeaseUntil)
+		arg.WithdrawReasons = append(arg.WithdrawReasons, p.plan.Withdraw)
+		arg.BuryCopies = append(arg.BuryCopies, p.plan.Bury)
+		google, calendar := "", ""
+		if r.writes(p) {
+			google, calendar = copyID(p.row), calendarOf(p.row)
+		}
+		arg.GoogleIds = append(arg.GoogleIds, google)
+		arg.CalendarIds = append(arg.CalendarIds, calendar)
+		for _, m := range p.plan.Reminders {
+			arg.ReminderEventIds = append(arg.ReminderEventIds, p.row.ID)
+			arg.NotifyAts = append(arg.NotifyAts, m.At)
+			arg.LeadSeconds = append(arg.LeadSeconds, int32(m.Lead/time.Second))
+			arg.Messages = append(arg.Messages, m.Message)
+			arg.Statuses = append(arg.Statuses, m.Status)
+			arg.Reasons = append(arg.Reasons, m.Reason)
+		}
+	}
+	return arg
+}
+
+// writes reports whether the plan is to be carried into the user's calendar now.
+func (r *Reconciler) writes(p planned) bool {
+	return r.cal != nil && p.plan.Fault == "" && !p.plan.Bury && p.row.HasAccount && p.row.AccountState == accountConnected
+}
+
+const (
+	accountConnected      = "connected"
+	accountNeedsReconnect = "needs_reconnect"
+)
+
+// calendarOf is the calendar that holds the copy, or else the one the account writes to.
+func calendarOf(row store.ClaimEventsRow) string {
+	if row.HasCopy {
+		return row.CopyCalendarID
+	}
+	return row.CalendarID
+}
+
+// start arms the reminders that were committed and sends each event that is still ours on its way.
+func (r *Reconciler) start(batch []planned, rows []store.CommitPlansRow) {
+	held := make(map[uuid.UUID]bool, len(batch))
+	armed := make([]Armed, 0, len(rows))
+	for _, row := range rows {
+		held[row.EventID] = true
+		if row.ReminderID != uuid.Nil {
+			armed = append(armed, Armed{ID: row.ReminderID, At: row.DueAt})
+		}
+	}
+	if len(armed) > 0 {
+		r.arm(armed)
+	}
+	for _, p := range batch {
+		if held[p.row.ID] {
+			r.dispatch(p)
+		}
+	}
+	if len(held) < len(batch) {
+		r.Wake() // what changed under our hands is due again
+	}
+}
+
+func (r *Reconciler) dispatch(p planned) {
+	j := newJob(p)
+	switch {
+	case p.plan.Bury:
+		r.Wake() // its copy may have become a tombstone
+		r.settle(done(j, eventCancelled, ""))
+	case p.plan.Fault != "":
+		r.settle(done(j, eventFailed, p.plan.Fault))
+	case r.cal == nil || !p.row.HasAccount:
+		r.settle(done(j, eventScheduled, ""))
+	case p.row.AccountState == accountNeedsReconnect:
+		r.settle(done(j, eventScheduled, waitsForConsent("it was withdrawn or has expired")))
+	case p.row.AccountState != accountConnected:
+		r.settle(done(j, eventScheduled, ""))
+	case p.row.AccountPausedUntil.After(p.now):
+		o := done(j, eventPending, "Google asked for a pause of this user's calendar")
+		o.retry = p.row.AccountPausedUntil.Sub(p.now)
+		r.settle(o)
+	default:
+		r.flight.add(j)
+		r.lanes.add(j)
+	}
+}
+
+// settle records an outcome that needed no call.
+func (r *Reconciler) settle(o outcome) {
+	r.flight.add(o.job)
+	r.results <- o
+}
+
+func newJob(p planned) *job {
+	row := p.row
+	j := &job{
+		event: row.ID, user: row.UserID, revision: row.SyncRevision, attempts: int(row.SyncAttempts), content: p.plan.Content,
+		account: gcal.Account{UserID: row.UserID, RefreshToken: row.RefreshToken, CalendarID: calendarOf(row)},
+		known:   gcal.Copy{GoogleID: copyID(row)},
+	}
+	if row.HasCopy {
+		j.known.Generation, j.known.ETag, j.known.Hash = int(row.CopyGeneration), row.CopyEtag, row.CopyHash
+	}
+	return j
+}
+
+// takeRemovals claims tombstones and hands them to the lanes.
+func (r *Reconciler) takeRemovals(ctx context.Context, limit int) (int, error) {
+	limit = min(limit, r.flight.room())
+	if limit <= 0 {
+		return 0, nil
+	}
+	claimed := time.Now()
+	rows, err := r.db.ClaimRemovals(ctx, store.ClaimRemovalsParams{MaxRows: int32(limit), LeaseMs: r.cfg.Lease.Milliseconds()})
+	if err != nil {
+		return 0, fmt.Errorf("claim removals: %w", err)
+	}
+	for _, row := range rows {
+		r.dispatchRemoval(row, claimed.Add(r.cfg.Lease))
+	}
+	return len(rows), nil
+}
+
+func (r *Reconciler) dispatchRemoval(row store.ClaimRemovalsRow, holdsUntil time.Time) {
+	j := &job{
+		event: row.EventID, user: row.UserID, attempts: int(row.Attempts), removal: true, holdsUntil: holdsUntil,
+		account: gcal.Account{UserID: row.UserID, RefreshToken: row.RefreshToken, CalendarID: row.CalendarID},
+		known:   gcal.Copy{GoogleID: row.GoogleEventID, Generation: int(row.Generation), ETag: row.Etag, Hash: row.ContentHash},
+	}
+	now := row.LeaseUntil.Add(-r.cfg.Lease)
+	switch {
+	case r.cal == nil || row.AccountState != accountConnected:
+		r.settle(outcome{job: j, retry: never, message: "waits until the user connects Google Calendar again"})
+	case row.AccountPausedUntil.After(now):
+		r.settle(outcome{job: j, retry: row.AccountPausedUntil.Sub(now), message: "Google asked for a pause of this user's calendar"})
+	default:
+		r.flight.add(j)
+		r.lanes.add(j)
+	}
+}
