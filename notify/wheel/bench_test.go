@@ -1,0 +1,157 @@
+package wheel
+
+import (
+	"encoding/binary"
+	"math/rand/v2"
+	"runtime"
+	"testing"
+	"time"
+)
+
+const million = 1_000_000
+
+// random makes n ids as random as UUIDs are.
+func random(n int) []ID {
+	r := rand.New(rand.NewPCG(1, 2))
+	ids := make([]ID, n)
+	for i := range ids {
+		binary.LittleEndian.PutUint64(ids[i][:8], r.Uint64())
+		binary.LittleEndian.PutUint64(ids[i][8:], r.Uint64())
+	}
+	return ids
+}
+
+// within25h spreads times over the window that a worker keeps in memory.
+func within25h(n int) []time.Time {
+	r := rand.New(rand.NewPCG(3, 4))
+	now := time.Now()
+	times := make([]time.Time, n)
+	for i := range times {
+		times[i] = now.Add(time.Duration(r.Int64N(int64(25 * time.Hour))))
+	}
+	return times
+}
+
+// filled returns a wheel in which the ids wait.
+func filled(ids []ID, times []time.Time) *Wheel {
+	w := New()
+	for i, id := range ids {
+		w.Arm(id, times[i%len(times)])
+	}
+	return w
+}
+
+// BenchmarkArm measures an insert while a million wait; the wheel stays near a
+// million because every pass takes out what it put in, outside of the clock.
+func BenchmarkArm(b *testing.B) {
+	ids, extra := random(2*million), million/4
+	times := within25h(million)
+	w := filled(ids[:million], times)
+	b.ReportAllocs()
+	b.ResetTimer()
+	for i := 0; i < b.N; i++ {
+		at := i % extra
+		if at == 0 && i > 0 {
+			b.StopTimer()
+			for _, id := range ids[million : million+extra] {
+				w.Disarm(id)
+			}
+			b.StartTimer()
+		}
+		w.Arm(ids[million+at], times[at])
+	}
+}
+
+// BenchmarkArmDisarm is the pair that other wheels publish.
+func BenchmarkArmDisarm(b *testing.B) {
+	ids := random(2 * million)
+	times := within25h(million)
+	w := filled(ids[:million], times)
+	b.ReportAllocs()
+	b.ResetTimer()
+	for i := 0; i < b.N; i++ {
+		at := i % million
+		w.Arm(ids[million+at], times[at])
+		w.Disarm(ids[million+at])
+	}
+}
+
+// BenchmarkDisarm takes out in random order while about a million wait.
+func BenchmarkDisarm(b *testing.B) {
+	ids, extra := random(2*million), million/4
+	times := within25h(million)
+	w := filled(ids[:million], times)
+	b.ReportAllocs()
+	b.ResetTimer()
+	for i := 0; i < b.N; i++ {
+		at := i % extra
+		if at == 0 {
+			b.StopTimer()
+			for j, id := range ids[million : million+extra] {
+				w.Arm(id, times[j])
+			}
+			b.StartTimer()
+		}
+		w.Disarm(ids[million+at])
+	}
+}
+
+// BenchmarkMove gives a waiting id another time.
+func BenchmarkMove(b *testing.B) {
+	ids, times := random(million), within25h(million)
+	w := filled(ids, times)
+	b.ReportAllocs()
+	b.ResetTimer()
+	for i := 0; i < b.N; i++ {
+		w.Arm(ids[i%million], times[(i*7)%million])
+	}
+}
+
+// BenchmarkFire hands out what waits, all cascading included.
+func BenchmarkFire(b *testing.B) {
+	ids, times := random(million), within25h(million)
+	due := make([]Entry, 0, MaxBatch)
+	for done := 0; done < b.N; {
+		b.StopTimer()
+		n := min(million, b.N-done)
+		w := filled(ids[:n], times)
+		now := time.Now()
+		b.StartTimer()
+		for got := 0; got < n; now = now.Add(time.Second) {
+			for wait := time.Duration(0); wait == 0; {
+				due, wait = w.step(due[:0], now)
+				got += len(due)
+			}
+		}
+		done += n
+	}
+}
+
+// BenchmarkMemory reports what a waiting reminder takes, all in.
+func BenchmarkMemory(b *testing.B) {
+	ids, times := random(million), within25h(million)
+	for range b.N {
+		before := heap()
+		w := filled(ids, times)
+		b.ReportMetric(float64(heap()-before)/million, "B/entry")
+		runtime.KeepAlive(w)
+	}
+}
+
+func heap() uint64 {
+	var m runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&m)
+	return m.HeapAlloc
+}
+
+// BenchmarkGC collects garbage while a million wait.
+func BenchmarkGC(b *testing.B) {
+	w := filled(random(million), within25h(million))
+	runtime.GC()
+	b.ResetTimer()
+	for range b.N {
+		runtime.GC()
+	}
+	runtime.KeepAlive(w)
+}

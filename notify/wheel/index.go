@@ -1,0 +1,142 @@
+package wheel
+
+import (
+	"encoding/binary"
+	"math/bits"
+	"math/rand/v2"
+)
+
+const (
+	minBuckets = 1024
+
+	// Mean chain lengths, in halves, beyond which a bucket is added or taken away.
+	growAbove   = 3
+	shrinkBelow = 1
+)
+
+// index finds nodes by id: linear hashing with chains through the links of the
+// arena. Compared with a table that doubles, it grows by one bucket at a time and
+// has therefore neither the pause of a rehash nor half a table of empty slots.
+type index struct {
+	arena   *arena
+	seed    [2]uint64 // unknown to whoever makes up ids
+	count   int
+	buckets uint32 // in use
+	high    uint32 // largest power of two not above buckets
+	chunks  []*[chunkSize]uint32
+}
+
+func newIndex(a *arena) index {
+	x := index{arena: a, seed: [2]uint64{rand.Uint64(), rand.Uint64()}}
+	x.chunks = append(x.chunks, new([chunkSize]uint32))
+	x.buckets, x.high = minBuckets, minBuckets
+	return x
+}
+
+// reset returns an empty index to its first size.
+func (x *index) reset() {
+	clear(x.chunks[1:])
+	x.chunks = x.chunks[:1]
+	x.buckets, x.high = minBuckets, minBuckets
+}
+
+func (x *index) hash(id *ID) uint64 {
+	a := binary.LittleEndian.Uint64(id[:8]) ^ x.seed[0]
+	b := binary.LittleEndian.Uint64(id[8:]) ^ x.seed[1]
+	hi, lo := bits.Mul64(a, b)
+	return hi ^ lo
+}
+
+// bucket returns the place of a chain's first link.
+func (x *index) bucket(hash uint64) *uint32 {
+	b := uint32(hash) & (2*x.high - 1)
+	if b >= x.buckets {
+		b &^= x.high // not split off yet
+	}
+	return x.place(b)
+}
+
+func (x *index) place(b uint32) *uint32 { return &x.chunks[b>>chunkBits][b&chunkMask] }
+
+// word is what a link to n holds.
+func word(hash uint64, n uint32) uint32 { return uint32(hash>>32)&^numberMask | n }
+
+// find returns the number of the node with this id, or zero.
+func (x *index) find(hash uint64, id *ID) uint32 {
+	tag := word(hash, 0)
+	for link := *x.bucket(hash); link != 0; {
+		n := link & numberMask
+		if link&^numberMask == tag && x.arena.node(n).id == *id {
+			return n
+		}
+		link = *x.arena.link(n)
+	}
+	return 0
+}
+
+// insert adds a node whose id is not in the index.
+func (x *index) insert(hash uint64, n uint32) {
+	first := x.bucket(hash)
+	*x.arena.link(n) = *first
+	*first = word(hash, n)
+	x.count++
+	if 2*x.count > growAbove*int(x.buckets) {
+		x.grow()
+	}
+}
+
+// remove takes out a node that is in the index.
+func (x *index) remove(n uint32) {
+	at := x.bucket(x.hash(&x.arena.node(n).id))
+	for *at&numberMask != n {
+		at = x.arena.link(*at & numberMask)
+	}
+	*at = *x.arena.link(n)
+	x.count--
+	if 2*x.count < shrinkBelow*int(x.buckets) && x.buckets > minBuckets {
+		x.shrink()
+	}
+}
+
+// grow adds one bucket and moves into it what belongs there from its buddy.
+func (x *index) grow() {
+	b := x.buckets
+	if int(b>>chunkBits) == len(x.chunks) {
+		x.chunks = append(x.chunks, new([chunkSize]uint32))
+	}
+	from, to := x.place(b&^x.high), x.place(b)
+	for *from != 0 {
+		link := *from
+		next := x.arena.link(link & numberMask)
+		if uint32(x.hash(&x.arena.node(link&numberMask).id))&x.high == 0 {
+			from = next
+			continue
+		}
+		*from = *next
+		*next = *to
+		*to = link
+	}
+	x.buckets++
+	if x.buckets == 2*x.high {
+		x.high = x.buckets
+	}
+}
+
+// shrink takes the last bucket away and hangs its chain behind its buddy's.
+func (x *index) shrink() {
+	x.buckets--
+	if x.buckets < x.high {
+		x.high /= 2
+	}
+	last := x.place(x.buckets)
+	at := x.place(x.buckets &^ x.high)
+	for *at != 0 {
+		at = x.arena.link(*at & numberMask)
+	}
+	*at = *last
+	*last = 0
+	if spare := int(x.buckets>>chunkBits) + 2; spare < len(x.chunks) {
+		x.chunks[spare] = nil
+		x.chunks = x.chunks[:spare]
+	}
+}

@@ -1,0 +1,9 @@
+//go:build !linux
+
+package wheel
+
+import "time"
+
+const canNap = false
+
+func nap(time.Duration) {}
