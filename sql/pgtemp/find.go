@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -152,6 +153,11 @@ func askVersion(server string) (string, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
 	out, err := exec.CommandContext(ctx, server, "--version").Output()
+	for errors.Is(err, syscall.ETXTBSY) && ctx.Err() == nil {
+		// Just unpacked, and a child forked meanwhile still holds the file open.
+		time.Sleep(time.Millisecond)
+		out, err = exec.CommandContext(ctx, server, "--version").Output()
+	}
 	if err != nil {
 		return "", fmt.Errorf("run postgres --version: %w", err)
 	}

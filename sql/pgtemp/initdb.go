@@ -17,11 +17,7 @@ func initdbArguments() []string {
 	}
 }
 
-// initialise fills the data directory.
-func (s *Server) initialise(ctx context.Context) error {
-	return s.runInitdb(ctx)
-}
-
+// runInitdb makes the data directory from nothing.
 func (s *Server) runInitdb(ctx context.Context) error {
 	args := append(initdbArguments(), "-D", s.dir.data())
 	cmd := exec.CommandContext(ctx, filepath.Join(s.install.Dir, "initdb"), args...)
@@ -33,9 +29,4 @@ func (s *Server) runInitdb(ctx context.Context) error {
 		return &StepError{Step: "initdb", Log: lastLines(out.String()), Err: err}
 	}
 	return nil
-}
-
-// installation finds the programs.
-func (c Config) installation(context.Context) (Installation, error) {
-	return Find(c.BinDir)
 }

@@ -22,6 +22,9 @@ const (
 // less the name that PostgreSQL appends.
 const socketLimit = 103 - len("/.s.PGSQL.65535")
 
+// longestName is as long as the name of a run directory can get.
+const longestName = runPrefix + "4294967295"
+
 // unclaimedAge is when a directory that never got an owner is taken for the
 // remains of a process killed at its first step.
 const unclaimedAge = time.Hour
@@ -116,7 +119,7 @@ func unclaimed(entry fs.DirEntry, now time.Time) bool {
 // its path is too long for a socket or closed to the account id.
 func tempRoot(id *identity) string {
 	root := os.TempDir()
-	long := len(filepath.Join(root, runPrefix+"4294967295")) > socketLimit
+	long := len(filepath.Join(root, longestName)) > socketLimit
 	if long || id != nil && firstClosed(root) != "" {
 		return "/tmp"
 	}

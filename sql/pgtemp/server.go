@@ -67,14 +67,17 @@ func (s *Server) prepare(ctx context.Context) (err error) {
 	if s.account, err = runAs(); err != nil {
 		return &StepError{Step: "choose an account", Err: err}
 	}
-	if s.cfg.tempRoot == "" {
-		s.cfg.tempRoot = tempRoot(s.account)
+	if s.cfg.host == nil {
+		s.cfg.host = thisHost(s.account)
 	}
-	sweep(s.cfg.tempRoot, time.Now())
+	if s.cfg.Dir == "" {
+		s.cfg.Dir = s.cfg.host.tempRoot
+	}
+	sweep(s.cfg.Dir, time.Now())
 	if s.install, err = s.cfg.installation(ctx); err != nil {
 		return &StepError{Step: "find the programs", Err: err}
 	}
-	if s.dir, err = newRunDir(s.cfg.tempRoot, s.account); err != nil {
+	if s.dir, err = newRunDir(s.cfg.Dir, s.account); err != nil {
 		return &StepError{Step: "make a directory", Err: err}
 	}
 	return s.initialise(ctx)

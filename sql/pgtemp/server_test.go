@@ -11,7 +11,7 @@ import (
 func TestStartAnswersAndStops(t *testing.T) {
 	t.Parallel()
 	t0 := time.Now()
-	s, err := Start(t.Context(), Config{})
+	s, err := Start(t.Context(), Config{Cache: "/tmp/reminder-worker-tests-0"})
 	if err != nil {
 		t.Fatal(err)
 	}
