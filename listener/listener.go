@@ -151,14 +151,14 @@ func (l *Listener) follow(ctx context.Context, s *session) error {
 }
 
 func (l *Listener) prove(ctx context.Context, s *session) error {
-	took, err := s.prove(ctx, l.cfg.ProofTimeout)
-	if err != nil {
+	sent := time.Now()
+	if err := s.prove(ctx, l.cfg.ProofTimeout); err != nil {
 		return err
 	}
-	now := time.Now()
-	l.board.noteProof(now, took)
+	took := time.Since(sent)
+	l.board.noteProof(sent.Add(took), took)
 	l.metrics.roundTrip.Observe(took.Seconds())
-	l.metrics.lastProof.Set(seconds(now))
+	l.metrics.lastProof.Set(seconds(sent.Add(took)))
 	return nil
 }
 

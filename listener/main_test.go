@@ -5,8 +5,9 @@ import (
 	"os"
 	"testing"
 
-	"github.com/parentpal/reminder-worker/sql/pgtest"
 	"go.uber.org/goleak"
+
+	"github.com/parentpal/reminder-worker/sql/pgtest"
 )
 
 func TestMain(m *testing.M) {

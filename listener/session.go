@@ -51,15 +51,13 @@ func (s *session) listen(ctx context.Context) error {
 	return nil
 }
 
-// prove sends the session's own payload, waits until it arrives and returns how
-// long that took.
-func (s *session) prove(ctx context.Context, timeout time.Duration) (time.Duration, error) {
+// prove sends the session's own payload and waits until it arrives.
+func (s *session) prove(ctx context.Context, timeout time.Duration) error {
 	limited, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	start := time.Now()
 	s.proven = false
 	if err := s.exec(limited, fmt.Sprintf("NOTIFY %s, '%s'", s.channel, s.proof)); err != nil {
-		return 0, fmt.Errorf("send proof within %v: %w", timeout, err)
+		return fmt.Errorf("send proof within %v: %w", timeout, err)
 	}
 	for !s.proven {
 		_, err := s.receive(limited)
@@ -67,10 +65,10 @@ func (s *session) prove(ctx context.Context, timeout time.Duration) (time.Durati
 			err = ErrNoProof // the server answers, so the path is there: it swallows
 		}
 		if err != nil {
-			return 0, fmt.Errorf("wait %v for proof: %w", timeout, err)
+			return fmt.Errorf("wait %v for proof: %w", timeout, err)
 		}
 	}
-	return time.Since(start), nil
+	return nil
 }
 
 // follow hears changes until the deadline, which is no error, or a failure.

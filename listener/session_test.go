@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/jackc/pgx/v5/pgconn"
+
 	"github.com/parentpal/reminder-worker/sql/pgtest"
 )
 
@@ -28,8 +29,8 @@ func TestARefusedStatementLeavesTheSessionUsable(t *testing.T) {
 	if err := errors.Join(s.configure(t.Context()), s.listen(t.Context())); err != nil {
 		t.Fatal(err)
 	}
-	if took, err := s.prove(t.Context(), patience); err != nil || took <= 0 {
-		t.Errorf("proof took %v: %v", took, err)
+	if err := s.prove(t.Context(), patience); err != nil {
+		t.Error(err)
 	}
 }
 
@@ -57,7 +58,7 @@ func TestHeardPayloadsAreNotKept(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if _, err := s.prove(t.Context(), patience); err != nil || *heard != 100 {
+	if err := s.prove(t.Context(), patience); err != nil || *heard != 100 {
 		t.Errorf("heard %d of 100: %v", *heard, err)
 	}
 	if n := pending(t, s); n != 0 {

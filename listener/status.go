@@ -9,15 +9,15 @@ import (
 type State uint8
 
 const (
-	// Connecting: a connection is being made.
+	// Connecting says a connection is being made.
 	Connecting State = iota + 1
-	// Proving: connected; LISTEN and the first proof are under way.
+	// Proving says LISTEN and the first proof are under way.
 	Proving
-	// Listening: changes are heard as they are committed.
+	// Listening says changes are heard as they are committed.
 	Listening
-	// Deaf: not connected, waiting before the next attempt.
+	// Deaf says there is no connection, and a pause before the next attempt.
 	Deaf
-	// Polling: there is no connection to be made, the sweep is all there is.
+	// Polling says there is none to be made: the sweep is all there is.
 	Polling
 )
 

@@ -30,7 +30,7 @@ func serve(t *testing.T, cfg Config, checks ...Check) (root string, stop func() 
 	if s.Addr() != "" {
 		t.Errorf("Addr %q before Listen", s.Addr())
 	}
-	if err := s.Listen(); err != nil {
+	if err := s.Listen(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())

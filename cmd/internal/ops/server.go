@@ -33,7 +33,7 @@ func New(cfg Config, reg *prometheus.Registry, checks []Check, log zerolog.Logge
 
 // Listen binds the address, so that a caller can tell a bad one before it starts
 // anything else. Run does it when it has not been done.
-func (s *Server) Listen() error {
+func (s *Server) Listen(ctx context.Context) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.ln != nil {
@@ -42,7 +42,7 @@ func (s *Server) Listen() error {
 	if err := s.cfg.Validate(); err != nil {
 		return fmt.Errorf("check HTTP configuration: %w", err)
 	}
-	ln, err := net.Listen("tcp", s.cfg.Addr)
+	ln, err := new(net.ListenConfig).Listen(ctx, "tcp", s.cfg.Addr)
 	if err != nil {
 		return fmt.Errorf("listen on %s: %w", s.cfg.Addr, err)
 	}
@@ -62,7 +62,7 @@ func (s *Server) Addr() string {
 
 // Run answers requests until ctx ends, which is no error.
 func (s *Server) Run(ctx context.Context) error {
-	if err := s.Listen(); err != nil {
+	if err := s.Listen(ctx); err != nil {
 		return err
 	}
 	srv := s.server()
@@ -75,7 +75,9 @@ func (s *Server) Run(ctx context.Context) error {
 	case <-ctx.Done():
 	}
 	err := s.shutdown(srv)
-	<-served
+	if end := <-served; !errors.Is(end, http.ErrServerClosed) {
+		err = errors.Join(err, fmt.Errorf("serve HTTP: %w", end))
+	}
 	return err
 }
 
