@@ -11,6 +11,7 @@ import (
 
 const (
 	statusConfirmed = "confirmed"
+	statusTentative = "tentative"
 	statusCancelled = "cancelled"
 )
 
@@ -42,7 +43,9 @@ func merge(body *calendar.Event, e Event, hash string) {
 	}
 	body.Summary, body.Location = e.Title, e.Location
 	body.Start, body.End = dateTime(e.Start, e.TimeZone), dateTime(e.End, e.TimeZone)
-	body.Status = statusConfirmed
+	if body.Status != statusTentative {
+		body.Status = statusConfirmed
+	}
 	setMarker(body, eventProperty, e.ID.String())
 	setMarker(body, hashProperty, hash)
 	if r := body.Reminders; r != nil {

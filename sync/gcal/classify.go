@@ -112,7 +112,7 @@ func classifyAnswer(op string, g *googleapi.Error, now time.Time) *Error {
 
 // answer is what an error of the Calendar API says about itself.
 type answer struct {
-	reason string // errors[0].reason, else the first of details
+	reason string // errors[0].reason, else the first of details, else the status by its name
 	domain string
 }
 
@@ -130,11 +130,16 @@ func readAnswer(g *googleapi.Error) answer {
 	}
 	var body struct {
 		Error struct {
+			Status string
 			Errors []struct{ Domain string }
 		}
 	}
-	if json.Unmarshal([]byte(g.Body), &body) == nil && len(body.Error.Errors) > 0 {
+	_ = json.Unmarshal([]byte(g.Body), &body) // a gateway's page leaves it empty
+	if len(body.Error.Errors) > 0 {
 		a.domain = body.Error.Errors[0].Domain
+	}
+	if a.reason == "" {
+		a.reason = plainWord(body.Error.Status)
 	}
 	return a
 }
@@ -148,8 +153,10 @@ func (a answer) kind(op string, status int) Kind {
 		return Throttled
 	case status == http.StatusRequestTimeout, status >= 500, status < 400:
 		return Retry
-	case status == http.StatusUnauthorized:
+	case status == http.StatusUnauthorized && a.reason != "":
 		return Reconnect
+	case status == http.StatusUnauthorized:
+		return Retry // a gateway's page: no reason to bother the user
 	case status == http.StatusForbidden:
 		return a.forbiddenKind()
 	case status == http.StatusNotFound:

@@ -111,6 +111,9 @@ func (c *Client) judgeRevoke(res *http.Response, body []byte) error {
 // do makes one exchange for an account: obtains an access token, lends it to call, and classifies what comes back. A token that
 // Google refuses although it should be good is renewed once.
 func (c *Client) do(ctx context.Context, a Account, op string, call func(context.Context) error) error {
+	if a.RefreshToken == "" {
+		return &Error{Kind: Reconnect, Op: OpToken, Reason: "missing"}
+	}
 	g := c.grants.get(a, func() *grant { return c.newGrant(a) })
 	for attempt := 0; ; attempt++ {
 		token, err := g.accessToken(ctx)

@@ -125,8 +125,8 @@ func newGrants(most int) *grants {
 	return &grants{most: most, order: list.New(), byID: make(map[uuid.UUID]*list.Element)}
 }
 
-// get returns the account's grant, made by make if there is none for this refresh token.
-func (gs *grants) get(a Account, make func() *grant) *grant {
+// get returns the account's grant, made by create if there is none for this refresh token.
+func (gs *grants) get(a Account, create func() *grant) *grant {
 	gs.mu.Lock()
 	defer gs.mu.Unlock()
 	if el, ok := gs.byID[a.UserID]; ok {
@@ -136,7 +136,7 @@ func (gs *grants) get(a Account, make func() *grant) *grant {
 		}
 		gs.remove(el)
 	}
-	g := make()
+	g := create()
 	gs.byID[a.UserID] = gs.order.PushFront(g)
 	if gs.order.Len() > gs.most {
 		gs.remove(gs.order.Back())

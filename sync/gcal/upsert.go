@@ -31,7 +31,7 @@ func (c *Client) Upsert(ctx context.Context, a Account, e Event, known Copy) (Co
 		return known, &Error{Kind: Permanent, Op: OpInsert, Reason: "required", Message: "The event needs a start and an end."}
 	}
 	u := &upsert{client: c, account: a, event: e, hash: hash, generation: known.Generation, id: known.GoogleID}
-	if err := u.run(ctx, known.ETag != "" || !u.own()); err != nil {
+	if err := u.run(ctx, known.GoogleID != "" && (known.ETag != "" || !u.own())); err != nil {
 		return known, err
 	}
 	return u.result, nil

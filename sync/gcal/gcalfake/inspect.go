@@ -62,6 +62,27 @@ func (s *Server) AddCalendar(user, summary string) string {
 // ErrNoEvent says that a user has no such event.
 var ErrNoEvent = errors.New("no such event")
 
+// UserInsert makes an event as a person does, in their primary calendar, and returns its id. resource is in the API's terms and
+// needs a start and an end.
+func (s *Server) UserInsert(user string, resource map[string]any) (id string, err error) {
+	body, err := canonicalJSON(resource)
+	if err != nil {
+		return "", err
+	}
+	d, problem := newDraft(body, OpInsert)
+	if problem != nil {
+		return "", fmt.Errorf("insert event: status %d", problem.status)
+	}
+	w := &s.world
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	p := w.person(user)
+	if a := w.insert(p, p.calendar("primary"), d); a.status >= 300 {
+		return "", fmt.Errorf("insert event: status %d", a.status)
+	}
+	return text(d.resource["id"]), nil
+}
+
 // UserEdit changes an event as a person does in Google's own pages: changes is merged into it in the API's terms.
 func (s *Server) UserEdit(who, id string, changes map[string]any) error {
 	body, err := canonicalJSON(changes)
