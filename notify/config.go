@@ -1,0 +1,110 @@
+package notify
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"github.com/parentpal/reminder-worker/notify/expo"
+)
+
+// Config holds the settings of a Sender. Start from DefaultConfig.
+type Config struct {
+	// Zone is the time zone of the texts.
+	Zone *time.Location
+
+	// Horizon is how far ahead the wheel is filled; it is refilled four times as often. 1m to 31 days.
+	Horizon time.Duration
+	// PageSize is how many reminders are read into the wheel by one statement. 1 or more.
+	PageSize int
+	// SweepGrace is how long a reminder may be overdue and unclaimed before a sweep takes it. More than 0.
+	SweepGrace time.Duration
+
+	// Batch is how many reminders one claim takes, at most what one request of Expo carries. 1 to expo.MaxMessages.
+	Batch int
+	// Connections is how many requests are on the wire at once. Expo advises at most 6. 1 or more.
+	Connections int
+	// Rate is how many messages a second are offered. With a batch saved up it stays below Rate + Batch in any second; Expo
+	// refuses a project more than 600. 0: as many as the wire takes.
+	Rate int
+	// Lease is how long a claim holds: the time until another worker sends what one that died had claimed. It must outlast a
+	// request. 1s or more.
+	Lease time.Duration
+
+	// MaxAttempts is after how many attempts a reminder is 'failed'. 1 or more.
+	MaxAttempts int
+	// RetryBase is the pause after the first failed attempt; it doubles with each further one. More than 0.
+	RetryBase time.Duration
+	// PauseMin is how long the sender rests after a request failed as a whole; it doubles with each further one. More than 0.
+	PauseMin time.Duration
+	// PauseMax is the longest such rest. At least PauseMin.
+	PauseMax time.Duration
+
+	// ReceiptDelay is the time from a push to the question for its receipt. Expo advises 15 minutes. More than 0.
+	ReceiptDelay time.Duration
+	// ReceiptLimit is how long a receipt is asked for; Expo forgets it after 24 hours. At least ReceiptDelay.
+	ReceiptLimit time.Duration
+
+	// Jitter turns a computed pause into the one that is taken. Tests replace it.
+	Jitter func(time.Duration) time.Duration
+}
+
+// DefaultConfig returns settings that suit production.
+func DefaultConfig() Config {
+	return Config{
+		Zone:         time.UTC,
+		Horizon:      time.Hour,
+		PageSize:     10_000,
+		SweepGrace:   2 * time.Second,
+		Batch:        expo.MaxMessages,
+		Connections:  6,
+		Rate:         500,
+		Lease:        15 * time.Second,
+		MaxAttempts:  5,
+		RetryBase:    2 * time.Second,
+		PauseMin:     time.Second,
+		PauseMax:     time.Minute,
+		ReceiptDelay: 15 * time.Minute,
+		ReceiptLimit: 24 * time.Hour,
+		Jitter:       equalJitter,
+	}
+}
+
+// Validate reports everything that is wrong with the settings at once.
+func (c Config) Validate() error {
+	var faults []error
+	need := func(ok bool, format string, args ...any) {
+		if !ok {
+			faults = append(faults, fmt.Errorf(format, args...))
+		}
+	}
+	need(c.Zone != nil, "zone: missing")
+	need(c.Horizon >= time.Minute && c.Horizon <= 31*24*time.Hour, "horizon %s: must be between 1m and 31 days", c.Horizon)
+	need(c.PageSize >= 1, "page size %d: must be at least 1", c.PageSize)
+	need(c.SweepGrace > 0, "sweep grace %s: must be more than 0", c.SweepGrace)
+	need(c.Batch >= 1 && c.Batch <= expo.MaxMessages, "batch %d: must be between 1 and %d", c.Batch, expo.MaxMessages)
+	need(c.Connections >= 1, "connections %d: must be at least 1", c.Connections)
+	need(c.Rate == 0 || c.Rate >= c.Batch, "rate %d: must be 0 or at least the batch, %d", c.Rate, c.Batch)
+	need(c.Lease >= time.Second, "lease %s: must be at least 1s", c.Lease)
+	need(c.MaxAttempts >= 1, "max attempts %d: must be at least 1", c.MaxAttempts)
+	need(c.RetryBase > 0, "retry base %s: must be more than 0", c.RetryBase)
+	need(c.PauseMin > 0, "pause min %s: must be more than 0", c.PauseMin)
+	need(c.PauseMax >= c.PauseMin, "pause max %s: must be at least the pause min, %s", c.PauseMax, c.PauseMin)
+	need(c.ReceiptDelay > 0, "receipt delay %s: must be more than 0", c.ReceiptDelay)
+	need(c.ReceiptLimit >= c.ReceiptDelay, "receipt limit %s: must be at least the receipt delay, %s", c.ReceiptLimit, c.ReceiptDelay)
+	need(c.Jitter != nil, "jitter: missing")
+	return errors.Join(faults...)
+}
+
+// equalJitter returns between half of d and d.
+func equalJitter(d time.Duration) time.Duration { return d/2 + rand.N(d/2+1) }
+
+// grow doubles base so many times, up to limit.
+func grow(base, limit time.Duration, times int) time.Duration {
+	d := base
+	for i := 0; i < times && d < limit; i++ {
+		d *= 2
+	}
+	return min(d, limit)
+}

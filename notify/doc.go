@@ -1,0 +1,44 @@
+// Package notify turns due reminders into pushes and follows each to its receipt.
+//
+// # What it promises
+//
+//   - A reminder is sent at its notify_at_ts by the database's clock, never before, and as soon after as the wire allows.
+//   - Intent before effect: a reminder is committed as 'sending' before its push is written. A crash in between sends it again
+//     when its claim ends; the device folds the repeat, because every push of a reminder carries the reminder's id as collapseId
+//     and tag. In flight are the batches that Config.Rate lets start during one answer of Expo, normally one.
+//   - Whoever claims the row does the work; any number of workers may run.
+//   - A reminder whose event was moved, cancelled or deleted does not go out: the claim compares the event's start with the one the
+//     reminder was planned for.
+//   - What was not sent says why in the row: failed, expired, skipped or cancelled, with the reason in words.
+//
+// # Who is authoritative
+//
+// The table. The wheel holds what is due within Config.Horizon and can be thrown away at any moment; a sweep finds what it missed, and
+// counts it.
+//
+//	table ──fill, refill, look──► wheel ──due ids──► queue ──claim──► 'sending' ──Expo──► ticket ──15 min──► receipt
+//	  ▲                                                                  │
+//	  └────────── retry: pending again, next_attempt_at ─────────────────┘
+//
+// # What is in the wheel
+//
+// At the first change (and after every reconnect) the window up to the horizon is read by the due index, in pages. Later the window
+// is extended, and a look after each change reads only rows that transactions since the last look have touched
+// (reminders.changed_xid): no id travels in the change, and nothing can be missed by being late.
+//
+// # Failure
+//
+// A ticket that asks for another try counts an attempt, up to Config.MaxAttempts, with growing pauses. A request that fails as a whole says
+// nothing about its reminders: it pauses the sender, not the rows, and no attempt is used. After it the sender feels its way with one
+// reminder, then twice as many with each success, so that one bad message cannot hold up the rest. A dead token is retired unless it was
+// registered again since the push. While the database is away nothing is claimed; when it is back, what became due is.
+//
+// # Receipts
+//
+// Accepted is not delivered. Config.ReceiptDelay after the push its receipt is asked for, and again until Config.ReceiptLimit; verdicts are
+// written, dead devices retired.
+//
+// # Stopping
+//
+// Run stops claiming when its first context ends; requests on the wire finish under the second.
+package notify

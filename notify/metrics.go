@@ -1,0 +1,101 @@
+package notify
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/parentpal/reminder-worker/notify/expo"
+	"github.com/parentpal/reminder-worker/sql/store"
+)
+
+// Metrics is what sending tells Prometheus. Every series exists from the start.
+type Metrics struct {
+	reg            prometheus.Registerer
+	reminders      *prometheus.CounterVec
+	pushes         *prometheus.CounterVec
+	requests       *prometheus.CounterVec
+	receipts       *prometheus.CounterVec
+	requestSeconds prometheus.Histogram
+	lateness       prometheus.Histogram
+	sweepFound     prometheus.Counter
+	databaseErrors prometheus.Counter
+	clockOffset    prometheus.Gauge
+}
+
+// NewMetrics registers the metrics with reg; with a nil reg they are counted and shown nowhere.
+func NewMetrics(reg prometheus.Registerer) *Metrics {
+	counters := func(name, help string, labels ...string) *prometheus.CounterVec {
+		v := prometheus.NewCounterVec(prometheus.CounterOpts{Name: "reminder_worker_" + name, Help: help}, []string{"outcome"})
+		for _, l := range labels {
+			v.WithLabelValues(l)
+		}
+		return v
+	}
+	kinds := []string{"ok"}
+	for k := expo.Retry; k <= expo.Split; k++ {
+		kinds = append(kinds, k.String())
+	}
+	m := &Metrics{
+		reg: reg,
+		reminders: counters("reminders_total", "Reminders by what became of them; sending counts claims.",
+			reminderSending, reminderSent, reminderFailed, "retry", "expired", "skipped", "cancelled"),
+		pushes:   counters("push_messages_total", "Messages to single devices, by ticket.", kinds...),
+		requests: counters("push_requests_total", "Requests to Expo, by outcome.", kinds...),
+		receipts: counters("push_receipts_total", "Receipts settled, by verdict.", "delivered", "failed", "unknown"),
+		requestSeconds: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "reminder_worker_push_request_duration_seconds", Help: "Time of one request to Expo.",
+			Buckets: prometheus.ExponentialBuckets(0.001, 2, 15),
+		}),
+		lateness: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "reminder_worker_reminder_lateness_seconds", Help: "First push of a reminder minus its notify_at_ts.",
+			Buckets: prometheus.ExponentialBuckets(0.0005, 2, 22),
+		}),
+		sweepFound: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "reminder_worker_sweep_found_total", Help: "Overdue reminders that only the sweep found; none in a healthy system.",
+		}),
+		databaseErrors: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "reminder_worker_notify_database_errors_total", Help: "Statements of sending that failed and were repeated.",
+		}),
+		clockOffset: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "reminder_worker_database_clock_offset_seconds", Help: "The database's clock minus ours.",
+		}),
+	}
+	if reg != nil {
+		reg.MustRegister(m.reminders, m.pushes, m.requests, m.receipts, m.requestSeconds, m.lateness, m.sweepFound, m.databaseErrors, m.clockOffset)
+	}
+	return m
+}
+
+// observe shows the sizes of what s holds in memory.
+func (m *Metrics) observe(s *Sender) {
+	if m.reg == nil {
+		return
+	}
+	gauge := func(name, help string, read func() float64) {
+		m.reg.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "reminder_worker_" + name, Help: help}, read))
+	}
+	gauge("wheel_entries", "Reminders waiting in the wheel.", func() float64 { return float64(s.wheel.Len()) })
+	gauge("reminders_queued", "Due reminders waiting for a connection.", func() float64 { return float64(s.queue.len()) })
+	gauge("push_paused_seconds", "For how much longer nothing is sent.", func() float64 {
+		left, _ := s.pace.left()
+		return left.Seconds()
+	})
+}
+
+func (m *Metrics) countPush(p *push) {
+	label := "ok"
+	if p.ticket.Err != nil {
+		label = p.ticket.Err.Kind.String()
+	}
+	m.pushes.WithLabelValues(label).Inc()
+}
+
+func (m *Metrics) countReminder(v verdict, row store.ClaimRemindersRow) {
+	label := v.status
+	if v.status == reminderPending {
+		label = "retry"
+	}
+	m.reminders.WithLabelValues(label).Inc()
+	if v.status == reminderSent {
+		m.lateness.Observe(v.sentAt.Sub(row.NotifyAtTs).Seconds())
+	}
+}

@@ -1,0 +1,74 @@
+package notify
+
+import (
+	"context"
+	"sync"
+	"time"
+)
+
+// pace is how fast the sender goes after requests have failed as a whole: a rest that doubles, then one reminder at a time, then twice
+// as many with each success.
+type pace struct {
+	cfg Config
+
+	mu       sync.Mutex
+	failures int       // in a row
+	size     int       // reminders in the next batch
+	until    time.Time // no request before
+	why      string
+}
+
+func newPace(cfg Config) *pace { return &pace{cfg: cfg, size: cfg.Batch} }
+
+// failed notes a failed request and returns how long to rest: at least atLeast, which is what the service asked for.
+func (p *pace) failed(why string, atLeast time.Duration) time.Duration {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	rest := max(p.cfg.Jitter(grow(p.cfg.PauseMin, p.cfg.PauseMax, p.failures)), atLeast)
+	p.failures++
+	p.size = 1
+	if until := time.Now().Add(rest); until.After(p.until) {
+		p.until, p.why = until, why
+	}
+	return rest
+}
+
+func (p *pace) succeeded() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.failures > 0 && time.Now().Before(p.until) {
+		return // an older request that was still on the wire
+	}
+	p.failures, p.why = 0, ""
+	p.size = min(2*p.size, p.cfg.Batch)
+}
+
+// left is for how much longer to rest, and why.
+func (p *pace) left() (time.Duration, string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return max(0, time.Until(p.until)), p.why
+}
+
+// wait rests as long as it must and returns how many reminders to take.
+func (p *pace) wait(ctx context.Context) int {
+	for {
+		left, _ := p.left()
+		if left == 0 || ctx.Err() != nil {
+			p.mu.Lock()
+			defer p.mu.Unlock()
+			return p.size
+		}
+		sleep(ctx, left)
+	}
+}
+
+// sleep waits for d or until ctx ends.
+func sleep(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+	case <-t.C:
+	}
+}

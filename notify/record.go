@@ -1,0 +1,132 @@
+package notify
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/parentpal/reminder-worker/notify/expo"
+	"github.com/parentpal/reminder-worker/notify/wheel"
+	"github.com/parentpal/reminder-worker/sql/store"
+)
+
+// verdict is what one claimed reminder becomes.
+type verdict struct {
+	status  string
+	message string
+	retry   time.Duration
+	counts  bool
+	sentAt  time.Time
+}
+
+// record writes what became of a claimed batch, in one statement, and arms what is to be tried again. It repeats until it succeeds or
+// ctx ends: then the claims run out and the reminders are sent again.
+func (s *Sender) record(ctx context.Context, rows []store.ClaimRemindersRow, pushes []push) {
+	verdicts := s.verdicts(rows, pushes)
+	arg := recordParams(rows, pushes, verdicts)
+	arg.ReceiptDelayMs = s.cfg.ReceiptDelay.Milliseconds()
+	for pause := 20 * time.Millisecond; ; pause = min(2*pause, time.Second) {
+		_, err := s.db.RecordPushes(ctx, arg)
+		if err == nil {
+			break
+		}
+		s.m.databaseErrors.Inc()
+		s.log.Error().Err(fmt.Errorf("record pushes: %w", err)).Int("reminders", len(rows)).Msg("result_not_recorded")
+		if sleep(ctx, pause); ctx.Err() != nil {
+			return
+		}
+	}
+	now := s.now()
+	var retries []wheel.Entry
+	for i, v := range verdicts {
+		s.m.countReminder(v, rows[i])
+		if v.status == reminderPending {
+			retries = append(retries, wheel.Entry{ID: wheel.ID(rows[i].ID), At: now.Add(v.retry)})
+		}
+	}
+	s.wheel.ArmAll(retries)
+}
+
+// verdicts decides what each reminder becomes from what became of its pushes.
+func (s *Sender) verdicts(rows []store.ClaimRemindersRow, pushes []push) []verdict {
+	verdicts := make([]verdict, len(rows))
+	own := make([][]*push, len(rows))
+	for i := range pushes {
+		p := &pushes[i]
+		own[p.reminder] = append(own[p.reminder], p)
+	}
+	for i, row := range rows {
+		verdicts[i] = s.verdict(row, own[i])
+	}
+	return verdicts
+}
+
+func (s *Sender) verdict(row store.ClaimRemindersRow, pushes []*push) verdict {
+	var count [again + 1]int
+	var faults []string
+	v := verdict{}
+	for _, p := range pushes {
+		count[p.state]++
+		if p.state == accepted && v.sentAt.IsZero() {
+			v.sentAt = p.sentAt
+		}
+		if p.state != accepted && p.ticket.Err != nil {
+			faults = append(faults, expo.Mask(p.token)+": "+p.ticket.Err.Error())
+		}
+	}
+	v.message = strings.Join(faults, "; ")
+	tried := int(row.RetryCount) + 1
+	switch {
+	case count[unsent] > 0: // nothing was learned about the reminder: no attempt is used
+		left, _ := s.pace.left()
+		v.status, v.retry = reminderPending, max(left, time.Millisecond)
+	case count[again] > 0 && tried < s.cfg.MaxAttempts:
+		v.status, v.counts = reminderPending, true
+		v.retry = s.cfg.Jitter(grow(s.cfg.RetryBase, time.Hour, int(row.RetryCount)))
+	case count[accepted] > 0:
+		v.status = reminderSent
+	default:
+		v.status, v.counts = reminderFailed, count[again] > 0
+		if v.counts {
+			v.message = fmt.Sprintf("gave up after %d attempts: %s", tried, v.message)
+		}
+	}
+	return v
+}
+
+func recordParams(rows []store.ClaimRemindersRow, pushes []push, verdicts []verdict) store.RecordPushesParams {
+	var arg store.RecordPushesParams
+	for i, v := range verdicts {
+		arg.Ids = append(arg.Ids, rows[i].ID)
+		arg.Leases = append(arg.Leases, rows[i].Lease)
+		arg.Statuses = append(arg.Statuses, v.status)
+		arg.RetryMs = append(arg.RetryMs, v.retry.Milliseconds())
+		arg.CountAttempts = append(arg.CountAttempts, v.counts)
+		arg.SentAts = append(arg.SentAts, v.sentAt)
+		arg.ErrorMessages = append(arg.ErrorMessages, v.message)
+	}
+	for i := range pushes {
+		if pushes[i].state == unsent || pushes[i].state == again {
+			continue // no delivery has come of it yet
+		}
+		addPush(&arg, rows[pushes[i].reminder], &pushes[i])
+	}
+	return arg
+}
+
+func addPush(arg *store.RecordPushesParams, row store.ClaimRemindersRow, p *push) {
+	state, code, fault, gone := "accepted", "", "", false
+	if e := p.ticket.Err; e != nil {
+		state, code, fault, gone = "failed", e.Code, e.Error(), e.Kind == expo.DeviceGone
+	}
+	arg.PushReminderIds = append(arg.PushReminderIds, row.ID)
+	arg.PushTokens = append(arg.PushTokens, p.token)
+	arg.PushStates = append(arg.PushStates, state)
+	arg.TicketIds = append(arg.TicketIds, p.ticket.ID)
+	arg.ErrorCodes = append(arg.ErrorCodes, code)
+	arg.PushErrors = append(arg.PushErrors, fault)
+	arg.PushSentAts = append(arg.PushSentAts, p.sentAt)
+	arg.LatenessMs = append(arg.LatenessMs, p.sentAt.Sub(row.NotifyAtTs).Milliseconds())
+	arg.Gone = append(arg.Gone, gone)
+}

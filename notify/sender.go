@@ -1,0 +1,231 @@
+package notify
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/rs/zerolog"
+	"golang.org/x/sync/errgroup"
+	"golang.org/x/time/rate"
+
+	"github.com/parentpal/reminder-worker/notify/expo"
+	"github.com/parentpal/reminder-worker/notify/wheel"
+	"github.com/parentpal/reminder-worker/sql/store"
+)
+
+// Sender sends due reminders. Make it with New and run it once.
+type Sender struct {
+	db   *store.Queries
+	expo *expo.Client
+	cfg  Config
+	log  zerolog.Logger
+	m    *Metrics
+
+	wheel  *wheel.Wheel
+	queue  *queue
+	pace   *pace
+	limit  *rate.Limiter
+	slots  chan struct{} // one per connection
+	looks  chan Scope    // capacity 1; see Look
+	window window
+	ready  atomic.Bool
+	offset atomic.Int64 // the database's clock minus ours, in nanoseconds
+}
+
+// Scope says how far a look goes.
+type Scope int
+
+// The scopes, each including the ones before it.
+const (
+	// Changes reads what transactions since the last look have touched.
+	Changes Scope = iota
+	// Overdue also takes what the wheel should have fired and did not.
+	Overdue
+	// Window reads the whole near window anew.
+	Window
+)
+
+// New returns a sender over db and client.
+func New(db *store.Queries, client *expo.Client, cfg Config, log zerolog.Logger, m *Metrics) (*Sender, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, fmt.Errorf("configure sender: %w", err)
+	}
+	limit := rate.NewLimiter(rate.Inf, 0)
+	if cfg.Rate > 0 {
+		limit = rate.NewLimiter(rate.Limit(cfg.Rate), cfg.Batch)
+	}
+	s := &Sender{
+		db: db, expo: client, cfg: cfg, m: m,
+		log:   log.With().Str("component", "notify").Logger(),
+		wheel: wheel.New(), queue: newQueue(), pace: newPace(cfg), limit: limit,
+		slots: make(chan struct{}, cfg.Connections),
+		looks: make(chan Scope, 1),
+	}
+	m.observe(s)
+	return s, nil
+}
+
+// Arm puts a reminder that is known to be committed into the wheel, if it is due within the window; what is due later is
+// read when the window reaches it.
+func (s *Sender) Arm(id uuid.UUID, at time.Time) {
+	if s.window.covers(at) {
+		s.wheel.Arm(wheel.ID(id), at)
+	}
+}
+
+// Look asks for the table to be read. It never blocks; of several before the next read the widest counts.
+func (s *Sender) Look(scope Scope) {
+	for {
+		select {
+		case s.looks <- scope:
+			return
+		case waiting := <-s.looks:
+			scope = max(scope, waiting)
+		}
+	}
+}
+
+// Ready reports whether the wheel has been filled.
+func (s *Sender) Ready() bool { return s.ready.Load() }
+
+// Waiting is the number of reminders in the wheel.
+func (s *Sender) Waiting() int { return s.wheel.Len() }
+
+// Paused tells for how much longer nothing is sent, and why; 0: the sender is at work.
+func (s *Sender) Paused() (time.Duration, string) { return s.pace.left() }
+
+// Run sends until ctx ends. Requests on the wire then finish under work, which is the caller's to end. The wheel is empty until the
+// first Look.
+func (s *Sender) Run(ctx, work context.Context) error {
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return s.wheel.Run(ctx, s.fired) })
+	g.Go(func() error { s.watch(ctx); return nil })
+	g.Go(func() error { s.dispatch(ctx, work); return nil })
+	g.Go(func() error { s.askReceipts(ctx); return nil })
+	return g.Wait()
+}
+
+// Drain sends all that is due now and settles the receipts that are, then returns.
+func (s *Sender) Drain(ctx, work context.Context) error {
+	if _, err := s.readClock(ctx); err != nil {
+		return err
+	}
+	for ctx.Err() == nil {
+		ids, err := s.db.DueReminders(ctx, store.DueRemindersParams{MaxRows: int32(s.cfg.Batch)})
+		if err != nil {
+			return fmt.Errorf("read due reminders: %w", err)
+		}
+		if left, _ := s.pace.left(); len(ids) == 0 || left > 0 {
+			break
+		}
+		if err := s.limit.WaitN(ctx, min(len(ids), s.cfg.Batch)); err != nil {
+			return nil // asked to stop
+		}
+		s.deliver(work, ids)
+	}
+	return s.drainReceipts(ctx)
+}
+
+// fired takes due ids from the wheel. It must not block: the wheel waits for it.
+func (s *Sender) fired(due []wheel.Entry) { s.queue.add(due) }
+
+// dispatch takes what is due, batch by batch, as connections, pace and rate allow.
+func (s *Sender) dispatch(ctx, work context.Context) {
+	var requests sync.WaitGroup
+	defer requests.Wait()
+	for s.takeSlot(ctx) {
+		size := s.pace.wait(ctx)
+		ids := s.queue.take(ctx, size)
+		if len(ids) == 0 || s.limit.WaitN(ctx, len(ids)) != nil {
+			<-s.slots
+			return // asked to stop; nothing of this was claimed
+		}
+		requests.Go(func() {
+			defer func() { <-s.slots }()
+			s.deliver(work, ids)
+		})
+	}
+}
+
+func (s *Sender) takeSlot(ctx context.Context) bool {
+	select {
+	case <-ctx.Done():
+		return false
+	case s.slots <- struct{}{}:
+		return ctx.Err() == nil
+	}
+}
+
+// now is the database's clock as far as we know it.
+func (s *Sender) now() time.Time {
+	return time.Now().Round(0).Add(time.Duration(s.offset.Load()))
+}
+
+// queue holds the ids that the wheel has fired, in order.
+type queue struct {
+	added chan struct{} // capacity 1
+
+	mu  sync.Mutex
+	ids []uuid.UUID // guarded by mu
+}
+
+func newQueue() *queue { return &queue{added: make(chan struct{}, 1)} }
+
+func (q *queue) add(due []wheel.Entry) {
+	q.mu.Lock()
+	for _, e := range due {
+		q.ids = append(q.ids, uuid.UUID(e.ID))
+	}
+	q.mu.Unlock()
+	q.ring()
+}
+
+func (q *queue) addIDs(ids []uuid.UUID) {
+	q.mu.Lock()
+	q.ids = append(q.ids, ids...)
+	q.mu.Unlock()
+	q.ring()
+}
+
+func (q *queue) ring() {
+	select {
+	case q.added <- struct{}{}:
+	default:
+	}
+}
+
+func (q *queue) len() int {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return len(q.ids)
+}
+
+// take waits for ids and returns up to size of them, or none when ctx ends.
+func (q *queue) take(ctx context.Context, size int) []uuid.UUID {
+	for ctx.Err() == nil {
+		if ids := q.cut(size); len(ids) > 0 {
+			return ids
+		}
+		select {
+		case <-ctx.Done():
+		case <-q.added:
+		}
+	}
+	return nil
+}
+
+func (q *queue) cut(size int) []uuid.UUID {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	n := min(size, len(q.ids))
+	ids := q.ids[:n:n]
+	q.ids = q.ids[n:]
+	if len(q.ids) == 0 {
+		q.ids = nil // a herd's memory does not stay
+	}
+	return ids
+}
