@@ -21,8 +21,9 @@
 //
 // # What it does not promise
 //
-// Nothing in it is safe from loss: fsync is off unless Config.Durable is set.
-// And nothing in it is secret: every user of this machine who can open
+// Nothing in it is safe from loss when the machine goes down: fsync is off unless
+// Config.Durable is set. A crash of the server alone, which Kill and Restart cause
+// on request, loses nothing that was committed. And nothing in it is secret: every user of this machine who can open
 // a TCP connection to 127.0.0.1 is let in without a password, which is what makes
 // the URL worth pasting into psql. Real data does not belong here.
 //

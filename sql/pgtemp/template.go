@@ -30,10 +30,7 @@ func (s *Server) initialise(ctx context.Context) error {
 	if err != nil {
 		return s.runInitdb(ctx)
 	}
-	template := filepath.Join(cache, templatePrefix+s.install.key())
-	if err := copyTree(ctx, template, s.dir.data(), s.account, false); err == nil {
-		now := time.Now()
-		_ = os.Chtimes(template, now, now) // keeps it from being taken for unused
+	if err := s.fromTemplate(ctx, cache); err == nil {
 		return nil
 	}
 	if err := os.RemoveAll(s.dir.data()); err != nil {
@@ -42,7 +39,7 @@ func (s *Server) initialise(ctx context.Context) error {
 	if err := s.runInitdb(ctx); err != nil {
 		return err
 	}
-	_ = s.saveTemplate(ctx, cache, template)
+	_ = s.saveTemplate(ctx, cache)
 	return nil
 }
 
@@ -52,9 +49,36 @@ func (i Installation) key() string {
 	return hex.EncodeToString(sum[:8])
 }
 
+// fromTemplate copies the template. Its name ends with its size: one that lost
+// some of it, as in a power cut, is not used and goes away.
+func (s *Server) fromTemplate(ctx context.Context, cache string) error {
+	found, _ := filepath.Glob(s.templateName(cache, "*")) // the only error is a bad pattern
+	if len(found) == 0 {
+		return os.ErrNotExist
+	}
+	template := found[0]
+	size, err := copyTree(ctx, template, s.dir.data(), s.account)
+	if err == nil && template != s.templateName(cache, size) {
+		err = fmt.Errorf("copy %s: it has %d bytes", template, size)
+	}
+	if err != nil {
+		if ctx.Err() == nil {
+			_ = os.RemoveAll(template) // else the next start finds the same
+		}
+		return err
+	}
+	now := time.Now()
+	_ = os.Chtimes(template, now, now) // keeps it from being taken for unused
+	return nil
+}
+
+func (s *Server) templateName(cache string, size any) string {
+	return filepath.Join(cache, fmt.Sprint(templatePrefix, s.install.key(), "-", size))
+}
+
 // saveTemplate writes beside the final name and renames, so that nobody
 // ever copies half a template. When two processes get here, the first one wins.
-func (s *Server) saveTemplate(ctx context.Context, cache, template string) error {
+func (s *Server) saveTemplate(ctx context.Context, cache string) error {
 	forgetTemplates(cache, time.Now())
 	half, err := os.MkdirTemp(cache, halfPrefix)
 	if err != nil {
@@ -62,10 +86,11 @@ func (s *Server) saveTemplate(ctx context.Context, cache, template string) error
 	}
 	defer os.RemoveAll(half)
 	finished := filepath.Join(half, dataDir)
-	if err := copyTree(ctx, s.dir.data(), finished, nil, true); err != nil {
+	size, err := copyTree(ctx, s.dir.data(), finished, nil)
+	if err != nil {
 		return fmt.Errorf("write template: %w", err)
 	}
-	return os.Rename(finished, template)
+	return os.Rename(finished, s.templateName(cache, size))
 }
 
 // forgetTemplates removes templates nobody has used for long, and what
@@ -82,10 +107,9 @@ func forgetTemplates(cache string, now time.Time) {
 }
 
 // copyTree copies directories and files with their permissions, gives them to
-// owner, and with durable set writes them through to the disk: a template that a
-// power cut emptied would fail every later start.
-func copyTree(ctx context.Context, from, to string, owner *identity, durable bool) error {
-	return filepath.WalkDir(from, func(path string, entry fs.DirEntry, err error) error {
+// owner, and returns how many bytes the files had.
+func copyTree(ctx context.Context, from, to string, owner *identity) (size int64, err error) {
+	err = filepath.WalkDir(from, func(path string, entry fs.DirEntry, err error) error {
 		if err := errors.Join(err, ctx.Err()); err != nil {
 			return err
 		}
@@ -98,7 +122,9 @@ func copyTree(ctx context.Context, from, to string, owner *identity, durable boo
 		case info.IsDir():
 			err = os.Mkdir(target, info.Mode().Perm())
 		case info.Mode().IsRegular():
-			err = copyFile(path, target, info.Mode().Perm(), durable)
+			var n int64
+			n, err = copyFile(path, target, info.Mode().Perm())
+			size += n
 		default:
 			err = fmt.Errorf("copy %s: neither file nor directory", path)
 		}
@@ -107,21 +133,19 @@ func copyTree(ctx context.Context, from, to string, owner *identity, durable boo
 		}
 		return os.Chown(target, owner.uid, owner.gid)
 	})
+	return size, err
 }
 
-func copyFile(from, to string, perm fs.FileMode, durable bool) (err error) {
+func copyFile(from, to string, perm fs.FileMode) (size int64, err error) {
 	in, err := os.Open(from)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	defer in.Close()
 	out, err := os.OpenFile(to, os.O_CREATE|os.O_EXCL|os.O_WRONLY, perm)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	defer func() { err = errors.Join(err, out.Close()) }()
-	if _, err := io.Copy(out, in); err != nil || !durable {
-		return err
-	}
-	return out.Sync()
+	return io.Copy(out, in)
 }
