@@ -5,8 +5,10 @@ const (
 	chunkSize = 1 << chunkBits
 	chunkMask = chunkSize - 1
 
-	// A link word holds a node number and, above it, a few bits of its hash.
-	numberBits = 28
+	// A link holds a node number and, above it, the tag: a few bits of the hash.
+	// 67 million numbers are enough: Expo takes 54 million pushes of one project
+	// in 25 hours.
+	numberBits = 26
 	numberMask = 1<<numberBits - 1
 
 	isHead = 1 << 31 // prev holds a list number instead of a node number
@@ -51,7 +53,7 @@ func (a *arena) alloc() uint32 {
 	}
 	a.used++
 	if a.used > numberMask {
-		panic("wheel: more than 268 million reminders wait")
+		panic("wheel: more than 67 million reminders wait")
 	}
 	if int(a.used>>chunkBits) == len(a.chunks) {
 		a.chunks = append(a.chunks, new(chunk))

@@ -45,11 +45,14 @@ type Wheel struct {
 }
 
 // New returns an empty wheel.
-func New() *Wheel {
+func New() *Wheel { return newAt(time.Now()) }
+
+// newAt returns an empty wheel whose rings begin at a local time.
+func newAt(local time.Time) *Wheel {
 	w := &Wheel{wake: make(chan struct{}, 1), wakeAt: awake}
 	w.index = newIndex(&w.arena)
 	w.past.arena = &w.arena
-	w.rings = newRings(&w.arena, w.now(time.Now()))
+	w.rings = newRings(&w.arena, w.now(local))
 	return w
 }
 
