@@ -16,9 +16,9 @@
 // The rows. events.sync_due_at is the queue: claiming an event moves it to the end of a lease, recording the result empties it or
 // moves it to the next attempt. Memory holds only the events in flight, at most Config.InFlight, whatever the tables hold.
 //
-//	 due ──claim──► leased ──plan, commit reminders──► in flight ──Google──► recorded
-//	  ▲               │ lease ends (worker died)          │                    │
-//	  └───────────────┴──────── retry, changed meanwhile ─┴────────────────────┘
+//	due ──claim──► leased ──plan, commit reminders──► in flight ──Google──► recorded
+//	 ▲               │ lease ends (worker died)          │                    │
+//	 └───────────────┴──────── retry, changed meanwhile ─┴────────────────────┘
 //
 // # How it works
 //

@@ -1,0 +1,211 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/rs/zerolog"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/parentpal/reminder-worker/cmd/internal/ops"
+	"github.com/parentpal/reminder-worker/listener"
+	"github.com/parentpal/reminder-worker/notify"
+	"github.com/parentpal/reminder-worker/notify/expo"
+	"github.com/parentpal/reminder-worker/sql/store"
+	"github.com/parentpal/reminder-worker/sync/gcal"
+	"github.com/parentpal/reminder-worker/sync/reconcile"
+)
+
+// App is the program, wired. Make it with New and use it for one Run or Once.
+type App struct {
+	cfg Config
+	log zerolog.Logger
+	reg *prometheus.Registry
+
+	pool     *pgxpool.Pool
+	pulse    *pulse
+	cal      *gcal.Client // nil: no calendars
+	push     *expo.Client
+	listener *listener.Listener
+	events   *reconcile.Reconciler
+	sender   *notify.Sender
+	http     *ops.Server // nil: no HTTP
+	start    phase
+}
+
+// New wires the program. It connects to nothing.
+func New(cfg Config, build ops.Build, log zerolog.Logger) (*App, error) {
+	a := &App{cfg: cfg, log: log, reg: prometheus.NewRegistry(), pulse: &pulse{}}
+	if err := a.openPool(); err != nil {
+		return nil, err
+	}
+	if err := a.wire(build); err != nil {
+		a.close()
+		return nil, err
+	}
+	return a, nil
+}
+
+func (a *App) wire(build ops.Build) (err error) {
+	if a.push, err = expo.New(a.cfg.expo()); err != nil {
+		return fmt.Errorf("configure push client: %w", err)
+	}
+	if a.cfg.WritesCalendars() {
+		if a.cal, err = gcal.New(a.cfg.gcal()); err != nil {
+			return fmt.Errorf("configure calendar client: %w", err)
+		}
+	}
+	db := store.New(a.pool)
+	if a.sender, err = notify.New(db, a.push, a.cfg.notify(), a.log, notify.NewMetrics(a.reg)); err != nil {
+		return err
+	}
+	if a.events, err = reconcile.New(db, a.cal, a.cfg.reconcile(), a.log, reconcile.NewMetrics(a.reg), a.armed); err != nil {
+		return err
+	}
+	connect, err := a.connector()
+	if err != nil {
+		return err
+	}
+	a.listener = listener.New(connect, a.cfg.listener(), a.log, listener.NewMetrics(a.reg))
+	if a.cfg.HTTPAddr != "" {
+		c := ops.DefaultConfig()
+		c.Addr, c.Build = a.cfg.HTTPAddr, build
+		a.http = ops.New(c, a.reg, a.checks(), a.log)
+	}
+	return nil
+}
+
+// Addr is where HTTP is answered, or empty before it is.
+func (a *App) Addr() string {
+	if a.http == nil {
+		return ""
+	}
+	return a.http.Addr()
+}
+
+// Ready reports whether the program serves: connected, listening or sweeping, its wheel filled.
+func (a *App) Ready() bool { return a.start.done() && a.sender.Ready() }
+
+func (a *App) close() {
+	if a.cal != nil {
+		a.cal.Close()
+	}
+	if a.push != nil {
+		a.push.Close()
+	}
+	a.pool.Close()
+}
+
+// Run serves until ctx ends, which is no error.
+func (a *App) Run(ctx context.Context) error {
+	defer a.close()
+	// HTTP outlives the parts, so that readiness can be seen to end.
+	answering, hangUp := context.WithCancel(context.WithoutCancel(ctx))
+	defer hangUp()
+	var http errgroup.Group
+	if a.http != nil {
+		if err := a.http.Listen(ctx); err != nil {
+			return err
+		}
+		http.Go(func() error { return a.http.Run(answering) })
+	}
+	err := a.serve(ctx)
+	hangUp()
+	return errors.Join(err, http.Wait())
+}
+
+func (a *App) serve(ctx context.Context) error {
+	if err := a.reachDatabase(ctx); err != nil {
+		if ctx.Err() != nil {
+			return nil
+		}
+		return err
+	}
+	work, end := graceful(ctx, a.cfg.ShutdownGrace)
+	defer end()
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return a.listener.Run(ctx, a.heard) })
+	g.Go(func() error { return a.events.Run(ctx, work) })
+	g.Go(func() error { return a.sender.Run(ctx, work) })
+	g.Go(func() error { a.warm(ctx); return nil })
+	err := g.Wait()
+	a.log.Info().Msg("stopped")
+	return err
+}
+
+// Once serves what is pending and due, then returns. A database that cannot be reached is an error.
+func (a *App) Once(ctx context.Context) error {
+	defer a.close()
+	if err := a.prepare(ctx); err != nil {
+		return err
+	}
+	work, end := graceful(ctx, a.cfg.ShutdownGrace)
+	defer end()
+	if err := a.events.Drain(ctx, work); err != nil {
+		return err
+	}
+	return a.sender.Drain(ctx, work)
+}
+
+// heard passes a change on to both parts. It never blocks.
+func (a *App) heard(c listener.Change) {
+	a.events.Wake()
+	switch c.Cause {
+	case listener.Backlog:
+		a.sender.Look(notify.Window)
+	case listener.Sweep:
+		a.sender.Look(notify.Overdue)
+	default:
+		a.sender.Look(notify.Changes)
+	}
+}
+
+func (a *App) armed(reminders []reconcile.Armed) {
+	for _, r := range reminders {
+		a.sender.Arm(r.ID, r.At)
+	}
+}
+
+// warm opens the connection to Expo before the first reminder needs it.
+func (a *App) warm(ctx context.Context) {
+	if err := a.push.Warm(ctx); err != nil && ctx.Err() == nil {
+		a.log.Warn().Err(err).Msg("expo_not_reached")
+	}
+}
+
+// graceful returns a context that outlives ctx by grace, or until end is called.
+func graceful(ctx context.Context, grace time.Duration) (work context.Context, end func()) {
+	work, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	var waiting sync.WaitGroup
+	waiting.Go(func() {
+		select {
+		case <-ctx.Done():
+		case <-work.Done():
+			return
+		}
+		t := time.NewTimer(grace)
+		defer t.Stop()
+		select {
+		case <-t.C:
+			cancel()
+		case <-work.Done():
+		}
+	})
+	return work, func() { cancel(); waiting.Wait() }
+}
+
+// connector makes the listener's own connections, or is nil if there are to be none.
+func (a *App) connector() (listener.Connect, error) {
+	if a.cfg.ChangeSource == "poll" {
+		return nil, nil
+	}
+	cfg := a.pool.Config().ConnConfig.Copy()
+	cfg.Tracer = nil
+	return func(ctx context.Context) (*pgx.Conn, error) { return pgx.ConnectConfig(ctx, cfg) }, nil
+}

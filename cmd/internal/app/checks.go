@@ -1,0 +1,73 @@
+package app
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/parentpal/reminder-worker/cmd/internal/ops"
+	"github.com/parentpal/reminder-worker/listener"
+)
+
+// checks are what readiness is made of.
+func (a *App) checks() []ops.Check {
+	return []ops.Check{
+		{Name: "database", Required: true, Probe: a.checkDatabase},
+		{Name: "wheel", Required: true, Probe: a.checkWheel},
+		{Name: "listener", Probe: a.checkListener},
+		{Name: "google", Probe: a.checkGoogle},
+		{Name: "expo", Probe: a.checkExpo},
+	}
+}
+
+func (a *App) checkDatabase() ops.Finding {
+	const fix = "Check that the database runs and that DATABASE_URL is right: reminder-worker doctor."
+	if !a.start.done() {
+		return ops.Finding{Reason: a.start.reason(), Fix: fix}
+	}
+	if err := a.pulse.fault(); err != nil {
+		return ops.Finding{Reason: "the database does not answer: " + err.Error(), Fix: fix}
+	}
+	return ops.Finding{OK: true}
+}
+
+func (a *App) checkWheel() ops.Finding {
+	if !a.sender.Ready() {
+		return ops.Finding{Reason: "the wheel has not been filled from the table yet"}
+	}
+	return ops.Finding{OK: true, Reason: fmt.Sprintf("%d reminders within %s", a.sender.Waiting(), a.cfg.Horizon)}
+}
+
+func (a *App) checkListener() ops.Finding {
+	st := a.listener.Status()
+	switch st.State {
+	case listener.Listening:
+		return ops.Finding{OK: true, Reason: fmt.Sprintf("round trip %s", st.RoundTrip.Round(10*time.Microsecond))}
+	case listener.Polling:
+		return ops.Finding{OK: true, Degraded: true, Reason: "CHANGE_SOURCE=poll: changes are found by a sweep"}
+	}
+	reason := "changes are found by a sweep every second meanwhile"
+	if st.Err != nil {
+		reason = st.Err.Error() + "; " + reason
+	}
+	return ops.Finding{
+		Degraded: true, Reason: reason,
+		Fix: "Use a direct or session-mode connection: a transaction pooler (port 6543 on Supabase) cannot LISTEN.",
+	}
+}
+
+func (a *App) checkGoogle() ops.Finding {
+	if a.cal == nil {
+		return ops.Finding{OK: true, Reason: "GOOGLE_CLIENT_ID is not set: no calendars are written"}
+	}
+	if left, why := a.events.Paused(); left > 0 {
+		return ops.Finding{Degraded: true, Reason: fmt.Sprintf("calendars rest for %s: %s", left.Round(time.Second), why)}
+	}
+	return ops.Finding{OK: true}
+}
+
+func (a *App) checkExpo() ops.Finding {
+	if left, why := a.sender.Paused(); left > 0 {
+		return ops.Finding{Degraded: true, Reason: fmt.Sprintf("the sender rests for %s: %s", left.Round(100*time.Millisecond), why)}
+	}
+	return ops.Finding{OK: true}
+}

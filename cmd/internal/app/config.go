@@ -1,0 +1,264 @@
+package app
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/rs/zerolog"
+
+	"github.com/parentpal/reminder-worker/listener"
+	"github.com/parentpal/reminder-worker/notify"
+	"github.com/parentpal/reminder-worker/notify/expo"
+	"github.com/parentpal/reminder-worker/sync/gcal"
+	"github.com/parentpal/reminder-worker/sync/reconcile"
+)
+
+// Config is everything the program is told, under the names it is told by. Values of fields tagged secret are never printed.
+type Config struct {
+	// DatabaseURL is the database's connection string. Direct or session mode: a transaction pooler cannot LISTEN.
+	DatabaseURL string `env:"DATABASE_URL" secret:"true"`
+	// SupabaseDBURL is another name for it.
+	SupabaseDBURL string `env:"SUPABASE_DB_URL" secret:"true"`
+	// SupabaseURL and SupabaseDBPassword together give the direct connection of a hosted project.
+	SupabaseURL        string `env:"EXPO_PUBLIC_SUPABASE_URL"`
+	SupabaseDBPassword string `env:"SUPABASE_DB_PASSWORD" secret:"true"`
+	// SupabaseServiceRoleKey may be set, as it was for an older service. It is not used.
+	SupabaseServiceRoleKey string `env:"SUPABASE_SERVICE_ROLE_KEY" secret:"true"`
+	// PoolSize is how many connections are held besides the listener's. 2 to 100.
+	PoolSize int `env:"DATABASE_POOL_SIZE" envDefault:"5"`
+	// MigrateOnStart says whether run and once apply pending migrations.
+	MigrateOnStart bool `env:"MIGRATE_ON_START" envDefault:"true"`
+
+	// HTTPAddr is where health and metrics are answered; empty: nowhere.
+	HTTPAddr string `env:"HTTP_ADDR" envDefault:"127.0.0.1:8080"`
+	// LogLevel is debug, info, warn or error. LogFormat is json, console, or auto: console on a terminal.
+	LogLevel  string `env:"LOG_LEVEL" envDefault:"info"`
+	LogFormat string `env:"LOG_FORMAT" envDefault:"auto"`
+
+	// GoogleClientID and GoogleClientSecret are the OAuth client that obtained the users' refresh tokens. Without them no calendar
+	// is written and reminders work all the same.
+	GoogleClientID     string `env:"GOOGLE_CLIENT_ID"`
+	GoogleClientSecret string `env:"GOOGLE_CLIENT_SECRET" secret:"true"`
+	// GoogleClientEmail, GooglePrivateKey and GoogleProjectID name a service account. It is checked and not used by this version.
+	GoogleClientEmail string `env:"GOOGLE_CLIENT_EMAIL"`
+	GooglePrivateKey  string `env:"GOOGLE_PRIVATE_KEY" secret:"true"`
+	GoogleProjectID   string `env:"GOOGLE_PROJECT_ID"`
+	// ExpoAccessToken is needed when the Expo project has enhanced push security.
+	ExpoAccessToken string `env:"EXPO_ACCESS_TOKEN" secret:"true"`
+
+	// Full addresses, for stand-ins, proxies and regional gateways.
+	GoogleCalendarURL string `env:"GOOGLE_CALENDAR_URL" envDefault:"https://www.googleapis.com/calendar/v3/"`
+	GoogleTokenURL    string `env:"GOOGLE_TOKEN_URL" envDefault:"https://oauth2.googleapis.com/token"`
+	GoogleRevokeURL   string `env:"GOOGLE_REVOKE_URL" envDefault:"https://oauth2.googleapis.com/revoke"`
+	ExpoPushURL       string `env:"EXPO_PUSH_URL" envDefault:"https://exp.host/--/api/v2/push"`
+
+	// ReminderOffsets are how long before an event its reminders are due.
+	ReminderOffsets []time.Duration `env:"REMINDER_OFFSETS" envDefault:"24h,3h,30m"`
+	// DefaultTimeZone is the IANA zone of texts and copies.
+	DefaultTimeZone string `env:"DEFAULT_TIME_ZONE" envDefault:"UTC"`
+	// ChangeSource is how changes are noticed: notify, poll, or auto: notify, and a sweep every second while that does not work.
+	ChangeSource string `env:"CHANGE_SOURCE" envDefault:"auto"`
+
+	// SweepInterval is the time between two reads that repair what was missed.
+	SweepInterval time.Duration `env:"SWEEP_INTERVAL" envDefault:"30s"`
+	// Lease is how long a claim holds: what a dead worker had claimed is free again after it.
+	Lease time.Duration `env:"LEASE" envDefault:"15s"`
+	// Horizon is how far ahead reminders are held in memory.
+	Horizon time.Duration `env:"HORIZON" envDefault:"1h"`
+	// RetryBase is the pause after a first failed attempt; it doubles with each further one.
+	RetryBase time.Duration `env:"RETRY_BASE" envDefault:"2s"`
+	// PushRate is how many messages a second are sent to Expo; 0: no limit.
+	PushRate int `env:"PUSH_RATE" envDefault:"500"`
+	// ReceiptDelay is the time from a push to the question for its receipt.
+	ReceiptDelay time.Duration `env:"RECEIPT_DELAY" envDefault:"15m"`
+	// ShutdownGrace is how long requests on the wire may take after a signal to stop.
+	ShutdownGrace time.Duration `env:"SHUTDOWN_GRACE" envDefault:"10s"`
+
+	// TokenEncryptionKey is refused while set: this version keeps tokens unsealed, and must not seem to do otherwise.
+	TokenEncryptionKey string `env:"TOKEN_ENCRYPTION_KEY" secret:"true"`
+}
+
+// Validate reports everything that is wrong at once, each fault by the name of its variable.
+func (c Config) Validate() error {
+	return errors.Join(c.validateDatabase(), c.validateOutside(), c.validatePeriods())
+}
+
+func (c Config) validateDatabase() error {
+	var faults []error
+	address, err := c.Database()
+	if err != nil {
+		faults = append(faults, err)
+	} else if _, err := pgconn.ParseConfig(address); err != nil {
+		faults = append(faults, fmt.Errorf("DATABASE_URL: not a connection string; one looks like postgresql://user:password@host:5432/database (%w)", redactParse(err)))
+	}
+	if c.PoolSize < 2 || c.PoolSize > 100 {
+		faults = append(faults, fmt.Errorf("DATABASE_POOL_SIZE: %d is not between 2 and 100", c.PoolSize))
+	}
+	return errors.Join(faults...)
+}
+
+// redactParse keeps pgconn's reason and drops the connection string it quotes.
+func redactParse(err error) error {
+	var pe *pgconn.ParseConfigError
+	if errors.As(err, &pe) && pe.Unwrap() != nil {
+		return errors.New(strings.TrimSpace(errors.Unwrap(pe).Error()))
+	}
+	return errors.New("cannot parse it")
+}
+
+// Database is the connection string, from whichever variables give one.
+func (c Config) Database() (string, error) {
+	switch {
+	case c.DatabaseURL != "":
+		return c.DatabaseURL, nil
+	case c.SupabaseDBURL != "":
+		return c.SupabaseDBURL, nil
+	case c.SupabaseURL == "":
+		return "", errors.New("DATABASE_URL: missing; set it to your database's connection string, for example postgresql://user:password@host:5432/database (on Supabase: Connect, Direct connection)")
+	case c.SupabaseDBPassword == "":
+		return "", errors.New("SUPABASE_DB_PASSWORD: missing; EXPO_PUBLIC_SUPABASE_URL alone gives no access to the database: set the database password, or DATABASE_URL")
+	}
+	return c.supabaseDirect()
+}
+
+func (c Config) supabaseDirect() (string, error) {
+	u, err := url.Parse(c.SupabaseURL)
+	if err == nil {
+		if ref, ok := strings.CutSuffix(u.Hostname(), ".supabase.co"); ok && ref != "" && !strings.Contains(ref, ".") {
+			direct := url.URL{
+				Scheme: "postgresql", User: url.UserPassword("postgres", c.SupabaseDBPassword),
+				Host: "db." + ref + ".supabase.co:5432", Path: "/postgres", RawQuery: "sslmode=require",
+			}
+			return direct.String(), nil
+		}
+	}
+	return "", fmt.Errorf("EXPO_PUBLIC_SUPABASE_URL: %q is not the address of a hosted project (https://<ref>.supabase.co); set DATABASE_URL instead", c.SupabaseURL)
+}
+
+func (c Config) validateOutside() error {
+	var faults []error
+	fault := func(format string, args ...any) { faults = append(faults, fmt.Errorf(format, args...)) }
+	for _, a := range []struct{ name, value string }{
+		{"GOOGLE_CALENDAR_URL", c.GoogleCalendarURL}, {"GOOGLE_TOKEN_URL", c.GoogleTokenURL},
+		{"GOOGLE_REVOKE_URL", c.GoogleRevokeURL}, {"EXPO_PUSH_URL", c.ExpoPushURL},
+	} {
+		if u, err := url.Parse(a.value); err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") {
+			fault("%s: not a full http or https address", a.name)
+		}
+	}
+	switch {
+	case c.GoogleClientID != "" && c.GoogleClientSecret == "":
+		fault("GOOGLE_CLIENT_SECRET: missing; GOOGLE_CLIENT_ID is of no use without it")
+	case c.GoogleClientID == "" && c.GoogleClientSecret != "":
+		fault("GOOGLE_CLIENT_ID: missing; GOOGLE_CLIENT_SECRET is of no use without it")
+	}
+	faults = append(faults, c.validateServiceAccount())
+	if c.TokenEncryptionKey != "" {
+		fault("TOKEN_ENCRYPTION_KEY: this version does not seal refresh tokens; unset it, and keep the database's disk encrypted")
+	}
+	if !slices.Contains([]string{"auto", "notify", "poll"}, c.ChangeSource) {
+		fault("CHANGE_SOURCE: %q is none of auto, notify, poll", c.ChangeSource)
+	}
+	if _, err := zerolog.ParseLevel(c.LogLevel); err != nil || c.LogLevel == "" {
+		fault("LOG_LEVEL: %q is none of debug, info, warn, error", c.LogLevel)
+	}
+	if !slices.Contains([]string{"auto", "json", "console"}, c.LogFormat) {
+		fault("LOG_FORMAT: %q is none of auto, json, console", c.LogFormat)
+	}
+	return errors.Join(faults...)
+}
+
+func (c Config) validatePeriods() error {
+	var faults []error
+	fault := func(format string, args ...any) { faults = append(faults, fmt.Errorf(format, args...)) }
+	if c.DefaultTimeZone == "Local" || c.DefaultTimeZone == "" {
+		fault("DEFAULT_TIME_ZONE: %q is not an IANA time zone; one looks like Europe/Berlin", c.DefaultTimeZone)
+	} else if _, err := time.LoadLocation(c.DefaultTimeZone); err != nil {
+		fault("DEFAULT_TIME_ZONE: %q is not an IANA time zone; one looks like Europe/Berlin", c.DefaultTimeZone)
+	}
+	if len(c.ReminderOffsets) > 16 {
+		fault("REMINDER_OFFSETS: %d given, at most 16", len(c.ReminderOffsets))
+	}
+	for i, o := range c.ReminderOffsets {
+		switch {
+		case o < 0:
+			fault("REMINDER_OFFSETS: %s is negative; an offset is how long before the event, for example 24h,3h,30m", o)
+		case o > 60*24*time.Hour:
+			fault("REMINDER_OFFSETS: %s is more than 60 days (1440h)", o)
+		case o%time.Second != 0:
+			fault("REMINDER_OFFSETS: %s is not a whole number of seconds", o)
+		case slices.Contains(c.ReminderOffsets[:i], o):
+			fault("REMINDER_OFFSETS: %s is given twice", o)
+		}
+	}
+	for _, p := range []struct {
+		name      string
+		value     time.Duration
+		low, high time.Duration
+	}{
+		{"SWEEP_INTERVAL", c.SweepInterval, 10 * time.Millisecond, time.Hour}, {"LEASE", c.Lease, time.Second, time.Hour},
+		{"HORIZON", c.Horizon, time.Minute, 31 * 24 * time.Hour}, {"RETRY_BASE", c.RetryBase, time.Millisecond, time.Hour},
+		{"RECEIPT_DELAY", c.ReceiptDelay, time.Millisecond, 24 * time.Hour}, {"SHUTDOWN_GRACE", c.ShutdownGrace, 0, time.Hour},
+	} {
+		if p.value < p.low || p.value > p.high {
+			fault("%s: %s is not between %s and %s", p.name, p.value, p.low, p.high)
+		}
+	}
+	if c.PushRate != 0 && (c.PushRate < expo.MaxMessages || c.PushRate > 100_000) {
+		fault("PUSH_RATE: %d is neither 0 (no limit) nor between %d and 100000", c.PushRate, expo.MaxMessages)
+	}
+	return errors.Join(faults...)
+}
+
+// Zone is the time zone of texts and copies. The configuration must be valid.
+func (c Config) Zone() *time.Location {
+	zone, err := time.LoadLocation(c.DefaultTimeZone)
+	if err != nil {
+		return time.UTC
+	}
+	return zone
+}
+
+// WritesCalendars reports whether there is an OAuth client to write copies with.
+func (c Config) WritesCalendars() bool { return c.GoogleClientID != "" }
+
+func (c Config) listener() listener.Config {
+	l := listener.DefaultConfig()
+	l.SweepInterval = c.SweepInterval
+	l.SweepDegraded = min(l.SweepDegraded, c.SweepInterval)
+	return l
+}
+
+func (c Config) reconcile() reconcile.Config {
+	r := reconcile.DefaultConfig()
+	r.Offsets, r.Zone, r.Lease, r.RetryBase, r.SweepInterval = c.ReminderOffsets, c.Zone(), c.Lease, c.RetryBase, c.SweepInterval
+	r.RetryMax = max(r.RetryMax, c.RetryBase)
+	return r
+}
+
+func (c Config) notify() notify.Config {
+	n := notify.DefaultConfig()
+	n.Zone, n.Horizon, n.Lease, n.RetryBase = c.Zone(), c.Horizon, c.Lease, c.RetryBase
+	n.ReceiptDelay, n.Rate = c.ReceiptDelay, c.PushRate
+	n.SweepGrace = min(n.SweepGrace, c.SweepInterval)
+	return n
+}
+
+func (c Config) expo() expo.Config {
+	e := expo.DefaultConfig()
+	e.URL, e.AccessToken = c.ExpoPushURL, c.ExpoAccessToken
+	e.Timeout = min(e.Timeout, c.Lease*2/3) // an answer later than the lease would come after another worker's push
+	return e
+}
+
+func (c Config) gcal() gcal.Config {
+	g := gcal.DefaultConfig()
+	g.CalendarURL, g.TokenURL, g.RevokeURL = c.GoogleCalendarURL, c.GoogleTokenURL, c.GoogleRevokeURL
+	g.ClientID, g.ClientSecret = c.GoogleClientID, c.GoogleClientSecret
+	return g
+}

@@ -1,0 +1,170 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/parentpal/reminder-worker/listener"
+	"github.com/parentpal/reminder-worker/sql/migrations"
+)
+
+func (a *App) openPool() error {
+	address, err := a.cfg.Database()
+	if err != nil {
+		return err
+	}
+	cfg, err := pgxpool.ParseConfig(address)
+	if err != nil {
+		return fmt.Errorf("parse DATABASE_URL: %w", redactParse(err))
+	}
+	cfg.MaxConns = int32(a.cfg.PoolSize)
+	cfg.MaxConnLifetime = time.Hour
+	cfg.MaxConnLifetimeJitter = 10 * time.Minute
+	cfg.ConnConfig.DialFunc = listener.DialFunc()
+	cfg.ConnConfig.ConnectTimeout = 10 * time.Second
+	cfg.ConnConfig.Tracer = a.pulse
+	setDefault(cfg.ConnConfig.RuntimeParams, "application_name", "reminder-worker")
+	if a.pool, err = pgxpool.NewWithConfig(context.Background(), cfg); err != nil {
+		return fmt.Errorf("open pool: %w", redactParse(err))
+	}
+	return nil
+}
+
+func setDefault(m map[string]string, key, value string) {
+	if m[key] == "" {
+		m[key] = value
+	}
+}
+
+// reachDatabase waits until the database is there and its schema is ours, or returns why it never will be.
+func (a *App) reachDatabase(ctx context.Context) error {
+	for pause := 250 * time.Millisecond; ; pause = min(2*pause, 15*time.Second) {
+		err := a.prepare(ctx)
+		if err == nil || ctx.Err() != nil || hopeless(err) {
+			return err
+		}
+		a.start.waits(err)
+		a.log.Error().Err(err).Dur("retry_in", pause).Msg("database_not_ready")
+		t := time.NewTimer(pause)
+		select {
+		case <-ctx.Done():
+			t.Stop()
+			return ctx.Err()
+		case <-t.C:
+		}
+	}
+}
+
+// prepare connects, migrates unless told not to, and checks the schema.
+func (a *App) prepare(ctx context.Context) error {
+	conn, err := a.pool.Acquire(ctx)
+	if err != nil {
+		return fmt.Errorf("reach database: %w", err)
+	}
+	defer conn.Release()
+	m, err := migrations.New(migrations.Options{})
+	if err != nil {
+		return err
+	}
+	if a.cfg.MigrateOnStart {
+		applied, err := m.Up(ctx, conn.Conn())
+		for _, one := range applied {
+			a.log.Info().Int("version", one.Version).Str("name", one.Name).Msg("migration_applied")
+		}
+		if err != nil {
+			return fmt.Errorf("migrate database: %w", err)
+		}
+	} else if pending, err := m.Pending(ctx, conn.Conn()); err != nil {
+		return fmt.Errorf("check schema: %w", err)
+	} else if len(pending) > 0 {
+		return fmt.Errorf("check schema: %d migrations are pending, beginning with %d: run reminder-worker migrate up", len(pending), pending[0].Version)
+	}
+	a.start.finish()
+	return nil
+}
+
+// hopeless reports whether trying again cannot help: the schema is not one this program may serve, or a migration is refused.
+func hopeless(err error) bool {
+	var (
+		changed   *migrations.ChangedError
+		gap       *migrations.GapError
+		newer     *migrations.NewerError
+		statement *migrations.StatementError
+	)
+	switch {
+	case errors.As(err, &changed), errors.As(err, &gap), errors.As(err, &newer):
+		return true
+	case errors.As(err, &statement):
+		var pe *pgconn.PgError
+		return !statement.LockTimeout() && errors.As(err, &pe) && pe.Code[:2] != "57" && pe.Code[:2] != "40" && pe.Code[:2] != "53"
+	}
+	return false
+}
+
+// phase is how far the start has come.
+type phase struct {
+	err     atomic.Pointer[error]
+	reached atomic.Bool
+}
+
+func (p *phase) waits(err error) { p.err.Store(&err) }
+func (p *phase) finish()         { p.reached.Store(true) }
+func (p *phase) done() bool      { return p.reached.Load() }
+
+func (p *phase) reason() string {
+	if err := p.err.Load(); err != nil {
+		return (*err).Error()
+	}
+	return "the database has not been reached yet"
+}
+
+// pulse notes, from the statements that run anyway, whether the database answers.
+type pulse struct {
+	lost atomic.Pointer[error] // nil while it answers
+}
+
+var _ pgx.QueryTracer = (*pulse)(nil)
+
+// TraceQueryStart is of no interest.
+func (p *pulse) TraceQueryStart(ctx context.Context, _ *pgx.Conn, _ pgx.TraceQueryStartData) context.Context {
+	return ctx
+}
+
+// TraceQueryEnd notes an answer: an error that the server itself reports is one, unless it says that the server is going away.
+func (p *pulse) TraceQueryEnd(ctx context.Context, _ *pgx.Conn, data pgx.TraceQueryEndData) {
+	var pe *pgconn.PgError
+	switch {
+	case data.Err == nil || errors.As(data.Err, &pe) && pe.Code[:2] != "57":
+		p.lost.Store(nil)
+	case ctx.Err() == nil:
+		p.lost.Store(&data.Err)
+	}
+}
+
+var _ pgxpool.AcquireTracer = (*pulse)(nil)
+
+// TraceAcquireStart is of no interest.
+func (p *pulse) TraceAcquireStart(ctx context.Context, _ *pgxpool.Pool, _ pgxpool.TraceAcquireStartData) context.Context {
+	return ctx
+}
+
+// TraceAcquireEnd notes a connection that could not be made.
+func (p *pulse) TraceAcquireEnd(ctx context.Context, _ *pgxpool.Pool, data pgxpool.TraceAcquireEndData) {
+	if data.Err != nil && ctx.Err() == nil {
+		p.lost.Store(&data.Err)
+	}
+}
+
+func (p *pulse) fault() error {
+	if err := p.lost.Load(); err != nil {
+		return *err
+	}
+	return nil
+}

@@ -1,0 +1,176 @@
+package app
+
+import (
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"reflect"
+	"strings"
+
+	"github.com/caarlos0/env/v11"
+	"github.com/joho/godotenv"
+)
+
+// maxSecretFile bounds what is read from a *_FILE.
+const maxSecretFile = 64 << 10
+
+// Load reads the configuration from environ (NAME=value) and, for what is not set there, from the .env file, if there is one. For every
+// secret NAME, NAME_FILE may name a file that holds it. All faults are reported at once; values of secrets appear in none of them.
+func Load(environ []string, dotenv string) (Config, error) {
+	vars, err := readDotenv(dotenv)
+	faults := []error{err}
+	for _, kv := range environ {
+		if name, value, ok := strings.Cut(kv, "="); ok {
+			vars[name] = value
+		}
+	}
+	faults = append(faults, readSecretFiles(vars))
+	dropEmpty(vars)
+	var c Config
+	faults = append(faults, parse(&c, vars))
+	if err := errors.Join(faults...); err != nil {
+		return c, err
+	}
+	return c, c.Validate()
+}
+
+func readDotenv(path string) (map[string]string, error) {
+	vars := map[string]string{}
+	f, err := os.Open(path)
+	if errors.Is(err, fs.ErrNotExist) || path == "" {
+		return vars, nil
+	}
+	if err != nil {
+		return vars, fmt.Errorf("read %s: %w", path, err)
+	}
+	defer f.Close()
+	read, err := godotenv.Parse(io.LimitReader(f, 1<<20))
+	if err != nil {
+		return vars, fmt.Errorf("read %s: it is not a list of NAME=value lines", path) // the parser's words quote the line
+	}
+	return read, nil
+}
+
+// readSecretFiles puts the content of each NAME_FILE under NAME.
+func readSecretFiles(vars map[string]string) error {
+	var faults []error
+	for name := range fields(func(f reflect.StructField) bool { return f.Tag.Get("secret") != "" }) {
+		path := vars[name+"_FILE"]
+		if path == "" {
+			continue
+		}
+		if vars[name] != "" {
+			faults = append(faults, fmt.Errorf("%s_FILE: %s is set as well; set one of the two", name, name))
+			continue
+		}
+		content, err := readSmall(path)
+		if err != nil {
+			faults = append(faults, fmt.Errorf("%s_FILE: %w", name, err))
+			continue
+		}
+		vars[name] = strings.TrimSpace(content)
+	}
+	return errors.Join(faults...)
+}
+
+func readSmall(path string) (string, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	content, err := io.ReadAll(io.LimitReader(f, maxSecretFile+1))
+	if err == nil && len(content) > maxSecretFile {
+		err = fmt.Errorf("%s holds more than %d bytes", path, maxSecretFile)
+	}
+	return string(content), err
+}
+
+// dropEmpty makes a variable that is set to nothing as good as not set, as compose files and CI systems set them. HTTP_ADDR alone means
+// something when empty.
+func dropEmpty(vars map[string]string) {
+	for name, value := range vars {
+		if value == "" && name != "HTTP_ADDR" {
+			delete(vars, name)
+		}
+	}
+}
+
+// fields maps the names of variables to the fields that pick accepts.
+func fields(pick func(reflect.StructField) bool) map[string]reflect.StructField {
+	names := map[string]reflect.StructField{}
+	for _, f := range reflect.VisibleFields(reflect.TypeFor[Config]()) {
+		if name := f.Tag.Get("env"); name != "" && pick(f) {
+			names[name] = f
+		}
+	}
+	return names
+}
+
+// parse fills c and says what is wrong in terms of variables. The value is quoted, so no secret may be of a type that needs parsing.
+func parse(c *Config, vars map[string]string) error {
+	err := env.ParseWithOptions(c, env.Options{Environment: vars})
+	var all env.AggregateError
+	if !errors.As(err, &all) {
+		return err
+	}
+	byField := map[string]string{}
+	for name, f := range fields(func(reflect.StructField) bool { return true }) {
+		byField[f.Name] = name
+	}
+	var faults []error
+	for _, e := range all.Errors {
+		var pe env.ParseError
+		if !errors.As(e, &pe) {
+			faults = append(faults, e)
+			continue
+		}
+		name := byField[pe.Name]
+		faults = append(faults, fmt.Errorf("%s: %q is not %s", name, vars[name], wanted(pe.Type)))
+	}
+	return errors.Join(faults...)
+}
+
+func wanted(t reflect.Type) string {
+	switch t.String() {
+	case "time.Duration":
+		return "a duration; one looks like 30s, 15m or 24h"
+	case "[]time.Duration":
+		return "a list of durations; one looks like 24h,3h,30m"
+	case "int":
+		return "a whole number"
+	case "bool":
+		return "true or false"
+	default:
+		return "a " + t.String()
+	}
+}
+
+// validateServiceAccount checks that the parts of a service account belong together and that its key can be read. Keys often
+// come with the two characters \n in place of line breaks.
+func (c Config) validateServiceAccount() error {
+	if c.GooglePrivateKey == "" {
+		if c.GoogleClientEmail != "" {
+			return errors.New("GOOGLE_PRIVATE_KEY: missing; GOOGLE_CLIENT_EMAIL is of no use without it")
+		}
+		return nil
+	}
+	var faults []error
+	if c.GoogleClientEmail == "" {
+		faults = append(faults, errors.New("GOOGLE_CLIENT_EMAIL: missing; GOOGLE_PRIVATE_KEY is of no use without it"))
+	}
+	block, _ := pem.Decode([]byte(strings.ReplaceAll(c.GooglePrivateKey, `\n`, "\n")))
+	if block == nil {
+		return errors.Join(append(faults, errors.New("GOOGLE_PRIVATE_KEY: not a PEM block; paste the whole private_key of the service account's JSON, from -----BEGIN PRIVATE KEY----- to -----END PRIVATE KEY-----"))...)
+	}
+	_, err8 := x509.ParsePKCS8PrivateKey(block.Bytes)
+	_, err1 := x509.ParsePKCS1PrivateKey(block.Bytes)
+	if err8 != nil && err1 != nil {
+		faults = append(faults, errors.New("GOOGLE_PRIVATE_KEY: the PEM block holds no private key; was it cut or re-wrapped?"))
+	}
+	return errors.Join(faults...)
+}
