@@ -55,6 +55,9 @@ func TestComplaintsAboutTheSameFailureGetRarer(t *testing.T) {
 	if diff := cmp.Diff([]uint{1, 2, 4, 8, 16}, logged); diff != "" {
 		t.Error(diff)
 	}
+	if log, times := c.worth(fmt.Errorf("listen: %w", syscall.ECONNREFUSED)); !log || times != 1 {
+		t.Errorf("the same cause at another step: logged %v, times %d", log, times)
+	}
 	if log, times := c.worth(errors.Join(ErrNoProof)); !log || times != 1 {
 		t.Errorf("a new failure: logged %v, times %d", log, times)
 	}

@@ -1,6 +1,9 @@
 package listener
 
-import "math/bits"
+import (
+	"math/bits"
+	"strings"
+)
 
 // complaints decides which of many failures are worth a line in the log: each new
 // one, and of a repeated one the 2nd, 4th, 8th and so on.
@@ -12,15 +15,16 @@ type complaints struct {
 // worth counts err and reports whether to log it, and how often in a row it has
 // been seen.
 func (c *complaints) worth(err error) (log bool, times uint) {
-	if key := rootText(err); key != c.last {
+	step, _, _ := strings.Cut(err.Error(), ":")
+	if key := step + ": " + rootText(err); key != c.last {
 		c.last, c.times = key, 0
 	}
 	c.times++
 	return bits.OnesCount(c.times) == 1, c.times
 }
 
-// rootText is the text of the innermost error. Outer ones name local ports and
-// addresses, which differ in failures that are otherwise the same.
+// rootText is the text of the innermost error. Those around it name local ports,
+// which differ in failures that are otherwise the same.
 func rootText(err error) string {
 	for {
 		switch e := err.(type) { //nolint:errorlint // walking the chain by hand is the point

@@ -126,11 +126,3 @@ func execute(t *testing.T, url string, statements ...string) {
 		}
 	}
 }
-
-// ended returns a context that has ended already.
-func ended(t *testing.T) context.Context {
-	t.Helper()
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	return ctx
-}

@@ -147,6 +147,9 @@ func (l *Listener) follow(ctx context.Context, s *session) error {
 		if err := l.prove(ctx, s); err != nil {
 			return err
 		}
+		if err := l.measureQueue(ctx, s); err != nil {
+			return err
+		}
 	}
 }
 
@@ -159,6 +162,17 @@ func (l *Listener) prove(ctx context.Context, s *session) error {
 	l.board.noteProof(sent.Add(took), took)
 	l.metrics.roundTrip.Observe(took.Seconds())
 	l.metrics.lastProof.Set(seconds(sent.Add(took)))
+	return nil
+}
+
+// measureQueue shows how full the server's queue is. A listener that does not read
+// fills it for everybody, so whoever listens should be able to tell.
+func (l *Listener) measureQueue(ctx context.Context, s *session) error {
+	usage, err := s.queueUsage(ctx, l.cfg.ProofTimeout)
+	if err != nil && !refused(err) {
+		return err
+	}
+	l.metrics.queueUsage.Set(usage)
 	return nil
 }
 

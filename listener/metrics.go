@@ -18,6 +18,7 @@ type Metrics struct {
 	roundTrip  prometheus.Histogram
 	lastChange prometheus.Gauge
 	lastProof  prometheus.Gauge
+	queueUsage prometheus.Gauge
 }
 
 // NewMetrics registers the listener's metrics with reg. With a nil reg they are
@@ -38,6 +39,7 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		}),
 		lastChange: f.NewGauge(gaugeOpts("last_change_timestamp_seconds", "When a commit was last heard, 0 before the first.")),
 		lastProof:  f.NewGauge(gaugeOpts("last_proof_timestamp_seconds", "When the path was last proven, 0 before the first.")),
+		queueUsage: f.NewGauge(gaugeOpts("queue_usage_ratio", "How much of the server's queue of undelivered changes is in use, 0 to 1; when full, commits fail.")),
 	}
 	for _, c := range causes {
 		m.changes.WithLabelValues(c.String())

@@ -28,6 +28,7 @@ func TestEverySeriesExistsFromTheStart(t *testing.T) {
 		"reminder_worker_listener_heard_total",
 		"reminder_worker_listener_last_change_timestamp_seconds",
 		"reminder_worker_listener_last_proof_timestamp_seconds",
+		"reminder_worker_listener_queue_usage_ratio",
 		"reminder_worker_listener_reconnects_total",
 		"reminder_worker_listener_round_trip_seconds",
 	}

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -89,25 +90,49 @@ func (s *session) follow(ctx context.Context, until time.Time) error {
 	}
 }
 
-// exec runs one statement that returns nothing of interest, and hears what arrives
-// before its end.
+// exec runs one statement that returns nothing of interest.
 func (s *session) exec(ctx context.Context, sql string) error {
+	_, err := s.query(ctx, sql)
+	return err
+}
+
+// query runs one statement to its end, hears what arrives meanwhile, and returns
+// the first value of the last row.
+func (s *session) query(ctx context.Context, sql string) (value string, err error) {
 	if err := s.send(ctx, sql); err != nil {
-		return err
+		return "", err
 	}
-	var refused error
+	var refusal error
 	for {
 		msg, err := s.receive(ctx)
 		if err != nil {
-			return err
+			return "", err
 		}
 		switch m := msg.(type) {
+		case *pgproto3.DataRow:
+			value = string(m.Values[0]) // the message is valid until the next one
 		case *pgproto3.ErrorResponse:
-			refused = pgconn.ErrorResponseToPgError(m)
+			refusal = pgconn.ErrorResponseToPgError(m)
 		case *pgproto3.ReadyForQuery:
-			return refused
+			return value, refusal
 		}
 	}
+}
+
+// queueUsage returns how much of the server's queue of undelivered changes is in
+// use, 0 to 1. When it is full, commits that notify fail.
+func (s *session) queueUsage(ctx context.Context, timeout time.Duration) (float64, error) {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	text, err := s.query(ctx, "SELECT pg_catalog.pg_notification_queue_usage()")
+	if err != nil {
+		return 0, fmt.Errorf("read queue usage: %w", err)
+	}
+	usage, err := strconv.ParseFloat(text, 64)
+	if err != nil {
+		return 0, fmt.Errorf("read queue usage: %w", err)
+	}
+	return usage, nil
 }
 
 // send writes one statement.
@@ -132,12 +157,19 @@ func (s *session) receive(ctx context.Context) (pgproto3.BackendMessage, error) 
 	}
 	if m, ok := msg.(*pgproto3.NotificationResponse); ok {
 		s.hear(m.Payload)
-		// pgx keeps a copy until it is asked for; asking returns at once and
-		// keeps its list from growing.
-		_, err = s.conn.WaitForNotification(ctx)
+		// pgx keeps a copy until it is asked for, and its list would grow. Asked
+		// with a context that has ended it hands out what it has and never waits.
+		_, _ = s.conn.WaitForNotification(ended)
 	}
-	return msg, err
+	return msg, nil
 }
+
+// ended is a context that has ended.
+var ended = func() context.Context {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	return ctx
+}()
 
 // hear tells proofs from changes. The proofs of other workers prove nothing here.
 func (s *session) hear(payload string) {

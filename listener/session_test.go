@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/parentpal/reminder-worker/sql/pgtest"
@@ -61,18 +62,45 @@ func TestHeardPayloadsAreNotKept(t *testing.T) {
 	if err := s.prove(t.Context(), patience); err != nil || *heard != 100 {
 		t.Errorf("heard %d of 100: %v", *heard, err)
 	}
-	if n := pending(t, s); n != 0 {
+	if n := pending(s); n != 0 {
 		t.Errorf("pgx still keeps %d payloads", n)
 	}
 }
 
 // pending counts what pgx has kept: it hands that out even when ctx has ended.
-func pending(t *testing.T, s *session) int {
-	t.Helper()
+func pending(s *session) int {
 	for n := 0; ; n++ {
-		if _, err := s.conn.WaitForNotification(ended(t)); err != nil {
+		if _, err := s.conn.WaitForNotification(ended); err != nil {
 			return n
 		}
+	}
+}
+
+func TestAnOwnHandlerInPgxDoesNotStopTheReads(t *testing.T) {
+	t.Parallel()
+	cfg, err := pgx.ParseConfig(pgtest.NewEmpty(t).URL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg.OnNotification = func(*pgconn.PgConn, *pgconn.Notification) {} // pgx then keeps no list
+	conn, err := pgx.ConnectConfig(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := newSession(conn, "reminder_worker", func() {})
+	t.Cleanup(s.close)
+	for _, err := range []error{s.listen(t.Context()), s.prove(t.Context(), patience)} {
+		if err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func TestQueueUsage(t *testing.T) {
+	t.Parallel()
+	s, _ := open(t)
+	if usage, err := s.queueUsage(t.Context(), patience); err != nil || usage < 0 || usage > 1 {
+		t.Errorf("got %v, %v", usage, err)
 	}
 }
 
