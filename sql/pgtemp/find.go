@@ -85,6 +85,17 @@ func (p places) find(explicit string) (Installation, error) {
 	return slices.MaxFunc(found, newer), nil
 }
 
+// program returns the path of a program on PATH, or "". A relative directory on
+// PATH is passed over, as everywhere here.
+func (p places) program(name string) string {
+	for _, dir := range p.path {
+		if found, err := exec.LookPath(filepath.Join(dir, name)); err == nil && filepath.IsAbs(dir) {
+			return found
+		}
+	}
+	return ""
+}
+
 // newer compares by version, numerically: 9.6 < 14.2 < 14.10.
 func newer(a, b Installation) int {
 	aMajor, aMinor := numbers(a.Version)

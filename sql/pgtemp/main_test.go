@@ -11,12 +11,9 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// Environment variables by which a test starts this test binary as something else.
-const (
-	actAsOrphan  = "PGTEMP_TEST_ORPHAN"  // start a server below this directory, then wait to be killed
-	actAsNPM     = "PGTEMP_TEST_PACKAGE" // copy this file into the current directory, as npm pack would
-	npmCallsFile = "PGTEMP_TEST_CALLS"   // append a line per call
-)
+// actAsOrphan is an environment variable: with it, this test binary starts a server
+// below the directory it names and waits to be killed.
+const actAsOrphan = "PGTEMP_TEST_ORPHAN"
 
 // testCache is shared by the tests of one run, so that initdb runs once.
 var testCache string
@@ -122,21 +119,4 @@ func beOrphan(dir string) {
 	}
 	fmt.Println(s.PID(), s.SocketDir())
 	select {}
-}
-
-// beNPM leaves a package in the current directory.
-func beNPM() {
-	text, err := os.ReadFile(os.Getenv(actAsNPM))
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "npm error code E404")
-		os.Exit(1)
-	}
-	calls, err := os.OpenFile(os.Getenv(npmCallsFile), os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
-	if err != nil {
-		panic(err)
-	}
-	fmt.Fprintln(calls, os.Args[1:])
-	if err := os.WriteFile("package-1.0.0.tgz", text, 0o600); err != nil {
-		panic(err)
-	}
 }
