@@ -1,0 +1,116 @@
+// Command reminder-worker watches a family app's Postgres: it writes each event into the user's Google Calendar and pushes its reminders on
+// the instant.
+//
+// Each command is one file here: flags, exit code and output. What they run is in cmd/internal/app and below.
+//
+// Exit codes: 0 done or asked to stop, 1 failed (restart me), 2 wrong configuration or usage (do not), 3 second signal.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+	_ "time/tzdata" // time zones also where the system has none, as in a bare container
+
+	"github.com/spf13/cobra"
+)
+
+// The exit codes.
+const (
+	exitFailed       = 1
+	exitUsage        = 2
+	exitSecondSignal = 3
+)
+
+func main() {
+	ctx, stop := untilSignal(context.Background())
+	code := execute(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	stop()
+	os.Exit(code)
+}
+
+// execute runs one command line and returns its exit code.
+func execute(ctx context.Context, args []string, out, errs io.Writer) int {
+	root := newRootCommand()
+	root.SetArgs(args)
+	root.SetOut(out)
+	root.SetErr(errs)
+	err := root.ExecuteContext(ctx)
+	var silent exitError
+	switch {
+	case err == nil:
+		return 0
+	case errors.As(err, &silent):
+		return silent.code
+	}
+	fmt.Fprintln(errs, "reminder-worker: "+err.Error())
+	var usage usageError
+	if errors.As(err, &usage) {
+		return exitUsage
+	}
+	return exitFailed
+}
+
+// usageError is a fault of configuration or of the command line: starting again cannot help.
+type usageError struct{ error }
+
+func (e usageError) Unwrap() error { return e.error }
+
+// exitError ends the program with a code and nothing more to say.
+type exitError struct{ code int }
+
+func (e exitError) Error() string { return fmt.Sprintf("exit code %d", e.code) }
+
+// untilSignal returns a context that ends at the first SIGINT or SIGTERM; the second ends the program at once.
+func untilSignal(parent context.Context) (context.Context, func()) {
+	ctx, cancel := context.WithCancel(parent)
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	go func() {
+		select {
+		case <-signals:
+		case <-ctx.Done():
+			return
+		}
+		cancel()
+		<-signals
+		os.Exit(exitSecondSignal)
+	}()
+	return ctx, func() { signal.Stop(signals); cancel() }
+}
+
+func newRootCommand() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "reminder-worker",
+		Short: "Keeps Google Calendars and reminders in step with a family app's events",
+		Long: `reminder-worker watches the events of a family app in its Postgres: it writes each event into the
+user's Google Calendar and pushes its reminders on the instant.
+
+Try it without anything of your own:   reminder-worker demo
+Run it:                                DATABASE_URL=postgresql://... reminder-worker run
+Ask what is wrong:                     reminder-worker doctor
+
+Configuration comes from the environment, and from .env in the working directory.`,
+		SilenceUsage:  true,
+		SilenceErrors: true,
+		Args:          cobra.NoArgs,
+		Run:           func(c *cobra.Command, _ []string) { _ = c.Help() },
+	}
+	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
+		return usageError{fmt.Errorf("%w; see %s --help", err, c.CommandPath())}
+	})
+	root.AddCommand(newRunCommand(), newOnceCommand(), newVersionCommand())
+	return root
+}
+
+// noArgs refuses arguments with the exit code of wrong usage.
+func noArgs(c *cobra.Command, args []string) error {
+	if err := cobra.NoArgs(c, args); err != nil {
+		return usageError{fmt.Errorf("%w; see %s --help", err, c.CommandPath())}
+	}
+	return nil
+}
