@@ -143,7 +143,7 @@ func TestSweepsComeAtTheDegradedPaceWhileDeaf(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := listeningIn(t)
 		d.at(20 * time.Second)
-		d.stopped(ErrNoProof)
+		_ = d.stopped(t.Context(), ErrNoProof)
 		d.at(22500 * time.Millisecond)
 		d.began()
 		d.at(52 * time.Second)
@@ -161,7 +161,7 @@ func TestFlappingDoesNotMultiplySweeps(t *testing.T) {
 		d := deliverIn(t, DefaultConfig())
 		for i := range 100 {
 			d.at(time.Duration(i) * 50 * time.Millisecond)
-			d.stopped(ErrNoProof)
+			_ = d.stopped(t.Context(), ErrNoProof)
 		}
 		d.at(5500 * time.Millisecond)
 		if n := len(d.taken()); n != 5 {

@@ -76,15 +76,12 @@ func (l *Listener) stayConnected(ctx context.Context) {
 	for {
 		listened, err := l.listenOnce(ctx)
 		if ctx.Err() != nil {
-			l.stopped(nil)
 			return
 		}
 		if listened > 0 && listened >= l.cfg.HealthyAfter {
 			pauses.reset()
 			grumble = complaints{}
 		}
-		err = redact(err)
-		l.stopped(err)
 		pause := pauses.pause()
 		l.complain(&grumble, err, pause)
 		if !sleep(ctx, pause) {
@@ -94,24 +91,30 @@ func (l *Listener) stayConnected(ctx context.Context) {
 }
 
 // listenOnce makes one connection and hears changes until it is lost. It returns
-// for how long it heard, and why it no longer does.
+// for how long it heard, and why it no longer does, without secrets.
 func (l *Listener) listenOnce(ctx context.Context) (time.Duration, error) {
 	l.board.enter(Connecting, nil)
 	conn, err := l.dial(ctx)
 	if err != nil {
-		return 0, err
+		return 0, l.stopped(ctx, err)
 	}
 	s := newSession(conn, l.cfg.Channel, l.heard)
 	defer s.close()
+	listened, err := l.serve(ctx, s)
+	// Before the close, which may take a moment: the sweep is to begin at once.
+	return listened, l.stopped(ctx, err)
+}
 
+// serve does all that is done with one connection.
+func (l *Listener) serve(ctx context.Context, s *session) (time.Duration, error) {
 	l.board.enter(Proving, nil)
 	if err := l.subscribe(ctx, s); err != nil {
 		return 0, err
 	}
 	since := time.Now()
 	l.began()
-	err = l.follow(ctx, s)
-	return max(time.Since(since), 1), err
+	err := l.follow(ctx, s)
+	return time.Since(since), err
 }
 
 func (l *Listener) dial(ctx context.Context) (*pgx.Conn, error) {
@@ -202,14 +205,20 @@ func (l *Listener) began() {
 	e.Msg("listening")
 }
 
-// stopped leaves the listening state, if it was in it.
-func (l *Listener) stopped(err error) {
+// stopped leaves the listening state, if it was in it, and returns the reason
+// without secrets. An end that was asked for is no failure.
+func (l *Listener) stopped(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		err = nil
+	}
+	err = redact(err)
 	l.board.enter(Deaf, err)
 	l.metrics.connected.Set(0)
 	if err != nil {
 		l.metrics.failures.Inc()
 	}
 	l.repace()
+	return err
 }
 
 // complain logs a failure, unless it has been logged often enough.

@@ -51,7 +51,7 @@ func TestMetricsFollowTheListener(t *testing.T) {
 	l := New(nil, DefaultConfig(), zeroLog(), m)
 	l.began()
 	l.heard()
-	l.stopped(ErrNoProof)
+	_ = l.stopped(t.Context(), ErrNoProof)
 	l.began()
 	for what, c := range map[string]struct {
 		got  float64
@@ -66,7 +66,7 @@ func TestMetricsFollowTheListener(t *testing.T) {
 			t.Errorf("%s is %v, want %v", what, c.got, c.want)
 		}
 	}
-	l.stopped(nil)
+	_ = l.stopped(t.Context(), nil)
 	if v := testutil.ToFloat64(m.connected); v != 0 {
 		t.Errorf("connected is %v after the end", v)
 	}
