@@ -3,8 +3,9 @@ package expo
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
-	"net/http"
+	"strings"
 )
 
 // Ticket is Expo's answer to one message: accepted, or refused. When Err is nil
@@ -25,8 +26,8 @@ type Receipt struct {
 
 // answer is the outer shape of everything that Expo sends.
 type answer struct {
-	Data   json.RawMessage `json:"data"`
-	Errors []requestError  `json:"errors"`
+	Data   json.RawMessage   `json:"data"`
+	Errors []json.RawMessage `json:"errors"`
 }
 
 type requestError struct {
@@ -44,38 +45,28 @@ type status struct {
 	Details json.RawMessage `json:"details"`
 }
 
-// response is an HTTP answer that was read to its end.
-type response struct {
-	status int
-	header http.Header
-	body   []byte
-}
-
-// decodeTickets reads the answer to Send; tokens are those of the messages sent,
-// in order.
-func decodeTickets(body []byte, tokens []string) ([]Ticket, *Error) {
-	var a answer
-	if err := json.Unmarshal(body, &a); err != nil {
-		return nil, malformed(err)
-	}
-	var list []status
-	if err := json.Unmarshal(oneToMany(a.Data), &list); err != nil {
-		return nil, malformed(err)
+// decodeTickets reads the data that answers Send; tokens are those of the
+// messages sent, in order.
+func decodeTickets(data json.RawMessage, tokens []string) ([]Ticket, *Error) {
+	var list []json.RawMessage
+	if err := json.Unmarshal(oneToMany(data), &list); err != nil {
+		return nil, malformed(fmt.Errorf("read tickets: %w", err))
 	}
 	if len(list) != len(tokens) {
 		return nil, malformed(fmt.Errorf("%d tickets for %d messages", len(list), len(tokens)))
 	}
 	tickets := make([]Ticket, len(list))
-	for i, s := range list {
-		tickets[i] = Ticket{ID: s.ID, Err: s.failure(tokens[i])}
-		if tickets[i].Err == nil && s.ID == "" {
-			tickets[i].Err = malformed(errNoID)
+	for i, raw := range list {
+		id, failure := readStatus(raw, tokens[i])
+		if failure == nil && id == "" {
+			failure = malformed(errNoID)
 		}
+		tickets[i] = Ticket{ID: id, Err: failure}
 	}
 	return tickets, nil
 }
 
-var errNoID = fmt.Errorf("accepted without a ticket id")
+var errNoID = errors.New("accepted without a ticket id")
 
 // oneToMany turns the bare object that Expo sends for a single message into a list.
 func oneToMany(data json.RawMessage) json.RawMessage {
@@ -86,41 +77,45 @@ func oneToMany(data json.RawMessage) json.RawMessage {
 	return data
 }
 
-// decodeReceipts reads the answer to Receipts.
-func decodeReceipts(body []byte) (map[string]Receipt, *Error) {
-	var a answer
-	if err := json.Unmarshal(body, &a); err != nil {
-		return nil, malformed(err)
-	}
-	var byID map[string]status
-	if string(a.Data) != "[]" { // how some servers write an empty map
-		if err := json.Unmarshal(a.Data, &byID); err != nil {
-			return nil, malformed(err)
+// decodeReceipts reads the data that answers Receipts.
+func decodeReceipts(data json.RawMessage) (map[string]Receipt, *Error) {
+	var byID map[string]json.RawMessage
+	if string(data) != "[]" { // how some servers write an empty map
+		if err := json.Unmarshal(data, &byID); err != nil {
+			return nil, malformed(fmt.Errorf("read receipts: %w", err))
 		}
 	}
 	receipts := make(map[string]Receipt, len(byID))
-	for id, s := range byID {
-		receipts[id] = Receipt{Err: s.failure("")}
+	for id, raw := range byID {
+		_, failure := readStatus(raw, "")
+		receipts[id] = Receipt{Err: failure}
 	}
 	return receipts, nil
 }
 
-// failure is nil for a ticket or receipt that says ok.
-func (s status) failure(token string) *Error {
-	if s.Status == "ok" {
-		return nil
+// readStatus reads one ticket or receipt. One that makes no sense is a failure
+// of its own and leaves the others valid.
+func readStatus(raw json.RawMessage, token string) (id string, failure *Error) {
+	var s status
+	if err := json.Unmarshal(raw, &s); err != nil {
+		return "", malformed(fmt.Errorf("read status: %w", err))
 	}
-	if s.Status != "error" {
-		return malformed(fmt.Errorf("unknown status of %d bytes", len(s.Status)))
+	switch s.Status {
+	case "ok":
+		return s.ID, nil
+	case "error":
+		code := s.code()
+		return "", &Error{
+			Kind:    classifyMessage(code),
+			Code:    code,
+			Message: tidy(s.Message, token),
+			Details: s.Details,
+		}
 	}
-	code := s.code()
-	return &Error{
-		Kind:    classifyMessage(code),
-		Code:    code,
-		Message: maskTokens(s.Message, token),
-		Details: s.Details,
-	}
+	return "", malformed(errNoStatus)
 }
+
+var errNoStatus = errors.New("status is neither ok nor error")
 
 // code finds details.error, whatever else details may be.
 func (s status) code() string {
@@ -129,6 +124,29 @@ func (s status) code() string {
 	}
 	var code string
 	if json.Unmarshal(s.Details, &details) != nil || json.Unmarshal(details.Error, &code) != nil {
+		return ""
+	}
+	return tidyCode(code)
+}
+
+const (
+	maxText = 300 // bytes of a server's text that an error repeats
+	maxCode = 64  // bytes of the longest code that is believed
+)
+
+// tidy makes a text written by a server fit to be printed on one line.
+func tidy(text string, tokens ...string) string {
+	text = strings.Join(strings.Fields(maskTokens(validText(text), tokens...)), " ")
+	return cut(text, maxText)
+}
+
+// tidyCode drops what cannot be one of Expo's words: codes become labels of
+// metrics, and a server must not invent any number of those.
+func tidyCode(code string) string {
+	strange := func(r rune) bool {
+		return r != '_' && (r < '0' || r > '9') && (r < 'A' || r > 'Z') && (r < 'a' || r > 'z')
+	}
+	if len(code) > maxCode || strings.ContainsFunc(code, strange) {
 		return ""
 	}
 	return code

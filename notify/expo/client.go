@@ -3,10 +3,13 @@ package expo
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"net"
 	"net/http"
+	"net/http/httptrace"
 	"strings"
+	"sync/atomic"
 	"time"
 )
 
@@ -78,11 +81,11 @@ func (c *Client) Send(ctx context.Context, messages []Message) ([]Ticket, error)
 	if err != nil {
 		return nil, &Error{Kind: Split, Code: CodeInvalidMessage, Err: fmt.Errorf("encode messages: %w", err)}
 	}
-	answer, failure := c.post(ctx, c.send, body, b.tokens)
+	data, failure := c.post(ctx, c.send, body, b.tokens)
 	if failure != nil {
 		return nil, failure
 	}
-	sent, failure := decodeTickets(answer, b.tokens)
+	sent, failure := decodeTickets(data, b.tokens)
 	if failure != nil {
 		failure.Status = http.StatusOK
 		return nil, failure
@@ -103,12 +106,12 @@ func (c *Client) Receipts(ctx context.Context, ids []string) (map[string]Receipt
 	if err != nil {
 		return nil, &Error{Kind: Permanent, Err: fmt.Errorf("encode ids: %w", err)}
 	}
-	answer, failure := c.post(ctx, c.receipts, body, ids)
+	data, failure := c.post(ctx, c.receipts, body, ids)
 	if failure != nil {
 		failure.Unsure = false // asking twice changes nothing
 		return nil, failure
 	}
-	receipts, failure := decodeReceipts(answer)
+	receipts, failure := decodeReceipts(data)
 	if failure != nil {
 		failure.Status, failure.Unsure = http.StatusOK, false
 		return nil, failure
@@ -127,7 +130,7 @@ func (c *Client) Warm(ctx context.Context) error {
 	}
 	resp, err := c.http.Do(req)
 	if err != nil {
-		return networkError("reach expo", err)
+		return networkError("reach expo", err, false)
 	}
 	resp.Body.Close()
 	return nil
@@ -135,30 +138,25 @@ func (c *Client) Warm(ctx context.Context) error {
 
 func tooMany(n, limit int) error { return fmt.Errorf("%d at once, at most %d are allowed", n, limit) }
 
-// post sends one body and returns that of a good answer. Secrets are what must
-// not appear in an error: the tokens or ids that the body is about.
-func (c *Client) post(ctx context.Context, to string, body []byte, secrets []string) ([]byte, *Error) {
+// post sends one body and returns the data of a good answer. Subjects are the
+// tokens or ids that the body is about; they do not appear in an error.
+func (c *Client) post(ctx context.Context, to string, body []byte, subjects []string) (json.RawMessage, *Error) {
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
+	var connected atomic.Bool // before that, nothing can have been accepted
+	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+		GotConn: func(httptrace.GotConnInfo) { connected.Store(true) },
+	})
 	req, err := c.request(ctx, to, body)
 	if err != nil {
 		return nil, &Error{Kind: Project, Err: fmt.Errorf("build request: %w", err)}
 	}
 	resp, err := c.http.Do(req)
 	if err != nil {
-		return nil, networkError("post", err)
+		return nil, networkError("post", err, connected.Load())
 	}
 	defer resp.Body.Close()
-	answer, err := readAll(resp.Body)
-	if err != nil {
-		failure := networkError("read answer", err)
-		failure.Status, failure.Unsure = resp.StatusCode, true
-		return nil, failure
-	}
-	if failure := requestFailure(response{resp.StatusCode, resp.Header, answer}, secrets); failure != nil {
-		return nil, failure
-	}
-	return answer, nil
+	return readAnswer(resp, subjects)
 }
 
 func (c *Client) request(ctx context.Context, to string, body []byte) (*http.Request, error) {

@@ -7,48 +7,56 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/url"
 	"sync"
-	"syscall"
 	"time"
 )
 
-// requestFailure is nil for an answer that carries data. Expo can say no with a
-// status, with a list of errors, or with such a list under a status of 200.
-func requestFailure(r response, secrets []string) *Error {
-	var a answer
-	err := json.Unmarshal(r.body, &a)
-	if r.status == http.StatusOK && err == nil && len(a.Errors) == 0 {
-		return nil
-	}
-	failure := &Error{Status: r.status, RetryAfter: retryAfter(r.header, time.Now())}
+// readAnswer returns the data of an answer that carries some. Expo can say no with
+// a status, with a list of errors, or with such a list under a status of 200.
+func readAnswer(resp *http.Response, subjects []string) (json.RawMessage, *Error) {
+	body, err := readAll(resp.Body)
 	if err != nil {
-		failure.Code, failure.Err = CodeMalformed, errNotJSON
+		return nil, &Error{Kind: Retry, Status: resp.StatusCode, Unsure: true, Err: fmt.Errorf("read answer: %w", err)}
 	}
-	if len(a.Errors) > 0 {
-		first := a.Errors[0]
-		failure.Code, failure.Details = first.Code, first.Details
-		failure.Message = maskTokens(first.Message, secrets...)
+	var a answer
+	err = json.Unmarshal(body, &a)
+	if resp.StatusCode == http.StatusOK && err == nil && len(a.Errors) == 0 {
+		return a.Data, nil
 	}
-	failure.Kind = classifyRequest(r.status, failure.Code, len(secrets))
-	failure.Unsure = unsure(r.status) && (failure.Kind == Retry)
-	return failure
+	failure := &Error{Status: resp.StatusCode, RetryAfter: retryAfter(resp.Header, time.Now())}
+	if err != nil {
+		failure.Err = errNotJSON
+	} else {
+		failure.explain(a.Errors, subjects)
+	}
+	failure.Kind = classifyRequest(failure.Status, failure.Code, len(subjects))
+	failure.Unsure = failure.Kind == Retry && unsure(failure.Status)
+	return nil, failure
+}
+
+// explain takes over what the first of the errors says. Further ones have not been
+// seen and could not be acted upon separately.
+func (e *Error) explain(list []json.RawMessage, subjects []string) {
+	var first requestError
+	if len(list) == 0 || json.Unmarshal(list[0], &first) != nil {
+		return
+	}
+	e.Code, e.Details = tidyCode(first.Code), first.Details
+	e.Message = tidy(first.Message, subjects...)
 }
 
 var errNotJSON = errors.New("the answer is not JSON")
 
 // networkError describes a request without an answer. The address is dropped:
 // the operator knows it, and proxies may put passwords there.
-func networkError(verb string, err error) *Error {
+func networkError(verb string, err error, unsure bool) *Error {
 	var withURL *url.Error
 	if errors.As(err, &withURL) {
 		err = withURL.Err
 	}
-	var dial *net.OpError
-	refused := errors.As(err, &dial) && dial.Op == "dial" || errors.Is(err, syscall.ECONNREFUSED)
-	return &Error{Kind: Retry, Unsure: !refused, Err: fmt.Errorf("%s: %w", verb, err)}
+	return &Error{Kind: Retry, Unsure: unsure, Err: fmt.Errorf("%s: %w", verb, err)}
 }
 
 var errTooLong = errors.New("the answer is too long")
