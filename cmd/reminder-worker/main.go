@@ -13,6 +13,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 	_ "time/tzdata" // time zones also where the system has none, as in a bare container
 
@@ -97,7 +98,7 @@ Ask what is wrong:                     reminder-worker doctor
 Configuration comes from the environment, and from .env in the working directory.`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
-		Args:          cobra.NoArgs,
+		Args:          knownCommand,
 		Run:           func(c *cobra.Command, _ []string) { _ = c.Help() },
 	}
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
@@ -105,6 +106,18 @@ Configuration comes from the environment, and from .env in the working directory
 	})
 	root.AddCommand(newRunCommand(), newOnceCommand(), newVersionCommand())
 	return root
+}
+
+// knownCommand refuses a command that does not exist, and names those that are spelled nearly so.
+func knownCommand(c *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	text := fmt.Sprintf("there is no command %q", args[0])
+	if near := c.SuggestionsFor(args[0]); len(near) > 0 {
+		text += ": did you mean " + strings.Join(near, " or ")
+	}
+	return usageError{errors.New(text + "; see reminder-worker --help")}
 }
 
 // noArgs refuses arguments with the exit code of wrong usage.

@@ -30,12 +30,9 @@ func Load(environ []string, dotenv string) (Config, error) {
 	}
 	faults = append(faults, readSecretFiles(vars))
 	dropEmpty(vars)
-	var c Config
-	faults = append(faults, parse(&c, vars))
-	if err := errors.Join(faults...); err != nil {
-		return c, err
-	}
-	return c, c.Validate()
+	c, err := parse(vars)
+	faults = append(faults, err, c.Validate())
+	return c, errors.Join(faults...)
 }
 
 func readDotenv(path string) (map[string]string, error) {
@@ -111,12 +108,14 @@ func fields(pick func(reflect.StructField) bool) map[string]reflect.StructField 
 	return names
 }
 
-// parse fills c and says what is wrong in terms of variables. The value is quoted, so no secret may be of a type that needs parsing.
-func parse(c *Config, vars map[string]string) error {
-	err := env.ParseWithOptions(c, env.Options{Environment: vars})
+// parse reads vars and says what is wrong in terms of variables. What cannot be read takes its default, so that the rest can be checked
+// as well. The value is quoted, so no secret may be of a type that needs parsing.
+func parse(vars map[string]string) (Config, error) {
+	var c Config
+	err := env.ParseWithOptions(&c, env.Options{Environment: vars})
 	var all env.AggregateError
 	if !errors.As(err, &all) {
-		return err
+		return c, err
 	}
 	byField := map[string]string{}
 	for name, f := range fields(func(reflect.StructField) bool { return true }) {
@@ -131,8 +130,11 @@ func parse(c *Config, vars map[string]string) error {
 		}
 		name := byField[pe.Name]
 		faults = append(faults, fmt.Errorf("%s: %q is not %s", name, vars[name], wanted(pe.Type)))
+		delete(vars, name)
 	}
-	return errors.Join(faults...)
+	c = Config{}
+	_ = env.ParseWithOptions(&c, env.Options{Environment: vars}) // what was wrong is reported and gone
+	return c, errors.Join(faults...)
 }
 
 func wanted(t reflect.Type) string {
