@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 
 	"golang.org/x/oauth2"
 	"google.golang.org/api/googleapi"
@@ -237,10 +238,16 @@ func plainWord(s string) string {
 	return s
 }
 
-// oneLine shortens a message to what fits a log line.
+// oneLine shortens a message to what fits a log line and a text column, which takes no control characters.
 func oneLine(s string) string {
 	const most = 200
-	s = strings.Join(strings.Fields(strings.ToValidUTF8(s, "")), " ")
+	s = strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
+			return ' '
+		}
+		return r
+	}, strings.ToValidUTF8(s, ""))
+	s = strings.Join(strings.Fields(s), " ")
 	if r := []rune(s); len(r) > most {
 		return string(r[:most]) + "…"
 	}

@@ -6,8 +6,6 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"fmt"
-	"hash"
-	"io"
 	"time"
 
 	"github.com/google/uuid"
@@ -38,23 +36,18 @@ type Copy struct {
 // Hash is the fingerprint of everything a copy shows. It is the same in every process; its prefix changes with what is
 // written, so that a new version of the program knows which copies it would write differently.
 func (e Event) Hash() string {
-	h := sha256.New()
+	b := make([]byte, 0, 512)
 	for _, s := range []string{e.Title, e.Location, e.Description, instant(e.Start), instant(e.End), e.TimeZone} {
-		writeField(h, s)
+		// The length first, so that no two lists of fields read the same.
+		b = binary.BigEndian.AppendUint64(b, uint64(len(s)))
+		b = append(b, s...)
 	}
-	return "v1:" + base64.RawURLEncoding.EncodeToString(h.Sum(nil))
+	sum := sha256.Sum256(b)
+	return "v1:" + base64.RawURLEncoding.EncodeToString(sum[:])
 }
 
 // instant keeps what Google keeps: whole seconds.
 func instant(t time.Time) string { return t.UTC().Format(time.RFC3339) }
-
-// writeField puts the length first, so that no two lists of fields read the same.
-func writeField(h hash.Hash, s string) {
-	var size [8]byte
-	binary.BigEndian.PutUint64(size[:], uint64(len(s)))
-	h.Write(size[:])
-	io.WriteString(h, s)
-}
 
 // NewGoogleID is the id we give an event's copy. Google accepts ids of its clients' choice in base32hex, which a UUID without
 // hyphens is, and refuses the second insert of one: whoever writes a copy twice finds the first.

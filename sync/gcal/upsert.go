@@ -9,7 +9,7 @@ import (
 )
 
 const (
-	maxSteps = 12 // exchanges of one Upsert, tokens aside
+	maxSteps = 24 // exchanges of one Upsert, tokens aside: eight generations at worst
 	maxStale = 3  // how often a copy may change under our hands
 )
 
@@ -20,8 +20,10 @@ const (
 //     and is adopted, or brought up to date;
 //   - a copy: read it, put our fields into what the user has made of it, and replace it unless it changed meanwhile.
 //
-// A copy that the user has deleted is brought back, under a new id if Google insists. On an error the known Copy still stands, and
-// calling again with it is safe whatever the first call may have done.
+// A copy that the user has deleted is brought back, under a new id if Google insists.
+//
+// On an error the returned Copy is what to go on from: the known one, or, if that had to be given up, the intent to write under the
+// next id. Calling again with either is safe whatever the failed call may have done; the returned one spares the way so far.
 func (c *Client) Upsert(ctx context.Context, a Account, e Event, known Copy) (Copy, error) {
 	hash := e.Hash()
 	if known.ETag != "" && known.Hash == hash {
@@ -31,10 +33,15 @@ func (c *Client) Upsert(ctx context.Context, a Account, e Event, known Copy) (Co
 		return known, &Error{Kind: Permanent, Op: OpInsert, Reason: "required", Message: "The event needs a start and an end."}
 	}
 	u := &upsert{client: c, account: a, event: e, hash: hash, generation: known.Generation, id: known.GoogleID}
-	if err := u.run(ctx, known.GoogleID != "" && (known.ETag != "" || !u.own())); err != nil {
+	err := u.run(ctx, known.GoogleID != "" && (known.ETag != "" || !u.own()))
+	switch {
+	case err == nil:
+		return u.result, nil
+	case u.generation != known.Generation:
+		return Copy{GoogleID: u.id, Generation: u.generation}, err
+	default:
 		return known, err
 	}
-	return u.result, nil
 }
 
 // upsert is one Upsert under way: the id it is trying and what it has met so far.
