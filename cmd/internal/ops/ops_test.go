@@ -314,6 +314,17 @@ func TestShutdownCutsWhatOutlastsItsGrace(t *testing.T) {
 	close(leave)
 }
 
+func TestAStopBeforeTheStartIsNoError(t *testing.T) {
+	t.Parallel()
+	cfg := DefaultConfig()
+	cfg.Addr = "127.0.0.1:0"
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := New(cfg, prometheus.NewRegistry(), nil, zerolog.Nop()).Run(ctx); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestAnAddressInUseIsAnError(t *testing.T) {
 	t.Parallel()
 	root, _ := serve(t, DefaultConfig())

@@ -62,7 +62,8 @@ func (s *Server) Addr() string {
 
 // Run answers requests until ctx ends, which is no error.
 func (s *Server) Run(ctx context.Context) error {
-	if err := s.Listen(ctx); err != nil {
+	// A stop that comes this early is still no error.
+	if err := s.Listen(context.WithoutCancel(ctx)); err != nil {
 		return err
 	}
 	srv := s.server()
