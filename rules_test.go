@@ -63,7 +63,7 @@ var table = map[string]may{
 			"cmd/internal/ops", "listener", "listener/wal", "sync/reconcile", "sync/gcal",
 			"notify", "notify/wheel", "notify/expo", "sql/migrations", "sql/store",
 		},
-		[]string{pgx, pgxpool, xsync, prom, zerolog, uuid, env, godotenv, xtime, oauth2},
+		[]string{pgx, pgxpool, xsync, prom, zerolog, uuid, env, godotenv, isatty, xtime},
 	},
 	"cmd/internal/ops":     {nil, []string{prom, zerolog, uuid}},
 	"listener":             {nil, []string{pgx, prom, zerolog, uuid, xsys}},
