@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/rs/zerolog"
 
 	"github.com/parentpal/reminder-worker/notify/expo"
 	"github.com/parentpal/reminder-worker/notify/wheel"
@@ -180,11 +181,11 @@ func (s *Sender) split(ctx context.Context, chunk []push, e *expo.Error) {
 // rest pauses the sender after a request that says nothing about its messages.
 func (s *Sender) rest(e *expo.Error) {
 	d := s.pace.failed(e.Error(), e.RetryAfter)
-	event := s.log.Warn()
+	level := zerolog.WarnLevel
 	if e.Kind == expo.Project {
-		event = s.log.Error()
+		level = zerolog.ErrorLevel
 	}
-	event.Err(e).Dur("rest", d).Msg("sender_paused")
+	s.log.WithLevel(level).Err(e).Dur("rest", d).Msg("sender_paused")
 }
 
 func (s *Sender) armUnsent(chunk []push, e *expo.Error) {

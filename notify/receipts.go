@@ -23,6 +23,7 @@ func (s *Sender) askReceipts(ctx context.Context) {
 		case <-tick.C:
 			if err := s.drainReceipts(ctx); err != nil && ctx.Err() == nil {
 				s.log.Warn().Err(err).Msg("receipts_not_read")
+				sleep(ctx, s.cfg.PauseMin) // they stay due
 			}
 		}
 	}

@@ -39,6 +39,9 @@ type App struct {
 	start    phase
 }
 
+// httpOff is the value of HTTP_ADDR that answers nowhere.
+const httpOff = "off"
+
 // New wires the program. It connects to nothing.
 func New(cfg Config, build ops.Build, log zerolog.Logger) (*App, error) {
 	a := &App{cfg: cfg, log: log, reg: prometheus.NewRegistry(), pulse: &pulse{}}
@@ -73,7 +76,7 @@ func (a *App) wire(build ops.Build) (err error) {
 		return err
 	}
 	a.listener = listener.New(connect, a.cfg.listener(), a.log, listener.NewMetrics(a.reg))
-	if a.cfg.HTTPAddr != "" {
+	if a.cfg.HTTPAddr != httpOff {
 		c := ops.DefaultConfig()
 		c.Addr, c.Build = a.cfg.HTTPAddr, build
 		a.http = ops.New(c, a.reg, a.checks(), a.log)

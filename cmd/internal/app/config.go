@@ -34,7 +34,7 @@ type Config struct {
 	// MigrateOnStart says whether run and once apply pending migrations.
 	MigrateOnStart bool `env:"MIGRATE_ON_START" envDefault:"true"`
 
-	// HTTPAddr is where health and metrics are answered; empty: nowhere.
+	// HTTPAddr is where health and metrics are answered; off: nowhere.
 	HTTPAddr string `env:"HTTP_ADDR" envDefault:"127.0.0.1:8080"`
 	// LogLevel is debug, info, warn or error. LogFormat is json, console, or auto: console on a terminal.
 	LogLevel  string `env:"LOG_LEVEL" envDefault:"info"`

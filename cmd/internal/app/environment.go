@@ -87,11 +87,10 @@ func readSmall(path string) (string, error) {
 	return string(content), err
 }
 
-// dropEmpty makes a variable that is set to nothing as good as not set, as compose files and CI systems set them. HTTP_ADDR alone means
-// something when empty.
+// dropEmpty makes a variable that is set to nothing as good as not set, as compose files and CI systems set them.
 func dropEmpty(vars map[string]string) {
 	for name, value := range vars {
-		if value == "" && name != "HTTP_ADDR" {
+		if value == "" {
 			delete(vars, name)
 		}
 	}

@@ -1,0 +1,134 @@
+package app
+
+import (
+	"context"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/parentpal/reminder-worker/listener"
+)
+
+// reachLimit bounds how long a person waits to hear that the database is not there, however many addresses it has.
+const reachLimit = 10 * time.Second
+
+// UnreachableError says in words why there is no connection to the database, and what to do. It shows no password.
+type UnreachableError struct {
+	Reason string // what happened, as a clause
+	Fix    string // what to do about it, as a sentence
+	Err    error  // the cause
+}
+
+// Error implements error.
+func (e *UnreachableError) Error() string { return "reach database: " + e.Reason + "; " + e.Fix }
+
+// Unwrap gives errors.Is and errors.As the cause.
+func (e *UnreachableError) Unwrap() error { return e.Err }
+
+// Connect makes one connection to the configured database, for commands that need no pool. What goes wrong is an *UnreachableError
+// after 10 s at most, unless ctx ended first. The connection prepares no statements, so that any pooler will do.
+func Connect(ctx context.Context, c Config) (*pgx.Conn, error) {
+	cfg, err := c.connConfig()
+	if err != nil {
+		return nil, err
+	}
+	limited, cancel := context.WithTimeout(ctx, reachLimit)
+	defer cancel()
+	conn, err := pgx.ConnectConfig(limited, cfg)
+	if err != nil && ctx.Err() != nil {
+		return nil, fmt.Errorf("reach database: %w", context.Cause(ctx))
+	}
+	if err != nil {
+		reason, fix := whyUnreachable(&cfg.Config, err)
+		return nil, &UnreachableError{Reason: reason, Fix: fix, Err: err}
+	}
+	return conn, nil
+}
+
+func (c Config) connConfig() (*pgx.ConnConfig, error) {
+	address, err := c.Database()
+	if err != nil {
+		return nil, err
+	}
+	cfg, err := pgx.ParseConfig(address)
+	if err != nil {
+		return nil, fmt.Errorf("parse DATABASE_URL: %w", redactParse(err))
+	}
+	cfg.DialFunc = listener.DialFunc()
+	cfg.DefaultQueryExecMode = pgx.QueryExecModeExec
+	setDefault(cfg.RuntimeParams, "application_name", "reminder-worker")
+	return cfg, nil
+}
+
+// whyUnreachable puts a failed connection into words. With several addresses it speaks of the first failure it knows.
+func whyUnreachable(c *pgconn.Config, err error) (reason, fix string) {
+	if pe, ok := errors.AsType[*pgconn.PgError](err); ok {
+		return whyRefused(c, pe)
+	}
+	where := place(c)
+	if dns, ok := errors.AsType[*net.DNSError](err); ok && !dns.IsTimeout {
+		return fmt.Sprintf("the host name %s cannot be resolved", dns.Name),
+			"Correct the host in DATABASE_URL; a hosted project that was paused or deleted has no name either."
+	}
+	if why, fix := whyUntrusted(err); why != "" {
+		return where + ": " + why, fix
+	}
+	switch {
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return "nothing listens at " + where + " (connection refused)", "Start the server, or correct host and port in DATABASE_URL."
+	case errors.Is(err, syscall.ENETUNREACH), errors.Is(err, syscall.EHOSTUNREACH), errors.Is(err, syscall.EADDRNOTAVAIL):
+		return "there is no route to " + where, "A direct Supabase address is reachable over IPv6 only: use the session pooler (port 5432) from a network without IPv6."
+	case errors.Is(err, fs.ErrNotExist):
+		return "there is no socket at " + where, "Start the server, or correct the host in DATABASE_URL."
+	case pgconn.Timeout(err):
+		return fmt.Sprintf("no answer from %s within %s", where, reachLimit), "Check host and port in DATABASE_URL, and that no firewall is in between."
+	}
+	return where + ": " + oneLine(err), "Check host, port and sslmode in DATABASE_URL."
+}
+
+// whyRefused is for a server that answers, and says no.
+func whyRefused(c *pgconn.Config, pe *pgconn.PgError) (reason, fix string) {
+	where := place(c)
+	switch pe.Code {
+	case "28P01":
+		return fmt.Sprintf("%s refuses the password of user %q", where, c.User), "Correct user and password in DATABASE_URL; characters such as @ : / # % must be percent-encoded there."
+	case "28000":
+		return fmt.Sprintf("%s does not let user %q in: %s", where, c.User, pe.Message), "Create the role, or allow it in pg_hba.conf; with sslmode=require if the server insists on TLS."
+	case "3D000":
+		return fmt.Sprintf("%s has no database %q", where, c.Database), "Create the database, or correct its name in DATABASE_URL."
+	case "53300":
+		return where + " has no connection left: " + pe.Message, "Lower DATABASE_POOL_SIZE or the number of other clients, or raise max_connections."
+	case "57P03":
+		return where + " is not ready: " + pe.Message, "Wait until the server has started."
+	}
+	return fmt.Sprintf("%s refuses: %s (SQLSTATE %s)", where, pe.Message, pe.Code), "Check user and database in DATABASE_URL; through Supabase's pooler the user is postgres.<project ref>."
+}
+
+// whyUntrusted is for a certificate that does not hold, which is nobody's typing error.
+func whyUntrusted(err error) (reason, fix string) {
+	if e, ok := errors.AsType[x509.UnknownAuthorityError](err); ok {
+		return "its certificate is not trusted: " + e.Error(), "Name the certificate authority: sslrootcert=/path/to/ca.crt in DATABASE_URL."
+	}
+	if e, ok := errors.AsType[x509.HostnameError](err); ok {
+		return "its certificate is for another host: " + e.Error(), "Use the host name that the certificate is for."
+	}
+	return "", ""
+}
+
+// place names the first address: host and port, never user or password.
+func place(c *pgconn.Config) string {
+	if strings.HasPrefix(c.Host, "/") {
+		return fmt.Sprintf("%s/.s.PGSQL.%d", c.Host, c.Port)
+	}
+	return net.JoinHostPort(c.Host, fmt.Sprint(c.Port))
+}
+
+func oneLine(err error) string { return strings.Join(strings.Fields(err.Error()), " ") }
