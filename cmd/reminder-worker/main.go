@@ -104,7 +104,7 @@ Configuration comes from the environment, and from .env in the working directory
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return usageError{fmt.Errorf("%w; see %s --help", err, c.CommandPath())}
 	})
-	root.AddCommand(newRunCommand(), newOnceCommand(), newVersionCommand())
+	root.AddCommand(newRunCommand(), newOnceCommand(), newMigrateCommand(), newVersionCommand())
 	return root
 }
 
@@ -114,6 +114,7 @@ func knownCommand(c *cobra.Command, args []string) error {
 		return nil
 	}
 	text := fmt.Sprintf("there is no command %q", args[0])
+	c.SuggestionsMinimumDistance = 2 // letters that may be wrong
 	if near := c.SuggestionsFor(args[0]); len(near) > 0 {
 		text += ": did you mean " + strings.Join(near, " or ")
 	}

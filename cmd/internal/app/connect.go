@@ -28,7 +28,7 @@ type UnreachableError struct {
 }
 
 // Error implements error.
-func (e *UnreachableError) Error() string { return "reach database: " + e.Reason + "; " + e.Fix }
+func (e *UnreachableError) Error() string { return "reach database: " + e.Reason + ". " + e.Fix }
 
 // Unwrap gives errors.Is and errors.As the cause.
 func (e *UnreachableError) Unwrap() error { return e.Err }
