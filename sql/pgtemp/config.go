@@ -117,6 +117,8 @@ func (c Config) settings() map[string]string {
 	if !c.Durable {
 		merged["fsync"] = "off"
 		merged["full_page_writes"] = "off"
+		// In files of the data directory, which go with it even after a Kill.
+		merged["dynamic_shared_memory_type"] = "mmap"
 	}
 	for name, value := range c.Settings {
 		merged[strings.ToLower(name)] = value

@@ -124,13 +124,33 @@ func (s *Server) awaitReady(ctx context.Context) error {
 	return nil
 }
 
-// ready reads postmaster.pid: process id on the first line, status on the
-// eighth. The id tells this run from one that was killed before.
+// ready reads the status. The process id tells this run from one that was
+// killed before.
 func (s *Server) ready() bool {
+	lines := s.pidFile()
+	return len(lines) >= 8 && lines[0] == strconv.Itoa(s.proc.cmd.Process.Pid) && strings.TrimSpace(lines[7]) == "ready"
+}
+
+// pidFile returns the lines of postmaster.pid, none when there is no such file:
+// process id on the first, shared memory on the seventh, status on the eighth.
+func (s *Server) pidFile() []string {
 	text, err := os.ReadFile(filepath.Join(s.dir.data(), "postmaster.pid"))
 	if err != nil {
-		return false
+		return nil
 	}
-	lines := strings.Split(string(text), "\n")
-	return len(lines) >= 8 && lines[0] == strconv.Itoa(s.proc.cmd.Process.Pid) && strings.TrimSpace(lines[7]) == "ready"
+	return strings.Split(string(text), "\n")
+}
+
+// forgetSegment removes the shared memory that a killed server could not remove
+// itself; one that shut down has removed its postmaster.pid as well.
+func (s *Server) forgetSegment() {
+	lines := s.pidFile()
+	if len(lines) < 7 {
+		return
+	}
+	if fields := strings.Fields(lines[6]); len(fields) == 2 {
+		if id, err := strconv.Atoi(fields[1]); err == nil {
+			removeSegment(id)
+		}
+	}
 }

@@ -30,6 +30,9 @@ func TestMain(m *testing.M) {
 }
 
 func run(m *testing.M) int {
+	if memory := MemoryDir(); memory != "" {
+		os.Setenv("TMPDIR", memory) // some twenty starts, each of a thousand files
+	}
 	dir, err := os.MkdirTemp("", "pgtemp-test-")
 	if err != nil {
 		panic(err)

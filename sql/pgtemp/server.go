@@ -139,6 +139,7 @@ func (s *Server) Stop(ctx context.Context) error {
 	if s.dir == nil {
 		return nil
 	}
+	s.forgetSegment()
 	if err := s.dir.remove(); err != nil {
 		return &StepError{Step: "remove the directory", Err: err}
 	}
