@@ -50,7 +50,7 @@ type Config struct {
 }
 
 // DefaultConfig returns settings that suit production: a silent dead path is known
-// in 15 s at most, and a change waits 2 ms.
+// in 15 s at most, and a change waits for nothing: what comes while the handler works is folded.
 func DefaultConfig() Config {
 	return Config{
 		Channel:        "reminder_worker",
@@ -61,7 +61,6 @@ func DefaultConfig() Config {
 		BackoffMax:     15 * time.Second,
 		HealthyAfter:   10 * time.Second,
 		Jitter:         EqualJitter,
-		Fold:           2 * time.Millisecond,
 		SweepInterval:  30 * time.Second,
 		SweepDegraded:  time.Second,
 	}

@@ -74,6 +74,7 @@ func (d *deliverer) want(t *testing.T, want ...entry) {
 func listeningIn(t *testing.T) *deliverer {
 	t.Helper()
 	cfg := DefaultConfig()
+	cfg.Fold = 2 * time.Millisecond
 	d := deliverIn(t, cfg)
 	d.began()
 	d.at(cfg.Fold)

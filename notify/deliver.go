@@ -52,7 +52,7 @@ func (s *Sender) deliver(ctx context.Context, ids []uuid.UUID) {
 	})
 	if err != nil {
 		s.m.databaseErrors.Inc()
-		s.log.Error().Err(fmt.Errorf("claim reminders: %w", err)).Int("reminders", len(ids)).Msg("claim_failed")
+		s.log.Error().Err(fmt.Errorf("claim reminders: %w", err)).Int("reminders", len(ids)).Msg("claim failed")
 		s.armAgain(ids, s.now().Add(time.Second))
 		return
 	}
@@ -185,7 +185,7 @@ func (s *Sender) rest(e *expo.Error) {
 	if e.Kind == expo.Project {
 		level = zerolog.ErrorLevel
 	}
-	s.log.WithLevel(level).Err(e).Dur("rest", d).Msg("sender_paused")
+	s.log.WithLevel(level).Err(e).Dur("rest", d).Msg("sender paused")
 }
 
 func (s *Sender) armUnsent(chunk []push, e *expo.Error) {

@@ -22,7 +22,7 @@ func (s *Sender) askReceipts(ctx context.Context) {
 			return
 		case <-tick.C:
 			if err := s.drainReceipts(ctx); err != nil && ctx.Err() == nil {
-				s.log.Warn().Err(err).Msg("receipts_not_read")
+				s.log.Warn().Err(err).Msg("receipts not read")
 				sleep(ctx, s.cfg.PauseMin) // they stay due
 			}
 		}
@@ -88,8 +88,8 @@ func (s *Sender) settlements(rows []store.ClaimReceiptsRow, receipts map[string]
 		arg.Tokens = append(arg.Tokens, row.Token)
 		arg.TicketIds = append(arg.TicketIds, row.TicketID)
 		arg.States = append(arg.States, state)
-		arg.ErrorCodes = append(arg.ErrorCodes, code)
-		arg.ErrorMessages = append(arg.ErrorMessages, fault)
+		arg.ErrorCodes = append(arg.ErrorCodes, storable(code))
+		arg.ErrorMessages = append(arg.ErrorMessages, storable(fault))
 		arg.Gone = append(arg.Gone, gone)
 	}
 	return arg

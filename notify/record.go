@@ -2,9 +2,12 @@ package notify
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/parentpal/reminder-worker/notify/expo"
 	"github.com/parentpal/reminder-worker/notify/wheel"
@@ -26,16 +29,8 @@ func (s *Sender) record(ctx context.Context, rows []store.ClaimRemindersRow, pus
 	verdicts := s.verdicts(rows, pushes)
 	arg := recordParams(rows, pushes, verdicts)
 	arg.ReceiptDelayMs = s.cfg.ReceiptDelay.Milliseconds()
-	for pause := 20 * time.Millisecond; ; pause = min(2*pause, time.Second) {
-		_, err := s.db.RecordPushes(ctx, arg)
-		if err == nil {
-			break
-		}
-		s.m.databaseErrors.Inc()
-		s.log.Error().Err(fmt.Errorf("record pushes: %w", err)).Int("reminders", len(rows)).Msg("result_not_recorded")
-		if sleep(ctx, pause); ctx.Err() != nil {
-			return
-		}
+	if !s.write(ctx, arg) {
+		return
 	}
 	now := s.now()
 	var retries []wheel.Entry
@@ -46,6 +41,47 @@ func (s *Sender) record(ctx context.Context, rows []store.ClaimRemindersRow, pus
 		}
 	}
 	s.wheel.ArmAll(retries)
+}
+
+// maxRefusals is how often a statement is repeated that the database refuses for its content: a row that is deleted at that very moment
+// makes it refuse once.
+const maxRefusals = 5
+
+// write records a batch and reports whether that worked.
+func (s *Sender) write(ctx context.Context, arg store.RecordPushesParams) bool {
+	refusals := 0
+	for pause := 20 * time.Millisecond; ; pause = min(2*pause, time.Second) {
+		_, err := s.db.RecordPushes(ctx, arg)
+		if err == nil {
+			return true
+		}
+		s.m.databaseErrors.Inc()
+		s.log.Error().Err(fmt.Errorf("record pushes: %w", err)).Int("reminders", len(arg.Ids)).Msg("result not recorded")
+		if refusesData(err) {
+			refusals++
+		}
+		if sleep(ctx, pause); ctx.Err() != nil || refusals == maxRefusals {
+			return false
+		}
+	}
+}
+
+// refusesData reports whether a statement failed for what it was given (SQLSTATE classes 22 and 23).
+func refusesData(err error) bool {
+	var pe *pgconn.PgError
+	return errors.As(err, &pe) && len(pe.Code) == 5 && (pe.Code[:2] == "22" || pe.Code[:2] == "23")
+}
+
+// maxFault bounds what is kept of a fault's text.
+const maxFault = 1000
+
+// storable makes text from outside fit for a text column: valid, without NUL, bounded.
+func storable(s string) string {
+	s = strings.ReplaceAll(s, "\x00", "")
+	if len(s) > maxFault {
+		s = s[:maxFault]
+	}
+	return strings.ToValidUTF8(s, "")
 }
 
 // verdicts decides what each reminder becomes from what became of its pushes.
@@ -104,7 +140,7 @@ func recordParams(rows []store.ClaimRemindersRow, pushes []push, verdicts []verd
 		arg.RetryMs = append(arg.RetryMs, v.retry.Milliseconds())
 		arg.CountAttempts = append(arg.CountAttempts, v.counts)
 		arg.SentAts = append(arg.SentAts, v.sentAt)
-		arg.ErrorMessages = append(arg.ErrorMessages, v.message)
+		arg.ErrorMessages = append(arg.ErrorMessages, storable(v.message))
 	}
 	for i := range pushes {
 		if pushes[i].state == unsent || pushes[i].state == again {
@@ -123,9 +159,9 @@ func addPush(arg *store.RecordPushesParams, row store.ClaimRemindersRow, p *push
 	arg.PushReminderIds = append(arg.PushReminderIds, row.ID)
 	arg.PushTokens = append(arg.PushTokens, p.token)
 	arg.PushStates = append(arg.PushStates, state)
-	arg.TicketIds = append(arg.TicketIds, p.ticket.ID)
-	arg.ErrorCodes = append(arg.ErrorCodes, code)
-	arg.PushErrors = append(arg.PushErrors, fault)
+	arg.TicketIds = append(arg.TicketIds, storable(p.ticket.ID))
+	arg.ErrorCodes = append(arg.ErrorCodes, storable(code))
+	arg.PushErrors = append(arg.PushErrors, storable(fault))
 	arg.PushSentAts = append(arg.PushSentAts, p.sentAt)
 	arg.LatenessMs = append(arg.LatenessMs, p.sentAt.Sub(row.NotifyAtTs).Milliseconds())
 	arg.Gone = append(arg.Gone, gone)

@@ -34,6 +34,10 @@ func (w *window) extend(until time.Time) time.Time {
 	return was
 }
 
+// lookPause is the shortest time from one look to the next: under a storm of commits the table is read fifty times a second, not once
+// for each.
+const lookPause = 20 * time.Millisecond
+
 // retryFill is the pause after the window could not be read.
 const retryFill = time.Second
 
@@ -50,12 +54,13 @@ func (s *Sender) watch(ctx context.Context) {
 			if err = s.look(ctx, scope); err != nil {
 				s.Look(scope)
 			}
+			sleep(ctx, lookPause)
 		case <-refill.C:
 			err = s.refill(ctx)
 		}
 		if err != nil && ctx.Err() == nil {
 			s.m.databaseErrors.Inc()
-			s.log.Error().Err(err).Msg("wheel_not_filled")
+			s.log.Error().Err(err).Msg("wheel not filled")
 			sleep(ctx, retryFill)
 		}
 	}
@@ -105,7 +110,7 @@ func (s *Sender) fill(ctx context.Context) error {
 	}
 	s.window.since = clock.Xmin
 	if s.ready.CompareAndSwap(false, true) {
-		s.log.Info().Int("reminders", n).Dur("took", time.Since(began)).Time("until", until).Msg("wheel_filled")
+		s.log.Info().Int("reminders", n).Dur("took", time.Since(began)).Time("until", until).Msg("wheel filled")
 	}
 	return nil
 }
@@ -204,7 +209,7 @@ func (s *Sender) sweep(ctx context.Context) error {
 	}
 	if len(ids) > 0 {
 		s.m.sweepFound.Add(float64(len(ids)))
-		s.log.Warn().Int("reminders", len(ids)).Msg("sweep_found_overdue")
+		s.log.Warn().Int("reminders", len(ids)).Msg("sweep found overdue")
 		s.queue.addIDs(ids)
 	}
 	return nil

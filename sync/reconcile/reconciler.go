@@ -123,7 +123,7 @@ func (r *Reconciler) look(ctx, work context.Context) time.Duration {
 	case err != nil:
 		if ctx.Err() == nil {
 			r.m.databaseErrors.Inc()
-			r.log.Error().Err(err).Msg("step_failed")
+			r.log.Error().Err(err).Msg("step failed")
 		}
 		return time.Second
 	case more:
@@ -173,7 +173,7 @@ func (r *Reconciler) keepLeases(ctx context.Context, stopped <-chan struct{}) {
 		case <-tick.C:
 			if err := r.extend(ctx); err != nil {
 				r.m.databaseErrors.Inc()
-				r.log.Warn().Err(err).Msg("leases_not_extended")
+				r.log.Warn().Err(err).Msg("leases not extended")
 			}
 		}
 	}

@@ -3,6 +3,7 @@ package reconcile
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -34,16 +35,20 @@ func (r *Reconciler) gather(first outcome) []outcome {
 	return batch
 }
 
-// write repeats until the batch is recorded or ctx ends: what was done must not be forgotten because the database was away for a
-// moment. If it is, leases end and the work is done again, which changes nothing.
+// write records a batch and lets its jobs go.
 func (r *Reconciler) write(ctx context.Context, batch []outcome) {
-	defer func() {
-		jobs := make([]*job, len(batch))
-		for i, o := range batch {
-			jobs[i] = o.job
-		}
-		r.flight.remove(jobs...)
-	}()
+	r.writePersistently(ctx, batch)
+	jobs := make([]*job, len(batch))
+	for i, o := range batch {
+		jobs[i] = o.job
+	}
+	r.flight.remove(jobs...)
+}
+
+// writePersistently repeats until the batch is recorded or ctx ends: what was done must not be forgotten because the database was away
+// for a moment. If it is, leases end and the work is done again, which changes nothing. A batch whose data is refused is split, until
+// the one result at fault stands alone and is dropped.
+func (r *Reconciler) writePersistently(ctx context.Context, batch []outcome) {
 	for pause := 50 * time.Millisecond; ; pause = min(2*pause, 5*time.Second) {
 		err := r.writeOnce(ctx, batch)
 		if err == nil {
@@ -51,7 +56,14 @@ func (r *Reconciler) write(ctx context.Context, batch []outcome) {
 			return
 		}
 		r.m.databaseErrors.Inc()
-		r.log.Error().Err(err).Int("events", len(batch)).Msg("results_not_recorded")
+		r.log.Error().Err(err).Int("events", len(batch)).Msg("results not recorded")
+		if refusesData(err) {
+			if half := len(batch) / 2; half > 0 {
+				r.writePersistently(ctx, batch[:half])
+				r.writePersistently(ctx, batch[half:])
+			}
+			return
+		}
 		select {
 		case <-ctx.Done():
 			return
@@ -95,9 +107,9 @@ func (r *Reconciler) writeAccounts(ctx context.Context, batch []outcome) error {
 			parked[a.UserID] = true
 			arg.UserIds = append(arg.UserIds, a.UserID)
 			arg.RefreshTokens = append(arg.RefreshTokens, a.RefreshToken)
-			arg.Reasons = append(arg.Reasons, o.reconnect)
+			arg.Reasons = append(arg.Reasons, storable(o.reconnect))
 		case o.pause > 0:
-			err := r.db.PauseAccount(ctx, store.PauseAccountParams{UserID: a.UserID, PauseMs: o.pause.Milliseconds(), Reason: o.why})
+			err := r.db.PauseAccount(ctx, store.PauseAccountParams{UserID: a.UserID, PauseMs: o.pause.Milliseconds(), Reason: storable(o.why)})
 			if err != nil {
 				return fmt.Errorf("pause account: %w", err)
 			}
@@ -111,7 +123,7 @@ func (r *Reconciler) writeAccounts(ctx context.Context, batch []outcome) error {
 		return fmt.Errorf("mark accounts: %w", err)
 	}
 	if n > 0 {
-		r.log.Warn().Int64("accounts", n).Str("reason", arg.Reasons[0]).Msg("accounts_need_reconnect")
+		r.log.Warn().Int64("accounts", n).Str("reason", arg.Reasons[0]).Msg("accounts need reconnect")
 	}
 	r.forgetRefusals(arg.UserIds)
 	return nil
@@ -131,7 +143,7 @@ func (r *Reconciler) writeEvents(ctx context.Context, batch []outcome) error {
 		arg.UserIds = append(arg.UserIds, o.job.user)
 		arg.Revisions = append(arg.Revisions, o.job.revision)
 		arg.Statuses = append(arg.Statuses, o.status)
-		arg.ErrorMessages = append(arg.ErrorMessages, o.message)
+		arg.ErrorMessages = append(arg.ErrorMessages, storable(o.message))
 		arg.RetryMs = append(arg.RetryMs, millis(o.retry))
 		arg.CountAttempts = append(arg.CountAttempts, o.counts)
 		arg.GoogleIds = append(arg.GoogleIds, c.GoogleID)
@@ -160,7 +172,7 @@ func (r *Reconciler) writeRemovals(ctx context.Context, batch []outcome) error {
 		arg.UserIds = append(arg.UserIds, o.job.user)
 		arg.Gone = append(arg.Gone, o.gone)
 		arg.RetryMs = append(arg.RetryMs, millis(o.retry))
-		arg.ErrorMessages = append(arg.ErrorMessages, o.message)
+		arg.ErrorMessages = append(arg.ErrorMessages, storable(o.message))
 	}
 	if err := r.db.RecordRemovals(ctx, arg); err != nil {
 		return fmt.Errorf("record removals: %w", err)
@@ -190,6 +202,18 @@ func (r *Reconciler) release(ctx context.Context, batch []outcome) error {
 		}
 	}
 	return nil
+}
+
+// maxMessage bounds what is kept of a fault's text.
+const maxMessage = 1000
+
+// storable makes text from outside fit for a text column: valid, without NUL, bounded.
+func storable(s string) string {
+	s = strings.ReplaceAll(s, "\x00", "")
+	if len(s) > maxMessage {
+		s = s[:maxMessage]
+	}
+	return strings.ToValidUTF8(s, "")
 }
 
 // millis keeps a wait above zero above zero; never stays negative.

@@ -178,7 +178,7 @@ func (a *App) armed(reminders []reconcile.Armed) {
 // warm opens the connection to Expo before the first reminder needs it.
 func (a *App) warm(ctx context.Context) {
 	if err := a.push.Warm(ctx); err != nil && ctx.Err() == nil {
-		a.log.Warn().Err(err).Msg("expo_not_reached")
+		a.log.Warn().Err(err).Msg("expo not reached")
 	}
 }
 

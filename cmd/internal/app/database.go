@@ -51,7 +51,7 @@ func (a *App) reachDatabase(ctx context.Context) error {
 			return err
 		}
 		a.start.waits(err)
-		a.log.Error().Err(err).Dur("retry_in", pause).Msg("database_not_ready")
+		a.log.Error().Err(err).Dur("retry_in", pause).Msg("database not ready")
 		t := time.NewTimer(pause)
 		select {
 		case <-ctx.Done():
@@ -76,7 +76,7 @@ func (a *App) prepare(ctx context.Context) error {
 	if a.cfg.MigrateOnStart {
 		applied, err := m.Up(ctx, conn.Conn())
 		for _, one := range applied {
-			a.log.Info().Int("version", one.Version).Str("name", one.Name).Msg("migration_applied")
+			a.log.Info().Int("version", one.Version).Str("name", one.Name).Msg("migration applied")
 		}
 		if err != nil {
 			return fmt.Errorf("migrate database: %w", err)

@@ -1,0 +1,67 @@
+package app
+
+import (
+	"fmt"
+	"net/url"
+	"os"
+	"strings"
+)
+
+// examineConfiguration reports what Load said.
+func examineConfiguration(c Config, invalid error) Finding {
+	if invalid == nil {
+		return pass("configuration", "valid; the database is named by "+c.databaseSource())
+	}
+	faults := strings.Split(invalid.Error(), "\n")
+	return fail("configuration", fmt.Sprintf("%d faults", len(faults)),
+		"Correct these variables in the environment or in .env.").with(faults...)
+}
+
+// databaseSource names the variables that the database's address comes from.
+func (c Config) databaseSource() string {
+	switch {
+	case c.DatabaseURL != "":
+		return "DATABASE_URL"
+	case c.SupabaseDBURL != "":
+		return "SUPABASE_DB_URL"
+	}
+	return "EXPO_PUBLIC_SUPABASE_URL and SUPABASE_DB_PASSWORD"
+}
+
+// remarks are about what is set, or not set, and works all the same.
+func remarks(c Config) []Finding {
+	return []Finding{remarkServiceRole(c), remarkServiceAccount(c), remarkSealing(), remarkTimeZone(c)}
+}
+
+func remarkServiceRole(c Config) Finding {
+	if c.SupabaseServiceRoleKey == "" {
+		return pass("service_role_key", "not set, and not needed")
+	}
+	return pass("service_role_key", "SUPABASE_SERVICE_ROLE_KEY is set; it is not needed and not used, so it may as well be taken away")
+}
+
+func remarkServiceAccount(c Config) Finding {
+	if c.GoogleClientEmail == "" && c.GooglePrivateKey == "" {
+		return pass("service_account", "not set, and not needed")
+	}
+	return warn("service_account", "a Google service account is set; it is checked, and not used by this version: calendars are written with each user's own consent",
+		"Unset GOOGLE_CLIENT_EMAIL and GOOGLE_PRIVATE_KEY; a key that is not there cannot be lost.")
+}
+
+func remarkSealing() Finding {
+	return warn("token_sealing", "refresh tokens and push tokens are stored unsealed in the schema reminder_worker",
+		"Keep the database's disk and its backups encrypted, and grant nobody the schema reminder_worker.")
+}
+
+func remarkTimeZone(c Config) Finding {
+	if c.DefaultTimeZone == "UTC" && os.Getenv("DEFAULT_TIME_ZONE") == "" {
+		return pass("time_zone", "UTC, as DEFAULT_TIME_ZONE is not set; set it to your families' zone, for example Europe/Berlin, for times in reminders to read right")
+	}
+	return pass("time_zone", c.DefaultTimeZone)
+}
+
+// reachable reports whether an address may be asked at all. Validate has said what is wrong with one that may not.
+func reachable(address string) bool {
+	u, err := url.Parse(address)
+	return err == nil && u.Host != "" && (u.Scheme == "http" || u.Scheme == "https")
+}
