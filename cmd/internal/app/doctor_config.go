@@ -3,7 +3,6 @@ package app
 import (
 	"fmt"
 	"net/url"
-	"os"
 	"strings"
 )
 
@@ -54,8 +53,8 @@ func remarkSealing() Finding {
 }
 
 func remarkTimeZone(c Config) Finding {
-	if c.DefaultTimeZone == "UTC" && os.Getenv("DEFAULT_TIME_ZONE") == "" {
-		return pass("time_zone", "UTC, as DEFAULT_TIME_ZONE is not set; set it to your families' zone, for example Europe/Berlin, for times in reminders to read right")
+	if c.DefaultTimeZone == "UTC" {
+		return pass("time_zone", "UTC; set DEFAULT_TIME_ZONE to your families' zone, for example Europe/Berlin, for the times in reminders to read right")
 	}
 	return pass("time_zone", c.DefaultTimeZone)
 }

@@ -143,6 +143,9 @@ func reachFix(variable string) string {
 	return "Check that this machine may open HTTPS connections to it, directly or by HTTPS_PROXY, and that " + variable + " is right."
 }
 
+// errBadProxy stands for an error that quotes the proxy's address, which may hold a password.
+var errBadProxy = errors.New("the proxy that the environment names (HTTPS_PROXY, HTTP_PROXY) is no address")
+
 // probed is an answer.
 type probed struct {
 	status  int
@@ -180,6 +183,9 @@ func probe(ctx context.Context, method, address string, form url.Values) (probed
 		Transport:     &http.Transport{Proxy: http.ProxyFromEnvironment, DisableKeepAlives: true, ForceAttemptHTTP2: true},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
+	if _, err := http.ProxyFromEnvironment(req); err != nil {
+		return probed{}, errBadProxy
+	}
 	began := time.Now()
 	res, err := client.Do(req)
 	if err != nil {
@@ -197,6 +203,9 @@ func probe(ctx context.Context, method, address string, form url.Values) (probed
 func whyNot(err error) string {
 	if e, ok := errors.AsType[*url.Error](err); ok {
 		err = e.Err
+	}
+	if e, ok := errors.AsType[*net.OpError](err); ok {
+		err = e
 	}
 	if dns, ok := errors.AsType[*net.DNSError](err); ok && !dns.IsTimeout {
 		return "the host name " + dns.Name + " cannot be resolved"

@@ -1,0 +1,142 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// need is what the worker must be allowed to do with a table.
+type need struct {
+	schema, table string
+	privileges    []string
+}
+
+func (n need) name() string { return n.schema + "." + n.table }
+
+// needs are all tables the worker's statements touch.
+var needs = []need{
+	{"public", "events", []string{"SELECT", "UPDATE"}},
+	{"public", "reminders", []string{"SELECT", "INSERT", "UPDATE"}},
+	{"public", "children", []string{"SELECT"}},
+	{"reminder_worker", "google_accounts", []string{"SELECT", "UPDATE"}},
+	{"reminder_worker", "push_devices", []string{"SELECT", "UPDATE"}},
+	{"reminder_worker", "calendar_copies", []string{"SELECT", "INSERT", "UPDATE", "DELETE"}},
+	{"reminder_worker", "deliveries", []string{"SELECT", "INSERT", "UPDATE"}},
+	{"reminder_worker", "migrations", []string{"SELECT"}},
+}
+
+// access is how one table stands to the role.
+type access struct {
+	Table   string
+	Lacks   []string // privileges
+	Hidden  bool     // row level security applies to the role
+	Some    bool     // a policy shows it rows
+	All     bool     // a policy shows it every row
+	Visible bool     // the schema may be used
+}
+
+// readAccess returns the tables of needs that exist.
+func readAccess(ctx context.Context, p *patient) ([]access, error) {
+	var schemas, names, wanted []string
+	for _, n := range needs {
+		schemas, names, wanted = append(schemas, n.schema), append(names, n.table), append(wanted, strings.Join(n.privileges, " "))
+	}
+	rows, err := p.conn.Query(ctx, `with policies as (
+			select polrelid, pg_get_expr(polqual, polrelid) as shown from pg_catalog.pg_policy
+			where polpermissive and polcmd in ('*', 'r')
+				and exists (select from unnest(polroles) r where r = 0 or pg_has_role(r, 'usage')))
+		select n.nspname || '.' || c.relname,
+			array(select w from unnest(string_to_array(need.wanted, ' ')) w where not has_table_privilege(c.oid, w)),
+			row_security_active(c.oid),
+			exists (select from policies where polrelid = c.oid),
+			exists (select from policies where polrelid = c.oid and shown = 'true'),
+			has_schema_privilege(n.oid, 'USAGE')
+		from unnest($1::text[], $2::text[], $3::text[]) with ordinality as need (nsp, rel, wanted, place)
+		join pg_catalog.pg_namespace n on n.nspname = need.nsp
+		join pg_catalog.pg_class c on c.relnamespace = n.oid and c.relname = need.rel
+		order by need.place`, schemas, names, wanted)
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, pgx.RowToStructByPos[access])
+}
+
+func examinePrivileges(ctx context.Context, p *patient) Finding {
+	tables, err := readAccess(ctx, p)
+	if err != nil {
+		return cannotAsk(err)
+	}
+	if len(tables) < len(needs) {
+		return skip("", fmt.Sprintf("%d of %d tables are there", len(tables), len(needs)), migrateFix)
+	}
+	return judgePrivileges(p.conn.Config().User, tables)
+}
+
+func judgePrivileges(role string, tables []access) Finding {
+	var lacks, grants []string
+	for _, t := range tables {
+		if !t.Visible {
+			schema, _, _ := strings.Cut(t.Table, ".")
+			grants = append(grants, fmt.Sprintf("grant usage on schema %s to %s;", schema, pgx.Identifier{role}.Sanitize()))
+			lacks = append(lacks, "USAGE on schema "+schema)
+		}
+		if len(t.Lacks) > 0 {
+			what := strings.Join(t.Lacks, ", ")
+			lacks = append(lacks, what+" on "+t.Table)
+			grants = append(grants, fmt.Sprintf("grant %s on %s to %s;", strings.ToLower(what), t.Table, pgx.Identifier{role}.Sanitize()))
+		}
+	}
+	if len(lacks) == 0 {
+		return pass("", fmt.Sprintf("role %q may do what the worker does", role))
+	}
+	return fail("", fmt.Sprintf("role %q may not do what the worker must", role),
+		"As the owner of the tables: "+strings.Join(unique(grants), " ")).with(unique(lacks)...)
+}
+
+// unique keeps the first of equal lines.
+func unique(lines []string) (kept []string) {
+	for _, l := range lines {
+		if !slices.Contains(kept, l) {
+			kept = append(kept, l)
+		}
+	}
+	return kept
+}
+
+// examineRowSecurity looks for policies that hide rows. A worker that sees none of them finds nothing to do, and says nothing.
+func examineRowSecurity(ctx context.Context, p *patient) Finding {
+	tables, err := readAccess(ctx, p)
+	if err != nil {
+		return cannotAsk(err)
+	}
+	if len(tables) < len(needs) {
+		return skip("", fmt.Sprintf("%d of %d tables are there", len(tables), len(needs)), migrateFix)
+	}
+	return judgeRowSecurity(p.conn.Config().User, tables)
+}
+
+func judgeRowSecurity(role string, tables []access) Finding {
+	var hidden, partly []string
+	for _, t := range tables {
+		switch {
+		case !t.Hidden || t.All:
+		case t.Some:
+			partly = append(partly, "policies decide which rows of "+t.Table+" it sees")
+		default:
+			hidden = append(hidden, "no row of "+t.Table+" is shown to it")
+		}
+	}
+	fix := fmt.Sprintf("Connect as the owner of the tables, or: alter role %s bypassrls; or give each table a policy for it: for all to %[1]s using (true) with check (true).",
+		pgx.Identifier{role}.Sanitize())
+	switch {
+	case len(hidden) > 0:
+		return fail("", fmt.Sprintf("row level security hides rows from role %q", role), fix).with(append(hidden, partly...)...)
+	case len(partly) > 0:
+		return warn("", fmt.Sprintf("row level security may hide rows from role %q", role), fix).with(partly...)
+	}
+	return pass("", fmt.Sprintf("hides no row from role %q", role))
+}

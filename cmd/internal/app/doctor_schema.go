@@ -1,0 +1,117 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/parentpal/reminder-worker/sql/migrations"
+)
+
+const migrateFix = "Run reminder-worker migrate up."
+
+// triggers are those without which changes are missed, by table.
+var triggers = map[string][]string{
+	"public.events": {
+		"reminder_worker_event_inserted", "reminder_worker_event_changed", "reminder_worker_events_inserted_ring",
+		"reminder_worker_event_changed_ring", "reminder_worker_event_owner_changed", "reminder_worker_events_deleted",
+		"reminder_worker_events_truncated",
+	},
+	"public.reminders": {
+		"reminder_worker_reminder_inserted", "reminder_worker_reminder_changed",
+		"reminder_worker_reminder_inserted_ring", "reminder_worker_reminder_changed_ring",
+	},
+}
+
+func examineSchema(ctx context.Context, p *patient) Finding {
+	m, err := migrations.New(migrations.Options{})
+	if err != nil {
+		return fail("", oneLine(err), "Build the program anew.")
+	}
+	pending, err := m.Pending(ctx, p.conn)
+	if err != nil {
+		return judgeSchema(err)
+	}
+	if len(pending) == 0 {
+		return pass("", "every migration is applied")
+	}
+	names := make([]string, len(pending))
+	for i, m := range pending {
+		names[i] = fmt.Sprintf("%04d %s", m.Version, m.Name)
+	}
+	text := fmt.Sprintf("%d migrations are pending", len(pending))
+	if pending[0].Version == 1 {
+		text = "the database has not been migrated"
+	}
+	return fail("", text, migrateFix).with(names...)
+}
+
+func judgeSchema(err error) Finding {
+	var (
+		changed *migrations.ChangedError
+		gap     *migrations.GapError
+		newer   *migrations.NewerError
+	)
+	switch {
+	case errors.As(err, &newer):
+		return fail("", newer.Error(), "Run the version of the program that migrated this database, or a newer one.")
+	case errors.As(err, &gap), errors.As(err, &changed):
+		return fail("", "the record of migrations does not fit this program", "Run the release that migrated this database; compare reminder-worker migrate status.").
+			with(strings.Split(err.Error(), "\n")...)
+	}
+	return cannotAsk(err)
+}
+
+// trigger is one that the database has.
+type trigger struct{ Table, Name, Enabled string }
+
+func examineTriggers(ctx context.Context, p *patient) Finding {
+	rows, err := p.conn.Query(ctx, `select n.nspname || '.' || c.relname, t.tgname, t.tgenabled::text
+		from pg_catalog.pg_trigger t
+		join pg_catalog.pg_class c on c.oid = t.tgrelid
+		join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+		where not t.tgisinternal and t.tgname like 'reminder\_worker\_%' order by 1, 2`)
+	if err != nil {
+		return cannotAsk(err)
+	}
+	present, err := pgx.CollectRows(rows, pgx.RowToStructByPos[trigger])
+	if err != nil {
+		return cannotAsk(err)
+	}
+	if len(present) == 0 {
+		return skip("", "there are none; the schema is not there yet", migrateFix)
+	}
+	return judgeTriggers(present)
+}
+
+// judgeTriggers looks for those that are missing, and for any of ours that do not fire: switched off, or meant for replicas only.
+func judgeTriggers(present []trigger) Finding {
+	var faults, repairs []string
+	for _, t := range present {
+		if t.Enabled != "O" && t.Enabled != "A" {
+			faults = append(faults, t.Name+" on "+t.Table+" is disabled")
+			repairs = append(repairs, fmt.Sprintf("alter table %s enable trigger %s;", t.Table, t.Name))
+		}
+	}
+	missing := 0
+	for _, table := range []string{"public.events", "public.reminders"} {
+		for _, name := range triggers[table] {
+			if !slices.ContainsFunc(present, func(t trigger) bool { return t.Table == table && t.Name == name }) {
+				faults = append(faults, name+" on "+table+" is missing")
+				missing++
+			}
+		}
+	}
+	if len(faults) == 0 {
+		return pass("", fmt.Sprintf("%d present and enabled", len(present)))
+	}
+	fix := "Enable them: " + strings.Join(repairs, " ")
+	if missing > 0 {
+		fix = strings.TrimSpace("Create the missing ones as reminder-worker migrate print shows them. " + strings.Join(repairs, " "))
+	}
+	return fail("", "changes are missed: some triggers do not fire", fix).with(faults...)
+}

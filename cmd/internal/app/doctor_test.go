@@ -1,0 +1,188 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/parentpal/reminder-worker/sql/pgtest"
+)
+
+// ids are those that scripts may rely on, in their order.
+var ids = []string{
+	"configuration", "database", "server_version", "writable", "schema", "triggers", "privileges", "row_security", "round_trip", "pooler",
+	"clock", "queue", "google_client", "google_token", "google_calendar", "expo_push", "service_role_key", "service_account",
+	"token_sealing", "time_zone",
+}
+
+// diagnosis is what Diagnose says, by id. It checks what holds for every diagnosis.
+func diagnosis(t *testing.T, c Config, invalid error) map[string]Finding {
+	t.Helper()
+	byID := map[string]Finding{}
+	var order []string
+	for _, f := range Diagnose(t.Context(), c, invalid) {
+		order = append(order, f.ID)
+		byID[f.ID] = f
+		if f.Text == "" || (f.Verdict == Pass) != (f.Fix == "") {
+			t.Errorf("a finding needs a text, and a fix unless it passes: %+v", f)
+		}
+	}
+	if diff := cmp.Diff(ids, order); diff != "" {
+		t.Errorf("ids (-want +got):\n%s", diff)
+	}
+	return byID
+}
+
+// expect compares verdicts with those that are not pass.
+func expect(t *testing.T, got map[string]Finding, want map[string]Verdict) {
+	t.Helper()
+	for id, f := range got {
+		w, ok := want[id]
+		if !ok {
+			w = Pass
+		}
+		if f.Verdict != w {
+			t.Errorf("%s: %s (%s %v), want %s", id, f.Verdict, f.Text, f.Details, w)
+		}
+	}
+}
+
+func TestDiagnoseHealthy(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	got := diagnosis(t, w.cfg, nil)
+	expect(t, got, map[string]Verdict{"token_sealing": Warn})
+	if Failed([]Finding{got["configuration"], got["token_sealing"]}) {
+		t.Error("a warning is no failure")
+	}
+	if v := w.google.Violations(); len(v) > 0 {
+		t.Errorf("violations of Google's description: %v", v)
+	}
+	if n := len(w.expo.Pushes()); n > 0 {
+		t.Errorf("%d pushes sent", n)
+	}
+}
+
+func TestDiagnoseEmptyDatabase(t *testing.T) {
+	t.Parallel()
+	db := pgtest.NewEmpty(t)
+	w := newWorldOn(t, db.Pool, db.URL())
+	got := diagnosis(t, w.cfg, nil)
+	expect(t, got, map[string]Verdict{"schema": Fail, "triggers": Skip, "privileges": Skip, "row_security": Skip, "token_sealing": Warn})
+	if !strings.Contains(got["schema"].Fix, "reminder-worker migrate up") {
+		t.Errorf("fix %q", got["schema"].Fix)
+	}
+	if n := one[int](w, `select count(*)::int from pg_class where relnamespace = 'public'::regnamespace`); n != 0 {
+		t.Errorf("the examination left %d relations behind", n)
+	}
+}
+
+func TestDiagnoseTriggers(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.exec(`alter table events disable trigger reminder_worker_events_deleted`)
+	w.exec(`drop trigger reminder_worker_reminder_changed on reminders`)
+	f := diagnosis(t, w.cfg, nil)["triggers"]
+	want := []string{
+		"reminder_worker_events_deleted on public.events is disabled",
+		"reminder_worker_reminder_changed on public.reminders is missing",
+	}
+	if diff := cmp.Diff(want, f.Details); diff != "" || f.Verdict != Fail {
+		t.Errorf("%s (-want +got):\n%s", f.Verdict, diff)
+	}
+	if repair := "alter table public.events enable trigger reminder_worker_events_deleted;"; !strings.Contains(f.Fix, repair) {
+		t.Errorf("fix %q lacks %q", f.Fix, repair)
+	}
+}
+
+// The list of triggers is that of the migrations.
+func TestTriggersAreAllKnown(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	for table, known := range triggers {
+		got := one[[]string](w, `select array_agg(tgname::text order by oid) from pg_trigger where tgrelid = $1::text::regclass and not tgisinternal`, table)
+		if diff := cmp.Diff(known, got); diff != "" {
+			t.Errorf("%s (-known +migrated):\n%s", table, diff)
+		}
+	}
+}
+
+// narrow makes a role that may do what needs lists, and nothing else, and points the configuration at it.
+func (w *world) narrow(role string, attributes string) {
+	w.t.Helper()
+	w.exec(fmt.Sprintf(`create role %s login %s`, role, attributes))
+	w.t.Cleanup(func() {
+		ctx := context.Background()
+		for _, q := range []string{`drop owned by ` + role, `drop role ` + role} {
+			if _, err := w.db.Exec(ctx, q); err != nil {
+				w.t.Error(err)
+			}
+		}
+	})
+	w.exec(`grant usage on schema reminder_worker to ` + role)
+	for _, n := range needs {
+		w.exec(fmt.Sprintf(`grant %s on %s to %s`, strings.Join(n.privileges, ", "), n.name(), role))
+	}
+	w.cfg.DatabaseURL = strings.Replace(w.cfg.DatabaseURL, "postgres@", role+"@", 1)
+}
+
+// A role with nothing but what the examination asks for can run the whole program.
+func TestNeedsAreEnough(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.narrow("narrow_worker", "bypassrls")
+	w.cfg.MigrateOnStart = false
+	expect(t, diagnosis(t, w.cfg, nil), map[string]Verdict{"token_sealing": Warn})
+	w.start()
+	user, _ := w.user()
+	event := w.event(user, "Swimming", 48*60*60*1e9)
+	w.untilStatus(event, "synced")
+	w.exec(`update reminders set notify_at_ts = now() where event_id = $1 and lead_seconds = 1800`, event)
+	w.until("push", func() bool { return len(w.expo.Pushes()) == 1 })
+	w.exec(`delete from events where id = $1`, event)
+	w.until("removed copy", func() bool { return len(w.live(user)) == 0 })
+	w.until("forgotten copy", func() bool { return one[int](w, `select count(*)::int from reminder_worker.calendar_copies`) == 0 })
+}
+
+func TestDiagnosePrivileges(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.narrow("poor_worker", "bypassrls")
+	w.exec(`revoke update, insert on reminders from poor_worker`)
+	w.exec(`revoke usage on schema reminder_worker from poor_worker`)
+	got := diagnosis(t, w.cfg, nil)
+	f := got["privileges"]
+	want := []string{"INSERT, UPDATE on public.reminders", "USAGE on schema reminder_worker"}
+	if diff := cmp.Diff(want, f.Details); diff != "" || f.Verdict != Fail {
+		t.Errorf("%s (-want +got):\n%s", f.Verdict, diff)
+	}
+	if !strings.Contains(f.Fix, `grant insert, update on public.reminders to "poor_worker";`) {
+		t.Errorf("fix %q", f.Fix)
+	}
+	if got["schema"].Verdict != Fail {
+		t.Errorf("schema: %+v", got["schema"])
+	}
+}
+
+func TestDiagnoseRowSecurity(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.narrow("blind_worker", "")
+	f := diagnosis(t, w.cfg, nil)["row_security"]
+	if f.Verdict != Fail || len(f.Details) != 3 {
+		t.Errorf("without a policy: %+v", f)
+	}
+	for _, table := range []string{"events", "reminders", "children"} {
+		w.exec(`create policy worker on ` + table + ` to blind_worker using (true) with check (true)`)
+	}
+	if f := diagnosis(t, w.cfg, nil)["row_security"]; f.Verdict != Pass {
+		t.Errorf("with policies: %+v", f)
+	}
+	w.exec(`alter policy worker on events using (title <> 'secret')`)
+	if f := diagnosis(t, w.cfg, nil)["row_security"]; f.Verdict != Warn || len(f.Details) != 1 {
+		t.Errorf("with a policy that hides some rows: %+v", f)
+	}
+}
