@@ -43,58 +43,60 @@ func answered(status int, header http.Header, body string) error {
 
 const page = "<!DOCTYPE html><html><title>Error</title></html>"
 
+var answers = []struct {
+	op     string
+	status int
+	body   string
+	kind   Kind
+	reason string
+	pause  time.Duration
+}{
+	{OpInsert, 400, body(400, "calendar", "timeRangeEmpty"), Permanent, "timeRangeEmpty", 0},
+	{OpInsert, 400, body(400, "global", "invalid"), Permanent, "invalid", 0},
+	{OpInsert, 400, body(400, "global", "required"), Permanent, "required", 0},
+	{OpInsert, 400, body(400, "global", "badRequest"), Permanent, "badRequest", 0},
+	{OpInsert, 400, page, Permanent, "", 0},
+	{OpGet, 401, body(401, "global", "authError"), Reconnect, "authError", 0},
+	{OpGet, 401, `{"error":{"code":401,"message":"No.","status":"UNAUTHENTICATED"}}`, Reconnect, "UNAUTHENTICATED", 0},
+	{OpGet, 401, page, Retry, "", 0},
+	{OpInsert, 403, body(403, "usageLimits", "rateLimitExceeded"), Throttled, "rateLimitExceeded", ratePause},
+	{OpInsert, 403, body(403, "usageLimits", "userRateLimitExceeded"), Throttled, "userRateLimitExceeded", ratePause},
+	{OpInsert, 403, body(403, "usageLimits", "quotaExceeded"), Throttled, "quotaExceeded", quotaPause},
+	{OpInsert, 403, body(403, "usageLimits", "dailyLimitExceeded"), Throttled, "dailyLimitExceeded", 20 * time.Hour},
+	{OpInsert, 403, body(403, "usageLimits", "someNewLimit"), Throttled, "someNewLimit", ratePause},
+	{OpInsert, 403, body(403, "global", "", "RATE_LIMIT_EXCEEDED"), Throttled, "RATE_LIMIT_EXCEEDED", ratePause},
+	{OpInsert, 403, body(403, "global", "insufficientPermissions"), Reconnect, "insufficientPermissions", 0},
+	{OpInsert, 403, body(403, "global", "", "ACCESS_TOKEN_SCOPE_INSUFFICIENT"), Reconnect, "ACCESS_TOKEN_SCOPE_INSUFFICIENT", 0},
+	{OpInsert, 403, body(403, "global", "forbidden", "ACCESS_TOKEN_SCOPE_INSUFFICIENT"), Reconnect, "ACCESS_TOKEN_SCOPE_INSUFFICIENT", 0},
+	{OpInsert, 403, body(403, "usageLimits", "accessNotConfigured"), Project, "accessNotConfigured", 0},
+	{OpInsert, 403, body(403, "global", "forbidden", "SERVICE_DISABLED"), Project, "SERVICE_DISABLED", 0},
+	{OpInsert, 403, body(403, "global", "", "BILLING_DISABLED"), Project, "BILLING_DISABLED", 0},
+	{OpUpdate, 403, body(403, "calendar", "forbiddenForNonOrganizer"), Permanent, "forbiddenForNonOrganizer", 0},
+	{OpUpdate, 403, body(403, "calendar", "forbiddenForServiceAccounts"), Permanent, "forbiddenForServiceAccounts", 0},
+	{OpUpdate, 403, body(403, "global", "forbidden"), Permanent, "forbidden", 0},
+	{OpUpdate, 403, page, Retry, "", 0},
+	{OpInsert, 404, body(404, "global", "notFound"), CalendarGone, "notFound", 0},
+	{OpUpdate, 404, body(404, "global", "notFound"), Retry, "notFound", 0},
+	{OpInsert, 404, page, Project, "", 0},
+	{OpGet, 407, page, Project, "", 0},
+	{OpGet, 408, page, Retry, "", 0},
+	{OpInsert, 409, body(409, "global", "duplicate"), Retry, "duplicate", 0},
+	{OpInsert, 409, body(409, "global", "conflict"), Retry, "conflict", 0},
+	{OpUpdate, 410, body(410, "global", "deleted"), Retry, "deleted", 0},
+	{OpUpdate, 412, body(412, "global", "conditionNotMet"), Retry, "conditionNotMet", 0},
+	{OpInsert, 413, page, Permanent, "", 0},
+	{OpInsert, 429, body(429, "usageLimits", "rateLimitExceeded"), Throttled, "rateLimitExceeded", ratePause},
+	{OpInsert, 429, page, Throttled, "", ratePause},
+	{OpInsert, 500, body(500, "global", "backendError"), Retry, "backendError", 0},
+	{OpInsert, 502, page, Retry, "", 0},
+	{OpInsert, 503, body(503, "global", "backendError"), Retry, "backendError", 0},
+	{OpInsert, 504, "", Retry, "", 0},
+	{OpInsert, 302, "", Retry, "", 0},
+}
+
 func TestClassifyAnswers(t *testing.T) {
 	t.Parallel()
-	for _, tt := range []struct {
-		op     string
-		status int
-		body   string
-		kind   Kind
-		reason string
-		pause  time.Duration
-	}{
-		{OpInsert, 400, body(400, "calendar", "timeRangeEmpty"), Permanent, "timeRangeEmpty", 0},
-		{OpInsert, 400, body(400, "global", "invalid"), Permanent, "invalid", 0},
-		{OpInsert, 400, body(400, "global", "required"), Permanent, "required", 0},
-		{OpInsert, 400, body(400, "global", "badRequest"), Permanent, "badRequest", 0},
-		{OpInsert, 400, page, Permanent, "", 0},
-		{OpGet, 401, body(401, "global", "authError"), Reconnect, "authError", 0},
-		{OpGet, 401, `{"error":{"code":401,"message":"No.","status":"UNAUTHENTICATED"}}`, Reconnect, "UNAUTHENTICATED", 0},
-		{OpGet, 401, page, Retry, "", 0},
-		{OpInsert, 403, body(403, "usageLimits", "rateLimitExceeded"), Throttled, "rateLimitExceeded", ratePause},
-		{OpInsert, 403, body(403, "usageLimits", "userRateLimitExceeded"), Throttled, "userRateLimitExceeded", ratePause},
-		{OpInsert, 403, body(403, "usageLimits", "quotaExceeded"), Throttled, "quotaExceeded", quotaPause},
-		{OpInsert, 403, body(403, "usageLimits", "dailyLimitExceeded"), Throttled, "dailyLimitExceeded", 20 * time.Hour},
-		{OpInsert, 403, body(403, "usageLimits", "someNewLimit"), Throttled, "someNewLimit", ratePause},
-		{OpInsert, 403, body(403, "global", "", "RATE_LIMIT_EXCEEDED"), Throttled, "RATE_LIMIT_EXCEEDED", ratePause},
-		{OpInsert, 403, body(403, "global", "insufficientPermissions"), Reconnect, "insufficientPermissions", 0},
-		{OpInsert, 403, body(403, "global", "", "ACCESS_TOKEN_SCOPE_INSUFFICIENT"), Reconnect, "ACCESS_TOKEN_SCOPE_INSUFFICIENT", 0},
-		{OpInsert, 403, body(403, "global", "forbidden", "ACCESS_TOKEN_SCOPE_INSUFFICIENT"), Reconnect, "ACCESS_TOKEN_SCOPE_INSUFFICIENT", 0},
-		{OpInsert, 403, body(403, "usageLimits", "accessNotConfigured"), Project, "accessNotConfigured", 0},
-		{OpInsert, 403, body(403, "global", "forbidden", "SERVICE_DISABLED"), Project, "SERVICE_DISABLED", 0},
-		{OpInsert, 403, body(403, "global", "", "BILLING_DISABLED"), Project, "BILLING_DISABLED", 0},
-		{OpUpdate, 403, body(403, "calendar", "forbiddenForNonOrganizer"), Permanent, "forbiddenForNonOrganizer", 0},
-		{OpUpdate, 403, body(403, "calendar", "forbiddenForServiceAccounts"), Permanent, "forbiddenForServiceAccounts", 0},
-		{OpUpdate, 403, body(403, "global", "forbidden"), Permanent, "forbidden", 0},
-		{OpUpdate, 403, page, Retry, "", 0},
-		{OpInsert, 404, body(404, "global", "notFound"), CalendarGone, "notFound", 0},
-		{OpUpdate, 404, body(404, "global", "notFound"), Retry, "notFound", 0},
-		{OpInsert, 404, page, Project, "", 0},
-		{OpGet, 407, page, Project, "", 0},
-		{OpGet, 408, page, Retry, "", 0},
-		{OpInsert, 409, body(409, "global", "duplicate"), Retry, "duplicate", 0},
-		{OpInsert, 409, body(409, "global", "conflict"), Retry, "conflict", 0},
-		{OpUpdate, 410, body(410, "global", "deleted"), Retry, "deleted", 0},
-		{OpUpdate, 412, body(412, "global", "conditionNotMet"), Retry, "conditionNotMet", 0},
-		{OpInsert, 413, page, Permanent, "", 0},
-		{OpInsert, 429, body(429, "usageLimits", "rateLimitExceeded"), Throttled, "rateLimitExceeded", ratePause},
-		{OpInsert, 429, page, Throttled, "", ratePause},
-		{OpInsert, 500, body(500, "global", "backendError"), Retry, "backendError", 0},
-		{OpInsert, 502, page, Retry, "", 0},
-		{OpInsert, 503, body(503, "global", "backendError"), Retry, "backendError", 0},
-		{OpInsert, 504, "", Retry, "", 0},
-		{OpInsert, 302, "", Retry, "", 0},
-	} {
+	for _, tt := range answers {
 		t.Run(fmt.Sprint(tt.op, " ", tt.status, " ", tt.reason), func(t *testing.T) {
 			t.Parallel()
 			got := classify(tt.op, answered(tt.status, nil, tt.body), noon)

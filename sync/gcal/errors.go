@@ -2,6 +2,7 @@ package gcal
 
 import (
 	"fmt"
+	"net/http"
 	"strings"
 	"time"
 )
@@ -95,6 +96,9 @@ func (e *Error) Shared() bool {
 func (e *Error) Advice() string {
 	switch e.Kind {
 	case Permanent:
+		if e.Status == http.StatusForbidden {
+			return "Give the account leave to change this calendar, or choose another."
+		}
 		return "Change the event; it is tried again then."
 	case Throttled:
 		return "Nothing to do: Google asked for a pause, and the calendar is written after it."

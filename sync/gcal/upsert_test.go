@@ -1,12 +1,8 @@
 package gcal_test
 
 import (
-	"context"
 	"errors"
-	"net/http"
-	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/uuid"
@@ -17,137 +13,139 @@ import (
 
 // Each case begins with a calendar in some state and a Copy that knows of it what a worker might know, and ends with the one
 // right event and no other.
+var decisions = []struct {
+	name           string
+	refuseUndelete bool
+	before         func(f *fixture, e gcal.Event) gcal.Copy
+	requests       string
+	generation     int
+	foreign        bool
+}{
+	{
+		name:     "nothing is known",
+		before:   func(*fixture, gcal.Event) gcal.Copy { return gcal.Copy{} },
+		requests: "insert 200",
+	}, {
+		name:   "same content is confirmed",
+		before: func(f *fixture, e gcal.Event) gcal.Copy { return f.upsert(e, gcal.Copy{}) },
+	}, {
+		name:     "content has changed",
+		before:   func(f *fixture, e gcal.Event) gcal.Copy { return f.upsert(older(e), gcal.Copy{}) },
+		requests: "get 200, update 200",
+	}, {
+		name: "written, but what was written is not known",
+		before: func(f *fixture, e gcal.Event) gcal.Copy {
+			made := f.upsert(e, gcal.Copy{})
+			made.Hash = older(e).Hash()
+			return made
+		},
+		requests: "get 200",
+	}, {
+		name: "a crashed worker has written the same",
+		before: func(f *fixture, e gcal.Event) gcal.Copy {
+			f.upsert(e, gcal.Copy{})
+			return gcal.Copy{}
+		},
+		requests: "insert 409, get 200",
+	}, {
+		name: "a crashed worker has written the same, and said that it would",
+		before: func(f *fixture, e gcal.Event) gcal.Copy {
+			f.upsert(e, gcal.Copy{})
+			return gcal.Copy{GoogleID: gcal.NewGoogleID(e.ID, 0)}
+		},
+		requests: "insert 409, get 200",
+	}, {
+		name: "a crashed worker has written something older",
+		before: func(f *fixture, e gcal.Event) gcal.Copy {
+			f.upsert(older(e), gcal.Copy{})
+			return gcal.Copy{}
+		},
+		requests: "insert 409, get 200, update 200",
+	}, {
+		name: "a crashed worker has written, the user has deleted",
+		before: func(f *fixture, e gcal.Event) gcal.Copy {
+			f.must(f.google.UserDelete(anna, f.upsert(e, gcal.Copy{}).GoogleID))
+			return gcal.Copy{}
+		},
+		requests: "insert 409, get 200, update 200",
+	}, {
+		name: "a crashed worker has written, the user has deleted, Google will not have it back", refuseUndelete: true,
+		before: func(f *fixture, e gcal.Event) gcal.Copy {
+			f.must(f.google.UserDelete(anna, f.upsert(e, gcal.Copy{}).GoogleID))
+			return gcal.Copy{}
+		},
+		requests: "insert 409, get 200, update 403, insert 200", generation: 1,
+	}, {
+		name: "twice deleted and twice not had back", refuseUndelete: true,
+		before: func(f *fixture, e gcal.Event) gcal.Copy {
+			f.must(f.google.UserDelete(anna, f.upsert(e, gcal.Copy{}).GoogleID))
+			f.must(f.google.UserDelete(anna, f.upsert(e, gcal.Copy{}).GoogleID))
+			return gcal.Copy{}
+		},
+		requests: "insert 409, get 200, update 403, insert 409, get 200, update 403, insert 200", generation: 2,
+	}, {
+		name: "a stranger has the id",
+		before: func(f *fixture, e gcal.Event) gcal.Copy {
+			f.stranger(map[string]any{"id": gcal.NewGoogleID(e.ID, 0), "status": "cancelled"})
+			return gcal.Copy{}
+		},
+		requests: "insert 409, get 200, insert 200", generation: 1,
+	}, {
+		name: "the user has deleted what we know, then the app changed it",
+		before: func(f *fixture, e gcal.Event) gcal.Copy {
+			made := f.upsert(older(e), gcal.Copy{})
+			f.must(f.google.UserDelete(anna, made.GoogleID))
+			return made
+		},
+		requests: "get 200, update 200",
+	}, {
+		name: "the same, and Google will not have it back", refuseUndelete: true,
+		before: func(f *fixture, e gcal.Event) gcal.Copy {
+			made := f.upsert(older(e), gcal.Copy{})
+			f.must(f.google.UserDelete(anna, made.GoogleID))
+			return made
+		},
+		requests: "get 200, update 403, insert 200", generation: 1,
+	}, {
+		name: "what we know has vanished",
+		before: func(f *fixture, e gcal.Event) gcal.Copy {
+			made := f.upsert(older(e), gcal.Copy{})
+			f.must(f.google.Purge(anna, made.GoogleID))
+			return made
+		},
+		requests: "get 404, insert 200",
+	}, {
+		name: "an older service's copy", foreign: true,
+		before: func(f *fixture, _ gcal.Event) gcal.Copy {
+			return gcal.Copy{GoogleID: f.stranger(map[string]any{"summary": "old"})}
+		},
+		requests: "get 200, update 200",
+	}, {
+		name: "an older service's copy, deleted and not to be had back", refuseUndelete: true,
+		before: func(f *fixture, _ gcal.Event) gcal.Copy {
+			id := f.stranger(nil)
+			f.must(f.google.UserDelete(anna, id))
+			return gcal.Copy{GoogleID: id}
+		},
+		requests: "get 200, update 403, insert 200",
+	}, {
+		name:     "an older service's copy that is not there",
+		before:   func(*fixture, gcal.Event) gcal.Copy { return gcal.Copy{GoogleID: "abcdefgh"} },
+		requests: "get 404, insert 200",
+	}, {
+		name: "a copied row names another event's copy",
+		before: func(f *fixture, _ gcal.Event) gcal.Copy {
+			other := f.upsert(newEvent("another"), gcal.Copy{})
+			f.must(f.client.Delete(f.Context(), f.account, other))
+			return gcal.Copy{GoogleID: other.GoogleID}
+		},
+		requests: "get 200, insert 200",
+	},
+}
+
 func TestUpsertDecides(t *testing.T) {
 	t.Parallel()
-	for _, tt := range []struct {
-		name           string
-		refuseUndelete bool
-		before         func(f *fixture, e gcal.Event) gcal.Copy
-		requests       string
-		generation     int
-		foreign        bool
-	}{
-		{
-			name:     "nothing is known",
-			before:   func(*fixture, gcal.Event) gcal.Copy { return gcal.Copy{} },
-			requests: "insert 200",
-		}, {
-			name:   "same content is confirmed",
-			before: func(f *fixture, e gcal.Event) gcal.Copy { return f.upsert(e, gcal.Copy{}) },
-		}, {
-			name:     "content has changed",
-			before:   func(f *fixture, e gcal.Event) gcal.Copy { return f.upsert(older(e), gcal.Copy{}) },
-			requests: "get 200, update 200",
-		}, {
-			name: "written, but what was written is not known",
-			before: func(f *fixture, e gcal.Event) gcal.Copy {
-				made := f.upsert(e, gcal.Copy{})
-				made.Hash = older(e).Hash()
-				return made
-			},
-			requests: "get 200",
-		}, {
-			name: "a crashed worker has written the same",
-			before: func(f *fixture, e gcal.Event) gcal.Copy {
-				f.upsert(e, gcal.Copy{})
-				return gcal.Copy{}
-			},
-			requests: "insert 409, get 200",
-		}, {
-			name: "a crashed worker has written the same, and said that it would",
-			before: func(f *fixture, e gcal.Event) gcal.Copy {
-				f.upsert(e, gcal.Copy{})
-				return gcal.Copy{GoogleID: gcal.NewGoogleID(e.ID, 0)}
-			},
-			requests: "insert 409, get 200",
-		}, {
-			name: "a crashed worker has written something older",
-			before: func(f *fixture, e gcal.Event) gcal.Copy {
-				f.upsert(older(e), gcal.Copy{})
-				return gcal.Copy{}
-			},
-			requests: "insert 409, get 200, update 200",
-		}, {
-			name: "a crashed worker has written, the user has deleted",
-			before: func(f *fixture, e gcal.Event) gcal.Copy {
-				f.must(f.google.UserDelete(anna, f.upsert(e, gcal.Copy{}).GoogleID))
-				return gcal.Copy{}
-			},
-			requests: "insert 409, get 200, update 200",
-		}, {
-			name: "a crashed worker has written, the user has deleted, Google will not have it back", refuseUndelete: true,
-			before: func(f *fixture, e gcal.Event) gcal.Copy {
-				f.must(f.google.UserDelete(anna, f.upsert(e, gcal.Copy{}).GoogleID))
-				return gcal.Copy{}
-			},
-			requests: "insert 409, get 200, update 403, insert 200", generation: 1,
-		}, {
-			name: "twice deleted and twice not had back", refuseUndelete: true,
-			before: func(f *fixture, e gcal.Event) gcal.Copy {
-				f.must(f.google.UserDelete(anna, f.upsert(e, gcal.Copy{}).GoogleID))
-				f.must(f.google.UserDelete(anna, f.upsert(e, gcal.Copy{}).GoogleID))
-				return gcal.Copy{}
-			},
-			requests: "insert 409, get 200, update 403, insert 409, get 200, update 403, insert 200", generation: 2,
-		}, {
-			name: "a stranger has the id",
-			before: func(f *fixture, e gcal.Event) gcal.Copy {
-				f.stranger(map[string]any{"id": gcal.NewGoogleID(e.ID, 0), "status": "cancelled"})
-				return gcal.Copy{}
-			},
-			requests: "insert 409, get 200, insert 200", generation: 1,
-		}, {
-			name: "the user has deleted what we know, then the app changed it",
-			before: func(f *fixture, e gcal.Event) gcal.Copy {
-				made := f.upsert(older(e), gcal.Copy{})
-				f.must(f.google.UserDelete(anna, made.GoogleID))
-				return made
-			},
-			requests: "get 200, update 200",
-		}, {
-			name: "the same, and Google will not have it back", refuseUndelete: true,
-			before: func(f *fixture, e gcal.Event) gcal.Copy {
-				made := f.upsert(older(e), gcal.Copy{})
-				f.must(f.google.UserDelete(anna, made.GoogleID))
-				return made
-			},
-			requests: "get 200, update 403, insert 200", generation: 1,
-		}, {
-			name: "what we know has vanished",
-			before: func(f *fixture, e gcal.Event) gcal.Copy {
-				made := f.upsert(older(e), gcal.Copy{})
-				f.must(f.google.Purge(anna, made.GoogleID))
-				return made
-			},
-			requests: "get 404, insert 200",
-		}, {
-			name: "an older service's copy", foreign: true,
-			before: func(f *fixture, _ gcal.Event) gcal.Copy {
-				return gcal.Copy{GoogleID: f.stranger(map[string]any{"summary": "old"})}
-			},
-			requests: "get 200, update 200",
-		}, {
-			name: "an older service's copy, deleted and not to be had back", refuseUndelete: true,
-			before: func(f *fixture, _ gcal.Event) gcal.Copy {
-				id := f.stranger(nil)
-				f.must(f.google.UserDelete(anna, id))
-				return gcal.Copy{GoogleID: id}
-			},
-			requests: "get 200, update 403, insert 200",
-		}, {
-			name:     "an older service's copy that is not there",
-			before:   func(*fixture, gcal.Event) gcal.Copy { return gcal.Copy{GoogleID: "abcdefgh"} },
-			requests: "get 404, insert 200",
-		}, {
-			name: "a copied row names another event's copy",
-			before: func(f *fixture, _ gcal.Event) gcal.Copy {
-				other := f.upsert(newEvent("another"), gcal.Copy{})
-				f.must(f.client.Delete(f.Context(), f.account, other))
-				return gcal.Copy{GoogleID: other.GoogleID}
-			},
-			requests: "get 200, insert 200",
-		},
-	} {
+	for _, tt := range decisions {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			f := newFixture(t, gcalfake.Config{RefuseUndelete: tt.refuseUndelete})
@@ -210,202 +208,6 @@ func (f *fixture) holdsOnly(e gcal.Event, known gcal.Copy) {
 	}
 	if asked := f.requests(); asked != "" {
 		f.Errorf("a second upsert asked %s, want nothing", asked)
-	}
-}
-
-func TestUpsertSeesEditsMadeMeanwhile(t *testing.T) {
-	t.Parallel()
-	f := newFixture(t, gcalfake.Config{})
-	e := newEvent("Football")
-	known := f.upsert(older(e), gcal.Copy{})
-	f.google.ResetLog()
-	edit := gcalfake.Next(2, gcalfake.OpUpdate, gcalfake.Fault{})
-	f.google.Fail(func(r gcalfake.Request) *gcalfake.Fault {
-		if edit(r) != nil {
-			if err := f.google.UserEdit(anna, r.ID, map[string]any{"colorId": "7"}); err != nil {
-				t.Error(err)
-			}
-		}
-		return nil
-	})
-
-	made := f.upsert(e, known)
-	if got, want := f.requests(), "get 200, update 412, get 200, update 412, get 200, update 200"; got != want {
-		t.Errorf("requests %s, want %s", got, want)
-	}
-	f.holdsOnly(e, made)
-	if got := f.live()[0].Resource["colorId"]; got != "7" {
-		t.Errorf("colour %v, want the user's 7", got)
-	}
-}
-
-func TestUpsertGivesUpOnACopyThatKeepsChanging(t *testing.T) {
-	t.Parallel()
-	f := newFixture(t, gcalfake.Config{})
-	e := newEvent("Football")
-	known := f.upsert(older(e), gcal.Copy{})
-	f.google.ResetLog()
-	f.google.Fail(gcalfake.Always(gcalfake.OpUpdate, gcalfake.Status(http.StatusPreconditionFailed, "conditionNotMet")))
-
-	got, err := f.client.Upsert(f.Context(), f.account, e, known)
-	wantKind(t, err, gcal.Retry)
-	if got != known {
-		t.Errorf("after an error %+v is known, want %+v", got, known)
-	}
-	if n := f.google.Count(gcalfake.OpUpdate, -1); n != 4 {
-		t.Errorf("%d updates, want 4", n)
-	}
-}
-
-func TestUpsertDeletedBetweenReadingAndWriting(t *testing.T) {
-	t.Parallel()
-	f := newFixture(t, gcalfake.Config{})
-	e := newEvent("Football")
-	known := f.upsert(older(e), gcal.Copy{})
-	f.google.ResetLog()
-	remove := gcalfake.Next(1, gcalfake.OpUpdate, gcalfake.Fault{})
-	f.google.Fail(func(r gcalfake.Request) *gcalfake.Fault {
-		if remove(r) != nil {
-			if err := errors.Join(f.google.UserDelete(anna, r.ID), f.google.Purge(anna, r.ID)); err != nil {
-				t.Error(err)
-			}
-		}
-		return nil
-	})
-	made := f.upsert(e, known)
-	if got, want := f.requests(), "get 200, update 404, get 404, insert 200"; got != want {
-		t.Errorf("requests %s, want %s", got, want)
-	}
-	f.holdsOnly(e, made)
-}
-
-// An insert may arrive although its answer does not. Whatever is done then, there must be one event.
-func TestUpsertAmbiguousInsertMakesNoTwin(t *testing.T) {
-	t.Parallel()
-	for _, fault := range []gcalfake.Fault{{Lose: true}, {Drop: true}, gcalfake.Page(http.StatusBadGateway)} {
-		f := newFixture(t, gcalfake.Config{})
-		e := newEvent("Football")
-		f.google.Fail(gcalfake.Next(3, gcalfake.OpInsert, fault))
-		var known gcal.Copy
-		for range 3 {
-			var err error
-			if known, err = f.client.Upsert(f.Context(), f.account, e, known); err != nil {
-				wantKind(t, err, gcal.Retry)
-			}
-		}
-		f.holdsOnly(e, f.upsert(e, known))
-	}
-}
-
-func TestUpsertConcurrentlyMakesNoTwin(t *testing.T) {
-	t.Parallel()
-	f := newFixture(t, gcalfake.Config{})
-	e := newEvent("Football")
-	const workers = 8
-	made := make(chan gcal.Copy, workers)
-	for range workers {
-		go func() {
-			c, err := f.client.Upsert(f.Context(), f.account, e, gcal.Copy{})
-			if err != nil {
-				t.Error(err)
-			}
-			made <- c
-		}()
-	}
-	first := <-made
-	for range workers - 1 {
-		if c := <-made; c != first {
-			t.Errorf("one worker knows %+v, another %+v", first, c)
-		}
-	}
-	f.holdsOnly(e, first)
-}
-
-func TestUpsertWithoutTimes(t *testing.T) {
-	t.Parallel()
-	f := newFixture(t, gcalfake.Config{})
-	e := newEvent("Football")
-	e.End = time.Time{}
-	_, err := f.client.Upsert(f.Context(), f.account, e, gcal.Copy{})
-	wantKind(t, err, gcal.Permanent)
-	if asked := f.requests(); asked != "" {
-		t.Errorf("asked %s, want nothing", asked)
-	}
-}
-
-func TestUpsertRefusedByGoogle(t *testing.T) {
-	t.Parallel()
-	f := newFixture(t, gcalfake.Config{})
-	e := newEvent("Football")
-	e.End = e.Start.Add(-time.Hour)
-	_, err := f.client.Upsert(f.Context(), f.account, e, gcal.Copy{})
-	got := wantKind(t, err, gcal.Permanent)
-	if want := "google insert: status 400: timeRangeEmpty: The specified time range is empty."; got.Error() != want {
-		t.Errorf("error %q, want %q", got, want)
-	}
-}
-
-func TestUpsertIntoACalendarThatIsNotThere(t *testing.T) {
-	t.Parallel()
-	f := newFixture(t, gcalfake.Config{})
-	e := newEvent("Football")
-	known := f.upsert(older(e), gcal.Copy{})
-	f.account.CalendarID = "gone@group.calendar.google.com"
-	for _, c := range []gcal.Copy{{}, known} {
-		_, err := f.client.Upsert(f.Context(), f.account, e, c)
-		wantKind(t, err, gcal.CalendarGone)
-	}
-}
-
-func TestUpsertIntoASecondaryCalendar(t *testing.T) {
-	t.Parallel()
-	f := newFixture(t, gcalfake.Config{})
-	f.account.CalendarID = f.google.AddCalendar(anna, "Family")
-	e := newEvent("Football")
-	made := f.upsert(e, gcal.Copy{})
-	f.holdsOnly(e, made)
-	if got := f.live()[0].Calendar; got != f.account.CalendarID {
-		t.Errorf("written to calendar %s, want %s", got, f.account.CalendarID)
-	}
-}
-
-// An address that is not the Calendar API's answers "not found" too; that must not be taken for Google's word.
-func TestNotFoundOfAGatewayProvesNothing(t *testing.T) {
-	t.Parallel()
-	f := newFixture(t, gcalfake.Config{})
-	e := newEvent("Football")
-	known := f.upsert(e, gcal.Copy{})
-	f.google.Fail(gcalfake.Always("", gcalfake.Page(http.StatusNotFound)))
-	_, err := f.client.Upsert(f.Context(), f.account, older(e), known)
-	wantKind(t, err, gcal.Project)
-	_, err = f.client.Upsert(f.Context(), f.account, e, gcal.Copy{})
-	wantKind(t, err, gcal.Project)
-	wantKind(t, f.client.Delete(f.Context(), f.account, known), gcal.Project)
-}
-
-func TestUpsertEndsWithItsContext(t *testing.T) {
-	t.Parallel()
-	f := newFixture(t, gcalfake.Config{})
-	arrived := make(chan struct{})
-	var once atomic.Bool
-	f.google.Fail(func(r gcalfake.Request) *gcalfake.Fault {
-		if r.Op != gcalfake.OpInsert {
-			return nil
-		}
-		if once.CompareAndSwap(false, true) {
-			close(arrived)
-		}
-		return &gcalfake.Fault{Hang: true}
-	})
-	ctx, cancel := context.WithCancel(t.Context())
-	go func() {
-		<-arrived
-		cancel()
-	}()
-	_, err := f.client.Upsert(ctx, f.account, newEvent("Football"), gcal.Copy{})
-	wantKind(t, err, gcal.Retry)
-	if !errors.Is(err, context.Canceled) {
-		t.Errorf("error %v does not say that it was cancelled", err)
 	}
 }
 

@@ -67,46 +67,48 @@ func TestDocNamesTheSource(t *testing.T) {
 	}
 }
 
+var badRequests = []struct {
+	name, method, path string
+	body               any
+	status             int
+	problem            string
+}{
+	{"unknown parameter", "GET", events + "?colour=7", nil, 400, `Unknown query parameter "colour".`},
+	{"parameter of the path in the query", "GET", events + "?calendarId=a", nil, 400, `Unknown query parameter "calendarId".`},
+	{"parameter of another method", "POST", events + "?showDeleted=true", football(nil), 400, `Unknown query parameter "showDeleted".`},
+	{"number", "GET", events + "?maxResults=many", nil, 400, `Invalid value for query parameter "maxResults".`},
+	{"number below the minimum", "GET", events + "?maxResults=0", nil, 400, `Invalid value for query parameter "maxResults".`},
+	{"truth", "GET", events + "?showDeleted=yes", nil, 400, `Invalid value for query parameter "showDeleted".`},
+	{"choice", "DELETE", events + "/football?sendUpdates=nobody", nil, 400, `Invalid value for query parameter "sendUpdates".`},
+	{"instant", "GET", events + "?timeMin=2027-03-28", nil, 400, `Invalid value for query parameter "timeMin".`},
+	{"given twice", "GET", events + "?q=a&q=b", nil, 400, `Query parameter "q" is given more than once.`},
+	{"unknown property", "POST", events, football(object{"title": "Football"}), 400, `Unknown property "title".`},
+	{"unknown inner property", "POST", events, football(object{"start": object{"time": "10:00"}}), 400, `Unknown property "start.time".`},
+	{"text for a number", "POST", events, football(object{"sequence": "1"}), 400, `Property "sequence" has a value of the wrong type, integer is expected.`},
+	{"broken number", "POST", events, football(object{"sequence": 1.5}), 400, `Property "sequence" has a value of the wrong type, integer is expected.`},
+	{"number for a text", "POST", events, football(object{"summary": 7}), 400, `Property "summary" has a value of the wrong type, string is expected.`},
+	{"text for truth", "POST", events, football(object{"locked": "true"}), 400, `Property "locked" has a value of the wrong type, boolean is expected.`},
+	{"truth for an object", "POST", events, football(object{"reminders": true}), 400, `Property "reminders" has a value of the wrong type, object is expected.`},
+	{"object for a list", "POST", events, football(object{"attendees": object{}}), 400, `Property "attendees" has a value of the wrong type, array is expected.`},
+	{"list for an object", "POST", events, football(object{"start": []any{}}), 400, `Property "start" has a value of the wrong type, object is expected.`},
+	{"wrong item", "POST", events, football(object{"attendees": []any{object{"email": 1}}}), 400, `Property "attendees[0].email" has a value of the wrong type, string is expected.`},
+	{"wrong value of a map", "POST", events, football(object{"extendedProperties": object{"private": object{"a": 1}}}), 400, `Property "extendedProperties.private.a" has a value of the wrong type, string is expected.`},
+	{"required on insert", "POST", events, football(object{"start": nil}), 400, `Required property "start" is missing.`},
+	{"required on update", "PUT", events + "/football", football(object{"end": nil}), 400, `Required property "end" is missing.`},
+	{"no body", "POST", events, nil, 400, "This method needs a body."},
+	{"superfluous body", "DELETE", events + "/football", football(nil), 400, "This method takes no body."},
+	{"not JSON", "POST", events, "summary=Football", 400, "The body is not a JSON object."},
+	{"not an object", "POST", events, "[]", 400, "The body is not a JSON object."},
+	{"null", "POST", events, "null", 400, "The body is not a JSON object."},
+	{"two objects", "POST", events, "{} {}", 400, "The body is not a JSON object."},
+	{"unknown method", "POST", events + "/football", football(nil), 404, "No method of the Calendar API answers POST there."},
+	{"unknown path", "GET", "calendars/primary/meetings", nil, 404, "No method of the Calendar API answers GET there."},
+	{"empty id", "GET", events + "/", nil, 404, "No method of the Calendar API answers GET there."},
+}
+
 func TestRequestsAreCheckedAgainstTheDescription(t *testing.T) {
 	t.Parallel()
-	for _, tt := range []struct {
-		name, method, path string
-		body               any
-		status             int
-		problem            string
-	}{
-		{"unknown parameter", "GET", events + "?colour=7", nil, 400, `Unknown query parameter "colour".`},
-		{"parameter of the path in the query", "GET", events + "?calendarId=a", nil, 400, `Unknown query parameter "calendarId".`},
-		{"parameter of another method", "POST", events + "?showDeleted=true", football(nil), 400, `Unknown query parameter "showDeleted".`},
-		{"number", "GET", events + "?maxResults=many", nil, 400, `Invalid value for query parameter "maxResults".`},
-		{"number below the minimum", "GET", events + "?maxResults=0", nil, 400, `Invalid value for query parameter "maxResults".`},
-		{"truth", "GET", events + "?showDeleted=yes", nil, 400, `Invalid value for query parameter "showDeleted".`},
-		{"choice", "DELETE", events + "/football?sendUpdates=nobody", nil, 400, `Invalid value for query parameter "sendUpdates".`},
-		{"instant", "GET", events + "?timeMin=2027-03-28", nil, 400, `Invalid value for query parameter "timeMin".`},
-		{"given twice", "GET", events + "?q=a&q=b", nil, 400, `Query parameter "q" is given more than once.`},
-		{"unknown property", "POST", events, football(object{"title": "Football"}), 400, `Unknown property "title".`},
-		{"unknown inner property", "POST", events, football(object{"start": object{"time": "10:00"}}), 400, `Unknown property "start.time".`},
-		{"text for a number", "POST", events, football(object{"sequence": "1"}), 400, `Property "sequence" has a value of the wrong type, integer is expected.`},
-		{"broken number", "POST", events, football(object{"sequence": 1.5}), 400, `Property "sequence" has a value of the wrong type, integer is expected.`},
-		{"number for a text", "POST", events, football(object{"summary": 7}), 400, `Property "summary" has a value of the wrong type, string is expected.`},
-		{"text for truth", "POST", events, football(object{"locked": "true"}), 400, `Property "locked" has a value of the wrong type, boolean is expected.`},
-		{"truth for an object", "POST", events, football(object{"reminders": true}), 400, `Property "reminders" has a value of the wrong type, object is expected.`},
-		{"object for a list", "POST", events, football(object{"attendees": object{}}), 400, `Property "attendees" has a value of the wrong type, array is expected.`},
-		{"list for an object", "POST", events, football(object{"start": []any{}}), 400, `Property "start" has a value of the wrong type, object is expected.`},
-		{"wrong item", "POST", events, football(object{"attendees": []any{object{"email": 1}}}), 400, `Property "attendees[0].email" has a value of the wrong type, string is expected.`},
-		{"wrong value of a map", "POST", events, football(object{"extendedProperties": object{"private": object{"a": 1}}}), 400, `Property "extendedProperties.private.a" has a value of the wrong type, string is expected.`},
-		{"required on insert", "POST", events, football(object{"start": nil}), 400, `Required property "start" is missing.`},
-		{"required on update", "PUT", events + "/football", football(object{"end": nil}), 400, `Required property "end" is missing.`},
-		{"no body", "POST", events, nil, 400, "This method needs a body."},
-		{"superfluous body", "DELETE", events + "/football", football(nil), 400, "This method takes no body."},
-		{"not JSON", "POST", events, "summary=Football", 400, "The body is not a JSON object."},
-		{"not an object", "POST", events, "[]", 400, "The body is not a JSON object."},
-		{"null", "POST", events, "null", 400, "The body is not a JSON object."},
-		{"two objects", "POST", events, "{} {}", 400, "The body is not a JSON object."},
-		{"unknown method", "POST", events + "/football", football(nil), 404, "No method of the Calendar API answers POST there."},
-		{"unknown path", "GET", "calendars/primary/meetings", nil, 404, "No method of the Calendar API answers GET there."},
-		{"empty id", "GET", events + "/", nil, 404, "No method of the Calendar API answers GET there."},
-	} {
+	for _, tt := range badRequests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			f := newFixture(t, gcalfake.Config{})

@@ -102,7 +102,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // decide is where faults come between a request and its answer.
 func (s *Server) decide(ctx context.Context, c *call, early *answer) answer {
 	f := s.faults.match(Request{Op: c.record.Op, User: c.record.User, Calendar: c.record.Calendar, ID: c.record.ID})
-	if s.wait(ctx, f) != nil {
+	if s.wait(ctx, c.record.Op, f) != nil {
 		return dropped
 	}
 	switch {
@@ -123,9 +123,12 @@ func (s *Server) decide(ctx context.Context, c *call, early *answer) answer {
 var errGone = errors.New("client or server is gone")
 
 // wait takes the time that latency and a fault ask for.
-func (s *Server) wait(ctx context.Context, f *Fault) error {
-	d := s.config.Latency
+func (s *Server) wait(ctx context.Context, op string, f *Fault) error {
+	var d time.Duration
 	var hang bool
+	if op != OpToken && op != OpRevoke {
+		d = s.config.Latency
+	}
 	if f != nil {
 		d, hang = d+f.Delay, f.Hang
 	}

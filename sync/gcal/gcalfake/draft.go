@@ -1,0 +1,174 @@
+package gcalfake
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"net/http"
+	"strings"
+	"time"
+)
+
+// draft is an event that a client has sent and that Google would accept.
+type draft struct {
+	resource   map[string]any
+	start, end time.Time
+}
+
+// fromServer are the properties that clients may send back and cannot change.
+var fromServer = []string{
+	"kind", "etag", "htmlLink", "created", "updated", "creator", "organizer", "sequence", "hangoutLink", "locked", "privateCopy",
+	"attendeesOmitted", "endTimeUnspecified",
+}
+
+// newDraft checks what the description of the API cannot express.
+func newDraft(body map[string]any, op string) (draft, *answer) {
+	d := draft{resource: make(map[string]any, len(body)+16)}
+	for name, v := range body {
+		if v != nil && v != "" {
+			d.resource[name] = v
+		}
+	}
+	for _, name := range fromServer {
+		delete(d.resource, name)
+	}
+	for _, check := range []func() *answer{func() *answer { return checkID(d.resource, op) }, d.setTimes, d.setStatus, d.setReminders, d.checkProperties} {
+		if problem := check(); problem != nil {
+			return draft{}, problem
+		}
+	}
+	return d, nil
+}
+
+const idAlphabet = "0123456789abcdefghijklmnopqrstuv"
+
+func checkID(resource map[string]any, op string) *answer {
+	id, given := resource["id"].(string)
+	if op != OpInsert || !given {
+		return nil
+	}
+	if len(id) < 5 || len(id) > 1024 || strings.Trim(id, idAlphabet) != "" {
+		a := invalid("Invalid resource id value.")
+		return &a
+	}
+	return nil
+}
+
+// setTimes reads start and end and writes them as Google answers them, in their zone.
+func (d *draft) setTimes() *answer {
+	var problem *answer
+	if d.start, problem = readTime(d.resource, "start"); problem != nil {
+		return problem
+	}
+	if d.end, problem = readTime(d.resource, "end"); problem != nil {
+		return problem
+	}
+	if d.end.Before(d.start) {
+		a := failure(http.StatusBadRequest, "timeRangeEmpty", "The specified time range is empty.")
+		return &a
+	}
+	return nil
+}
+
+func readTime(resource map[string]any, name string) (time.Time, *answer) {
+	given, _ := resource[name].(map[string]any)
+	zone, err := time.LoadLocation(text(given["timeZone"]))
+	if err != nil {
+		a := invalid(fmt.Sprintf("Invalid time zone definition for %s time.", name))
+		return time.Time{}, &a
+	}
+	date, dateTime := text(given["date"]), text(given["dateTime"])
+	if date == "" && dateTime == "" {
+		a := failure(http.StatusBadRequest, "required", fmt.Sprintf("Missing %s time.", name))
+		return time.Time{}, &a
+	}
+	t, err := parseTime(date, dateTime, given["timeZone"] != nil, zone)
+	if err != nil || date != "" && dateTime != "" {
+		a := invalid(fmt.Sprintf("Invalid %s time.", name))
+		return time.Time{}, &a
+	}
+	if dateTime != "" {
+		given = maps.Clone(given)
+		if given["timeZone"] != nil {
+			t = t.In(zone)
+		}
+		given["dateTime"] = t.Format(time.RFC3339)
+		delete(given, "date")
+		resource[name] = given
+	}
+	return t, nil
+}
+
+// parseTime reads a day, an instant, or the time on a zone's clocks.
+func parseTime(date, dateTime string, zoned bool, zone *time.Location) (time.Time, error) {
+	if date != "" {
+		return time.ParseInLocation(time.DateOnly, date, zone)
+	}
+	t, err := time.Parse(time.RFC3339, dateTime)
+	if err != nil && zoned {
+		return time.ParseInLocation("2006-01-02T15:04:05", dateTime, zone)
+	}
+	return t, err
+}
+
+func (d *draft) setStatus() *answer {
+	switch d.resource["status"] {
+	case nil:
+		d.resource["status"] = "confirmed"
+	case "confirmed", "tentative", "cancelled":
+	default:
+		a := invalid("Invalid status value.")
+		return &a
+	}
+	return nil
+}
+
+const maxReminders, maxReminderMinutes = 5, 40320
+
+func (d *draft) setReminders() *answer {
+	given, _ := d.resource["reminders"].(map[string]any)
+	overrides, _ := given["overrides"].([]any)
+	if given == nil {
+		d.resource["reminders"] = map[string]any{"useDefault": true}
+		return nil
+	}
+	if len(overrides) > 0 && given["useDefault"] == true {
+		a := failure(http.StatusBadRequest, "cannotUseDefaultRemindersAndSpecifyOverride",
+			"Cannot specify both default reminders and overrides at the same time.")
+		return &a
+	}
+	if len(overrides) > maxReminders {
+		a := invalid("Too many override reminders.")
+		return &a
+	}
+	for _, o := range overrides {
+		if !validReminder(o) {
+			a := invalid("Invalid override reminder.")
+			return &a
+		}
+	}
+	return nil
+}
+
+func validReminder(v any) bool {
+	o, _ := v.(map[string]any)
+	minutes, _ := o["minutes"].(json.Number)
+	n, err := minutes.Int64()
+	return err == nil && n >= 0 && n <= maxReminderMinutes && (o["method"] == "email" || o["method"] == "popup")
+}
+
+const maxPropertyName, maxPropertyValue = 44, 1024
+
+func (d *draft) checkProperties() *answer {
+	extended, _ := d.resource["extendedProperties"].(map[string]any)
+	for _, side := range []string{"private", "shared"} {
+		properties, _ := extended[side].(map[string]any)
+		for name, v := range properties {
+			if len(name) > maxPropertyName || len(text(v)) > maxPropertyValue {
+				a := invalid("Extended property is too large.")
+				return &a
+			}
+		}
+	}
+	return nil
+}

@@ -1,0 +1,209 @@
+package gcal_test
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/parentpal/reminder-worker/sync/gcal"
+	"github.com/parentpal/reminder-worker/sync/gcal/gcalfake"
+)
+
+func TestUpsertSeesEditsMadeMeanwhile(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, gcalfake.Config{})
+	e := newEvent("Football")
+	known := f.upsert(older(e), gcal.Copy{})
+	f.google.ResetLog()
+	edit := gcalfake.Next(2, gcalfake.OpUpdate, gcalfake.Fault{})
+	f.google.Fail(func(r gcalfake.Request) *gcalfake.Fault {
+		if edit(r) != nil {
+			if err := f.google.UserEdit(anna, r.ID, map[string]any{"colorId": "7"}); err != nil {
+				t.Error(err)
+			}
+		}
+		return nil
+	})
+
+	made := f.upsert(e, known)
+	if got, want := f.requests(), "get 200, update 412, get 200, update 412, get 200, update 200"; got != want {
+		t.Errorf("requests %s, want %s", got, want)
+	}
+	f.holdsOnly(e, made)
+	if got := f.live()[0].Resource["colorId"]; got != "7" {
+		t.Errorf("colour %v, want the user's 7", got)
+	}
+}
+
+func TestUpsertGivesUpOnACopyThatKeepsChanging(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, gcalfake.Config{})
+	e := newEvent("Football")
+	known := f.upsert(older(e), gcal.Copy{})
+	f.google.ResetLog()
+	f.google.Fail(gcalfake.Always(gcalfake.OpUpdate, gcalfake.Status(http.StatusPreconditionFailed, "conditionNotMet")))
+
+	got, err := f.client.Upsert(f.Context(), f.account, e, known)
+	wantKind(t, err, gcal.Retry)
+	if got != known {
+		t.Errorf("after an error %+v is known, want %+v", got, known)
+	}
+	if n := f.google.Count(gcalfake.OpUpdate, -1); n != 4 {
+		t.Errorf("%d updates, want 4", n)
+	}
+}
+
+func TestUpsertDeletedBetweenReadingAndWriting(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, gcalfake.Config{})
+	e := newEvent("Football")
+	known := f.upsert(older(e), gcal.Copy{})
+	f.google.ResetLog()
+	remove := gcalfake.Next(1, gcalfake.OpUpdate, gcalfake.Fault{})
+	f.google.Fail(func(r gcalfake.Request) *gcalfake.Fault {
+		if remove(r) != nil {
+			if err := errors.Join(f.google.UserDelete(anna, r.ID), f.google.Purge(anna, r.ID)); err != nil {
+				t.Error(err)
+			}
+		}
+		return nil
+	})
+	made := f.upsert(e, known)
+	if got, want := f.requests(), "get 200, update 404, get 404, insert 200"; got != want {
+		t.Errorf("requests %s, want %s", got, want)
+	}
+	f.holdsOnly(e, made)
+}
+
+// An insert may arrive although its answer does not. Whatever is done then, there must be one event.
+func TestUpsertAmbiguousInsertMakesNoTwin(t *testing.T) {
+	t.Parallel()
+	for _, fault := range []gcalfake.Fault{{Lose: true}, {Drop: true}, gcalfake.Page(http.StatusBadGateway)} {
+		f := newFixture(t, gcalfake.Config{})
+		e := newEvent("Football")
+		f.google.Fail(gcalfake.Next(3, gcalfake.OpInsert, fault))
+		var known gcal.Copy
+		for range 3 {
+			var err error
+			if known, err = f.client.Upsert(f.Context(), f.account, e, known); err != nil {
+				wantKind(t, err, gcal.Retry)
+			}
+		}
+		f.holdsOnly(e, f.upsert(e, known))
+	}
+}
+
+func TestUpsertConcurrentlyMakesNoTwin(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, gcalfake.Config{})
+	e := newEvent("Football")
+	const workers = 8
+	made := make(chan gcal.Copy, workers)
+	for range workers {
+		go func() {
+			c, err := f.client.Upsert(f.Context(), f.account, e, gcal.Copy{})
+			if err != nil {
+				t.Error(err)
+			}
+			made <- c
+		}()
+	}
+	first := <-made
+	for range workers - 1 {
+		if c := <-made; c != first {
+			t.Errorf("one worker knows %+v, another %+v", first, c)
+		}
+	}
+	f.holdsOnly(e, first)
+}
+
+func TestUpsertWithoutTimes(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, gcalfake.Config{})
+	e := newEvent("Football")
+	e.End = time.Time{}
+	_, err := f.client.Upsert(f.Context(), f.account, e, gcal.Copy{})
+	wantKind(t, err, gcal.Permanent)
+	if asked := f.requests(); asked != "" {
+		t.Errorf("asked %s, want nothing", asked)
+	}
+}
+
+func TestUpsertRefusedByGoogle(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, gcalfake.Config{})
+	e := newEvent("Football")
+	e.End = e.Start.Add(-time.Hour)
+	_, err := f.client.Upsert(f.Context(), f.account, e, gcal.Copy{})
+	got := wantKind(t, err, gcal.Permanent)
+	if want := "google insert: status 400: timeRangeEmpty: The specified time range is empty."; got.Error() != want {
+		t.Errorf("error %q, want %q", got, want)
+	}
+}
+
+func TestUpsertIntoACalendarThatIsNotThere(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, gcalfake.Config{})
+	e := newEvent("Football")
+	known := f.upsert(older(e), gcal.Copy{})
+	f.account.CalendarID = "gone@group.calendar.google.com"
+	for _, c := range []gcal.Copy{{}, known} {
+		_, err := f.client.Upsert(f.Context(), f.account, e, c)
+		wantKind(t, err, gcal.CalendarGone)
+	}
+}
+
+func TestUpsertIntoASecondaryCalendar(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, gcalfake.Config{})
+	f.account.CalendarID = f.google.AddCalendar(anna, "Family")
+	e := newEvent("Football")
+	made := f.upsert(e, gcal.Copy{})
+	f.holdsOnly(e, made)
+	if got := f.live()[0].Calendar; got != f.account.CalendarID {
+		t.Errorf("written to calendar %s, want %s", got, f.account.CalendarID)
+	}
+}
+
+// An address that is not the Calendar API's answers "not found" too; that must not be taken for Google's word.
+func TestNotFoundOfAGatewayProvesNothing(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, gcalfake.Config{})
+	e := newEvent("Football")
+	known := f.upsert(e, gcal.Copy{})
+	f.google.Fail(gcalfake.Always("", gcalfake.Page(http.StatusNotFound)))
+	_, err := f.client.Upsert(f.Context(), f.account, older(e), known)
+	wantKind(t, err, gcal.Project)
+	_, err = f.client.Upsert(f.Context(), f.account, e, gcal.Copy{})
+	wantKind(t, err, gcal.Project)
+	wantKind(t, f.client.Delete(f.Context(), f.account, known), gcal.Project)
+}
+
+func TestUpsertEndsWithItsContext(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, gcalfake.Config{})
+	arrived := make(chan struct{})
+	var once atomic.Bool
+	f.google.Fail(func(r gcalfake.Request) *gcalfake.Fault {
+		if r.Op != gcalfake.OpInsert {
+			return nil
+		}
+		if once.CompareAndSwap(false, true) {
+			close(arrived)
+		}
+		return &gcalfake.Fault{Hang: true}
+	})
+	ctx, cancel := context.WithCancel(t.Context())
+	go func() {
+		<-arrived
+		cancel()
+	}()
+	_, err := f.client.Upsert(ctx, f.account, newEvent("Football"), gcal.Copy{})
+	wantKind(t, err, gcal.Retry)
+	if !errors.Is(err, context.Canceled) {
+		t.Errorf("error %v does not say that it was cancelled", err)
+	}
+}
