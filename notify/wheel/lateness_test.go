@@ -1,0 +1,68 @@
+package wheel
+
+import (
+	"context"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+)
+
+// BenchmarkLateness fires two hundred times within two seconds, while a million
+// wait, of which a hundred thousand are due at the end of the two seconds, and
+// another goroutine arms and disarms without a pause. It reports how late fire is
+// called; the last metric is that of the hundred thousand.
+func BenchmarkLateness(b *testing.B) {
+	ids, times := random(million), within25h(million)
+	for range b.N {
+		w := filled(ids, times)
+		start := time.Now().Add(1500 * time.Millisecond)
+		crowd := start.Add(2 * time.Second)
+		for i := range 100_000 {
+			w.Arm(ids[i], crowd)
+		}
+		for n := range 200 {
+			w.Arm(numbered(n), start.Add(time.Duration(rand.Int64N(int64(2*time.Second)))))
+		}
+		alone, last := watch(w, ids, crowd)
+		slices.Sort(alone)
+		b.ReportMetric(micro(alone[len(alone)/2]), "p50-µs")
+		b.ReportMetric(micro(alone[len(alone)*99/100]), "p99-µs")
+		b.ReportMetric(micro(last), "crowd-end-µs")
+	}
+}
+
+func micro(d time.Duration) float64 { return float64(d) / float64(time.Microsecond) }
+
+// watch runs the wheel under load until the crowd has been fired.
+func watch(w *Wheel, ids []ID, crowd time.Time) (alone []time.Duration, last time.Duration) {
+	ctx, cancel := context.WithCancel(context.Background())
+	var load sync.WaitGroup
+	load.Go(func() {
+		for n := 0; ctx.Err() == nil; n++ {
+			w.Arm(ids[len(ids)/2+n%1000], crowd.Add(time.Hour))
+			if n%100 == 0 {
+				time.Sleep(time.Millisecond)
+			}
+		}
+	})
+	left := 100_000
+	_ = w.Run(ctx, func(due []Entry) {
+		now := time.Now()
+		for _, e := range due {
+			switch {
+			case [8]byte(e.ID[:8]) == [8]byte{}: // numbered, not random
+				alone = append(alone, now.Sub(e.At))
+			case e.At.Equal(time.UnixMilli(ceilMilli(crowd))):
+				left--
+			}
+		}
+		if left == 0 {
+			last = now.Sub(crowd)
+			cancel()
+		}
+	})
+	load.Wait()
+	return alone, last
+}
