@@ -42,7 +42,8 @@ func merge(body *calendar.Event, e Event, hash string) {
 		setMarker(body, descriptionProperty, fingerprint(e.Description))
 	}
 	body.Summary, body.Location = e.Title, e.Location
-	body.Start, body.End = dateTime(e.Start, e.TimeZone), dateTime(e.End, e.TimeZone)
+	zone := loadZone(e.TimeZone)
+	body.Start, body.End = dateTime(e.Start, zone), dateTime(e.End, zone)
 	if body.Status != statusTentative {
 		body.Status = statusConfirmed
 	}
@@ -69,13 +70,18 @@ func fingerprint(text string) string {
 	return base64.RawURLEncoding.EncodeToString(sum[:])
 }
 
-// dateTime is an instant as the people of that zone write it. An unknown zone is written as UTC, which keeps the instant.
-func dateTime(t time.Time, zone string) *calendar.EventDateTime {
-	loc, err := time.LoadLocation(zone)
-	if err != nil || zone == "" || zone == "Local" {
-		zone, loc = "UTC", time.UTC
+// loadZone takes an unknown zone for UTC, which keeps the instants.
+func loadZone(name string) *time.Location {
+	zone, err := time.LoadLocation(name)
+	if err != nil || name == "" || name == "Local" {
+		return time.UTC
 	}
-	return &calendar.EventDateTime{DateTime: t.In(loc).Format(time.RFC3339), TimeZone: zone}
+	return zone
+}
+
+// dateTime is an instant as the people of that zone write it.
+func dateTime(t time.Time, zone *time.Location) *calendar.EventDateTime {
+	return &calendar.EventDateTime{DateTime: t.In(zone).Format(time.RFC3339), TimeZone: zone.String()}
 }
 
 func marker(e *calendar.Event, property string) string {

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"net/http"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -72,7 +73,7 @@ func (d *draft) setTimes() *answer {
 
 func readTime(resource map[string]any, name string) (time.Time, *answer) {
 	given, _ := resource[name].(map[string]any)
-	zone, err := time.LoadLocation(text(given["timeZone"]))
+	zone, err := loadZone(text(given["timeZone"]))
 	if err != nil {
 		a := invalid(fmt.Sprintf("Invalid time zone definition for %s time.", name))
 		return time.Time{}, &a
@@ -97,6 +98,20 @@ func readTime(resource map[string]any, name string) (time.Time, *answer) {
 		resource[name] = given
 	}
 	return t, nil
+}
+
+// zones are the zones loaded so far: reading one from the machine's files takes longer than all else about an insert.
+var zones sync.Map
+
+func loadZone(name string) (*time.Location, error) {
+	if zone, ok := zones.Load(name); ok {
+		return zone.(*time.Location), nil
+	}
+	zone, err := time.LoadLocation(name)
+	if err == nil {
+		zones.Store(name, zone)
+	}
+	return zone, err
 }
 
 // parseTime reads a day, an instant, or the time on a zone's clocks.

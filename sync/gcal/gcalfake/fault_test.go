@@ -220,7 +220,7 @@ func fuzzOne(t *testing.T, google *gcalfake.Server, method, path, body string) {
 	if err != nil || !strings.HasPrefix(address.Path, "/calendar/v3/") {
 		return
 	}
-	access := accessToken(t, google)
+	access := accessToken(t, google, "1//fuzz")
 	req := &http.Request{Method: method, URL: address, Header: http.Header{"Authorization": {"Bearer " + access}}}
 	req.Body = http.NoBody
 	if body != "" {
@@ -237,9 +237,9 @@ type readCloser struct{ *strings.Reader }
 
 func (readCloser) Close() error { return nil }
 
-func accessToken(t *testing.T, google *gcalfake.Server) string {
+func accessToken(t testing.TB, google *gcalfake.Server, refreshToken string) string {
 	t.Helper()
-	form := url.Values{"grant_type": {"refresh_token"}, "refresh_token": {"1//fuzz"}}
+	form := url.Values{"grant_type": {"refresh_token"}, "refresh_token": {refreshToken}}
 	req := httptest.NewRequest(http.MethodPost, google.TokenURL(), strings.NewReader(form.Encode()))
 	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	w := httptest.NewRecorder()

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"strings"
 	"testing"
@@ -181,5 +182,27 @@ func (f *fixture) wantReply(r reply, status int, reason string) {
 	f.Helper()
 	if r.status != status || r.reason() != reason {
 		f.Errorf("answered %d %q, want %d %q: %s", r.status, r.reason(), status, reason, r.raw)
+	}
+}
+
+func BenchmarkInsert(b *testing.B) {
+	google, err := gcalfake.Start(gcalfake.Config{LogSize: -1})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer google.Close()
+	b.ReportAllocs()
+	access := accessToken(b, google, google.Grant(anna))
+	body, err := json.Marshal(football(object{"id": nil}))
+	if err != nil {
+		b.Fatal(err)
+	}
+	for b.Loop() {
+		req := httptest.NewRequest(http.MethodPost, google.CalendarURL()+events, bytes.NewReader(body))
+		req.Header.Set("Authorization", "Bearer "+access)
+		w := httptest.NewRecorder()
+		if google.ServeHTTP(w, req); w.Code != http.StatusOK {
+			b.Fatal(w.Body)
+		}
 	}
 }
