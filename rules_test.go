@@ -65,6 +65,10 @@ var table = map[string]may{
 		},
 		[]string{pgx, pgxpool, xsync, prom, zerolog, uuid, env, godotenv, isatty, xtime},
 	},
+	"cmd/internal/demo": {
+		[]string{"cmd/internal/app", "cmd/internal/ops", "sql/pgtemp", "sync/gcal/gcalfake", "notify/expo/expofake"},
+		[]string{pgx, uuid, isatty},
+	},
 	"cmd/internal/ops":     {nil, []string{prom, zerolog, uuid}},
 	"listener":             {nil, []string{pgx, prom, zerolog, uuid, xsys}},
 	"listener/wal":         {[]string{"listener"}, []string{pgx, pglogrepl, prom, zerolog, uuid}},
