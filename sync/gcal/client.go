@@ -82,7 +82,7 @@ func (c *Client) Revoke(ctx context.Context, refreshToken string) error {
 	form := url.Values{"token": {refreshToken}}
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.config.RevokeURL, strings.NewReader(form.Encode()))
 	if err != nil {
-		return fmt.Errorf("make revoke request: %w", err)
+		return classify(OpRevoke, err, c.now())
 	}
 	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	res, err := c.token.Do(req)

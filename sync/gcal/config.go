@@ -62,6 +62,15 @@ func (c Config) Validate() error {
 	)
 }
 
+// Format makes every verb print the addresses and sizes and leave the secret out.
+func (c Config) Format(f fmt.State, _ rune) {
+	fmt.Fprintf(f, "google client %q at %s, %s, %s, timeout %v, %d connections, %d accounts",
+		c.ClientID, c.CalendarURL, c.TokenURL, c.RevokeURL, c.Timeout, c.MaxConnsPerHost, c.MaxAccounts)
+}
+
+// MarshalText serves encoders that do not know Format.
+func (c Config) MarshalText() ([]byte, error) { return fmt.Appendf(nil, "%v", c), nil }
+
 func require(ok bool, format string, args ...any) error {
 	if ok {
 		return nil
@@ -81,6 +90,8 @@ func validURL(name, raw string) error {
 		return fmt.Errorf("%s has no host", name)
 	case u.RawQuery != "" || strings.Contains(raw, "#"):
 		return fmt.Errorf("%s must not have a query or fragment", name)
+	case u.User != nil:
+		return fmt.Errorf("%s must not carry a user or password", name)
 	}
 	return nil
 }

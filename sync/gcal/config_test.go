@@ -1,6 +1,8 @@
 package gcal_test
 
 import (
+	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -27,6 +29,30 @@ func TestConfigReportsAllFaultsAtOnce(t *testing.T) {
 	}
 	if strings.Contains(err.Error(), "hunter2") {
 		t.Errorf("an address is repeated:\n%v", err)
+	}
+}
+
+func TestAddressWithAPasswordIsRefused(t *testing.T) {
+	t.Parallel()
+	c := gcal.DefaultConfig()
+	c.ClientID, c.ClientSecret, c.TokenURL = "client", "secret", "https://user:hunter2@example.com/token"
+	if err := c.Validate(); err == nil || strings.Contains(err.Error(), "hunter2") {
+		t.Errorf("validated as %v", err)
+	}
+}
+
+func TestConfigPrintsWithoutItsSecret(t *testing.T) {
+	t.Parallel()
+	c := gcal.DefaultConfig()
+	c.ClientID, c.ClientSecret = "client", "hunter2"
+	text, err := json.Marshal(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, got := range []string{fmt.Sprint(c), fmt.Sprintf("%+v", &c), fmt.Sprintf("%#v", []gcal.Config{c}), string(text)} {
+		if strings.Contains(got, "hunter2") || !strings.Contains(got, "https://oauth2.googleapis.com/token") {
+			t.Errorf("prints as %s", got)
+		}
 	}
 }
 

@@ -4,7 +4,8 @@
 //
 // No twins. A copy's id is made from the event's UUID (NewGoogleID), and Google takes an id once. An insert whose answer was lost is
 // repeated, refused with 409, and found to be ours by the private properties the copy carries; it is adopted as it is, or brought
-// up to date.
+// up to date. Google promises no refusal for two inserts in the very same moment, and limits rapid writes to one calendar: callers
+// make one call at a time for an account.
 //
 // No needless writes. Event.Hash covers all that a copy shows. Content that was written and confirmed costs no request; content
 // that was written and not confirmed costs one failed insert and one read.
@@ -19,7 +20,8 @@
 // # Who is authoritative
 //
 // The event decides what a copy says, the calendar decides what exists. A Copy, as the caller stores it, is a memory that may be
-// stale or lost: with the zero Copy everything still comes out right, only with more requests.
+// stale or lost: with the zero Copy everything still comes out right, only with more requests. (The one thing that cannot be found
+// again is a foreign id, as an older service left it.)
 //
 // The way of one Upsert, each arrow an exchange:
 //
