@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -45,16 +46,18 @@ const (
 	again   // this device, later
 )
 
-// deliver claims ids, sends what the claim takes and records what became of it.
-func (s *Sender) deliver(ctx context.Context, ids []uuid.UUID) {
+// deliver claims ids, sends what the claim takes and records what became of it. It returns how many it took.
+func (s *Sender) deliver(ctx context.Context, ids []uuid.UUID) (int, error) {
+	began := time.Now()
 	rows, err := s.db.ClaimReminders(ctx, store.ClaimRemindersParams{
 		Ids: ids, SlackMs: claimSlack.Milliseconds(), LeaseMs: s.cfg.Lease.Milliseconds(), MaxAttempts: int32(s.cfg.MaxAttempts),
 	})
 	if err != nil {
+		err = fmt.Errorf("claim reminders: %w", err)
 		s.m.databaseErrors.Inc()
-		s.log.Error().Err(fmt.Errorf("claim reminders: %w", err)).Int("reminders", len(ids)).Msg("claim failed")
+		s.log.Error().Err(err).Int("reminders", len(ids)).Msg("claim failed")
 		s.armAgain(ids, s.now().Add(time.Second))
-		return
+		return 0, err
 	}
 	claimed := rows[:0]
 	for _, row := range rows {
@@ -63,23 +66,28 @@ func (s *Sender) deliver(ctx context.Context, ids []uuid.UUID) {
 			claimed = append(claimed, row)
 		}
 	}
-	if len(claimed) == 0 {
-		return
+	if len(claimed) > 0 {
+		s.push(ctx, began, len(ids), claimed)
 	}
+	return len(rows), nil
+}
+
+// push sends what was claimed since began and records it; admitted is how many messages the rate has been asked for.
+func (s *Sender) push(ctx context.Context, began time.Time, admitted int, claimed []store.ClaimRemindersRow) {
 	pushes := s.compose(claimed)
-	if extra := len(pushes) - len(ids); extra > 0 {
-		_ = s.limit.WaitN(ctx, min(extra, s.cfg.Batch)) // several devices: the rest of their share; ctx ending shows below
-	}
-	for chunk := pushes; len(chunk) > 0; {
-		n := min(len(chunk), expo.MaxMessages)
-		s.send(ctx, chunk[:n])
-		chunk = chunk[n:]
+	_ = s.admit(ctx, len(pushes)-admitted) // several devices: the rest of their share; ctx ending shows below
+	for i := 0; i < len(pushes) && (i == 0 || s.inTime(began)); i += expo.MaxMessages {
+		s.send(ctx, began, pushes[i:min(i+expo.MaxMessages, len(pushes))])
 	}
 	if ctx.Err() != nil && anyUnsent(pushes) {
 		return // the grace is over: the claims end by themselves
 	}
 	s.record(ctx, claimed, pushes)
 }
+
+// inTime reports whether one more request fits into a claim made at began. Of what does not, nothing was said to Expo: it is due again
+// at once.
+func (s *Sender) inTime(began time.Time) bool { return time.Since(began) < s.cfg.Lease/3 }
 
 func anyUnsent(pushes []push) bool {
 	for i := range pushes {
@@ -131,8 +139,12 @@ func expires(row store.ClaimRemindersRow, now time.Time) time.Time {
 }
 
 // send offers one chunk to Expo and notes the answer in it. A batch that Expo refuses for its composition is split until what is at
-// fault stands alone.
-func (s *Sender) send(ctx context.Context, chunk []push) {
+// fault stands alone. While the sender rests nothing is offered.
+func (s *Sender) send(ctx context.Context, claimed time.Time, chunk []push) {
+	if left, why := s.pace.left(); left > 0 {
+		s.leave(chunk, &expo.Error{Kind: expo.Retry, Message: "at rest after " + why})
+		return
+	}
 	messages := make([]expo.Message, len(chunk))
 	sentAt := s.now()
 	for i := range chunk {
@@ -144,8 +156,7 @@ func (s *Sender) send(ctx context.Context, chunk []push) {
 	s.m.requestSeconds.Observe(time.Since(began).Seconds())
 	if err == nil {
 		s.m.requests.WithLabelValues("ok").Inc()
-		s.pace.succeeded()
-		s.note(chunk, tickets)
+		s.answered(chunk, tickets)
 		return
 	}
 	var e *expo.Error
@@ -156,15 +167,15 @@ func (s *Sender) send(ctx context.Context, chunk []push) {
 	switch {
 	case ctx.Err() != nil:
 	case e.Kind == expo.Split || e.Kind == expo.Permanent:
-		s.split(ctx, chunk, e)
+		s.split(ctx, claimed, chunk, e)
 	default:
 		s.rest(e)
-		s.armUnsent(chunk, e)
+		s.leave(chunk, e)
 	}
 }
 
 // split sends a refused chunk in halves; a single message that is refused is refused for good.
-func (s *Sender) split(ctx context.Context, chunk []push, e *expo.Error) {
+func (s *Sender) split(ctx context.Context, claimed time.Time, chunk []push, e *expo.Error) {
 	if len(chunk) == 1 {
 		chunk[0].state = refused
 		chunk[0].ticket = expo.Ticket{Err: e}
@@ -172,8 +183,8 @@ func (s *Sender) split(ctx context.Context, chunk []push, e *expo.Error) {
 	}
 	half := len(chunk) / 2
 	for _, part := range [][]push{chunk[:half], chunk[half:]} {
-		if s.limit.WaitN(ctx, len(part)) == nil {
-			s.send(ctx, part)
+		if s.inTime(claimed) && s.admit(ctx, len(part)) == nil {
+			s.send(ctx, claimed, part)
 		}
 	}
 }
@@ -188,14 +199,45 @@ func (s *Sender) rest(e *expo.Error) {
 	s.log.WithLevel(level).Err(e).Dur("rest", d).Msg("sender paused")
 }
 
-func (s *Sender) armUnsent(chunk []push, e *expo.Error) {
+// leave notes that nothing was learned about the messages of a chunk.
+func (s *Sender) leave(chunk []push, e *expo.Error) {
 	for i := range chunk {
 		chunk[i].state = unsent
 		chunk[i].ticket = expo.Ticket{Err: e}
 	}
 }
 
-// note reads the tickets of a chunk.
+// answered reads an answer that came with tickets. If every ticket blames the project, nothing was learned about the reminders.
+func (s *Sender) answered(chunk []push, tickets []expo.Ticket) {
+	blame := projectFault(tickets)
+	if blame != nil {
+		s.log.Error().Err(blame).Msg("push credentials refused")
+	}
+	if blame != nil && !slices.ContainsFunc(tickets, saysMore) {
+		s.rest(blame)
+		s.leave(chunk, blame)
+		return
+	}
+	s.pace.succeeded()
+	s.note(chunk, tickets)
+}
+
+// projectFault is the first ticket's error that blames the project, or nil.
+func projectFault(tickets []expo.Ticket) *expo.Error {
+	for _, t := range tickets {
+		if t.Err != nil && t.Err.Kind == expo.Project {
+			return t.Err
+		}
+	}
+	return nil
+}
+
+// saysMore reports whether a ticket blames something else than the whole project: a sender id can be wrong for one device.
+func saysMore(t expo.Ticket) bool {
+	return t.Err == nil || t.Err.Kind != expo.Project || t.Err.Code == expo.CodeMismatchSenderID
+}
+
+// note turns tickets into what they mean for each push.
 func (s *Sender) note(chunk []push, tickets []expo.Ticket) {
 	for i := range chunk {
 		p := &chunk[i]
@@ -203,11 +245,8 @@ func (s *Sender) note(chunk []push, tickets []expo.Ticket) {
 		switch e := tickets[i].Err; {
 		case e == nil:
 			p.state = accepted
-		case e.Kind == expo.Retry || e.Kind == expo.Throttled:
+		case e.Kind == expo.Retry || e.Kind == expo.Throttled || e.Kind == expo.Project:
 			p.state = again
-		case e.Kind == expo.Project:
-			p.state = unsent
-			s.rest(e)
 		default:
 			p.state = refused
 		}

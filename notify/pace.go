@@ -20,17 +20,22 @@ type pace struct {
 
 func newPace(cfg Config) *pace { return &pace{cfg: cfg, size: cfg.Batch} }
 
-// failed notes a failed request and returns how long to rest: at least atLeast, which is what the service asked for.
+// failed notes a failed request and returns how long to rest: at least atLeast, which is what the service asked for. Requests that
+// were on the wire together are one failure.
 func (p *pace) failed(why string, atLeast time.Duration) time.Duration {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	rest := max(p.cfg.Jitter(grow(p.cfg.PauseMin, p.cfg.PauseMax, p.failures)), atLeast)
-	p.failures++
+	now := time.Now()
+	rest := atLeast
+	if !now.Before(p.until) {
+		rest = max(rest, p.cfg.Jitter(grow(p.cfg.PauseMin, p.cfg.PauseMax, p.failures)))
+		p.failures++
+	}
 	p.size = 1
-	if until := time.Now().Add(rest); until.After(p.until) {
+	if until := now.Add(rest); until.After(p.until) {
 		p.until, p.why = until, why
 	}
-	return rest
+	return p.until.Sub(now)
 }
 
 func (p *pace) succeeded() {

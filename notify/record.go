@@ -47,17 +47,20 @@ func (s *Sender) record(ctx context.Context, rows []store.ClaimRemindersRow, pus
 // makes it refuse once.
 const maxRefusals = 5
 
-// write records a batch and reports whether that worked.
+// write records a batch and reports whether that worked. Rows that somebody else is at are tried again with the whole batch, for as long
+// as their claim holds: what is recorded already is no longer claimed, and so not touched twice.
 func (s *Sender) write(ctx context.Context, arg store.RecordPushesParams) bool {
-	refusals := 0
-	for pause := 20 * time.Millisecond; ; pause = min(2*pause, time.Second) {
-		_, err := s.db.RecordPushes(ctx, arg)
-		if err == nil {
+	refusals, began := 0, time.Now()
+	for pause := 5 * time.Millisecond; ; pause = min(2*pause, time.Second) {
+		busy, err := s.db.RecordPushes(ctx, arg)
+		if err == nil && len(busy) == 0 {
 			return true
 		}
-		s.m.databaseErrors.Inc()
-		s.log.Error().Err(fmt.Errorf("record pushes: %w", err)).Int("reminders", len(arg.Ids)).Msg("result not recorded")
-		if refusesData(err) {
+		if err != nil {
+			s.m.databaseErrors.Inc()
+			s.log.Error().Err(fmt.Errorf("record pushes: %w", err)).Int("reminders", len(arg.Ids)).Msg("result not recorded")
+		}
+		if refusesData(err) || err == nil && time.Since(began) > s.cfg.Lease {
 			refusals++
 		}
 		if sleep(ctx, pause); ctx.Err() != nil || refusals == maxRefusals {

@@ -34,6 +34,8 @@ type Sender struct {
 	window window
 	ready  atomic.Bool
 	offset atomic.Int64 // the database's clock minus ours, in nanoseconds
+
+	clockKnown atomic.Bool // offset has been measured
 }
 
 // Scope says how far a look goes.
@@ -122,10 +124,16 @@ func (s *Sender) Drain(ctx, work context.Context) error {
 		if left, _ := s.pace.left(); len(ids) == 0 || left > 0 {
 			break
 		}
-		if err := s.limit.WaitN(ctx, min(len(ids), s.cfg.Batch)); err != nil {
+		if err := s.admit(ctx, len(ids)); err != nil {
 			return nil // asked to stop
 		}
-		s.deliver(work, ids)
+		taken, err := s.deliver(work, ids)
+		if err != nil {
+			return err
+		}
+		if taken == 0 {
+			break // somebody else holds what is due
+		}
 	}
 	return s.drainReceipts(ctx)
 }
@@ -138,15 +146,16 @@ func (s *Sender) dispatch(ctx, work context.Context) {
 	var requests sync.WaitGroup
 	defer requests.Wait()
 	for s.takeSlot(ctx) {
-		size := s.pace.wait(ctx)
-		ids := s.queue.take(ctx, size)
-		if len(ids) == 0 || s.limit.WaitN(ctx, len(ids)) != nil {
+		// The pace is asked only when there is something to send: a rest may have begun while nothing was due.
+		s.queue.wait(ctx)
+		ids := s.queue.cut(s.pace.wait(ctx))
+		if len(ids) == 0 || s.admit(ctx, len(ids)) != nil {
 			<-s.slots
 			return // asked to stop; nothing of this was claimed
 		}
 		requests.Go(func() {
 			defer func() { <-s.slots }()
-			s.deliver(work, ids)
+			_, _ = s.deliver(work, ids) // told in the log; what was not claimed is armed again
 		})
 	}
 }
@@ -158,6 +167,18 @@ func (s *Sender) takeSlot(ctx context.Context) bool {
 	case s.slots <- struct{}{}:
 		return ctx.Err() == nil
 	}
+}
+
+// admit waits until the rate allows n messages, of which a batch at most may be saved up.
+func (s *Sender) admit(ctx context.Context, n int) error {
+	for n > 0 {
+		part := min(n, s.cfg.Batch)
+		if err := s.limit.WaitN(ctx, part); err != nil {
+			return fmt.Errorf("wait for the rate: %w", err)
+		}
+		n -= part
+	}
+	return nil
 }
 
 // now is the database's clock as far as we know it.
@@ -204,20 +225,17 @@ func (q *queue) len() int {
 	return len(q.ids)
 }
 
-// take waits for ids and returns up to size of them, or none when ctx ends.
-func (q *queue) take(ctx context.Context, size int) []uuid.UUID {
-	for ctx.Err() == nil {
-		if ids := q.cut(size); len(ids) > 0 {
-			return ids
-		}
+// wait returns when there are ids, or when ctx ends. One goroutine waits, and cuts.
+func (q *queue) wait(ctx context.Context) {
+	for ctx.Err() == nil && q.len() == 0 {
 		select {
 		case <-ctx.Done():
 		case <-q.added:
 		}
 	}
-	return nil
 }
 
+// cut takes up to size ids, the oldest first.
 func (q *queue) cut(size int) []uuid.UUID {
 	q.mu.Lock()
 	defer q.mu.Unlock()

@@ -86,12 +86,21 @@ func (s *Sender) readClock(ctx context.Context) (store.DatabaseNowRow, error) {
 	if err != nil {
 		return row, fmt.Errorf("read database clock: %w", err)
 	}
-	middle := asked.Add(time.Since(asked) / 2).Round(0)
-	offset := row.NowTs.Sub(middle)
+	s.setOffset(row.NowTs, asked.Round(0), time.Now().Round(0))
+	return row, nil
+}
+
+// setOffset learns from an answer that the database gave between two of our instants. What is believed already stands as long as the
+// answer allows it: one that was long on its way says little, and a quick one much.
+func (s *Sender) setOffset(database, asked, answered time.Time) {
+	least, most := database.Sub(answered), database.Sub(asked)
+	offset := least + (most-least)/2
+	if s.clockKnown.Swap(true) {
+		offset = min(max(time.Duration(s.offset.Load()), least), most)
+	}
 	s.offset.Store(int64(offset))
 	s.wheel.SetOffset(offset)
 	s.m.clockOffset.Set(offset.Seconds())
-	return row, nil
 }
 
 // fill reads the whole window, what is overdue included.

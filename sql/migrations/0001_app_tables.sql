@@ -72,34 +72,54 @@ declare
   faults text := '';
 begin
   for need in
-    select * from (values
-      ('events', 'id', 'uuid'), ('events', 'user_id', 'uuid'), ('events', 'title', 'text'),
-      ('events', 'start_ts', 'timestamp with time zone'), ('events', 'status', 'text'),
-      ('reminders', 'id', 'uuid'), ('reminders', 'event_id', 'uuid'), ('reminders', 'user_id', 'uuid'),
-      ('reminders', 'notify_at_ts', 'timestamp with time zone'), ('reminders', 'status', 'text'),
-      ('children', 'id', 'uuid')) as n (tab, col, typ)
+    select n.*, to_regclass('public.' || n.tab) as rel from (values
+      ('events', 'id', 'uuid', true), ('events', 'user_id', 'uuid', true), ('events', 'title', 'text', true),
+      ('events', 'start_ts', 'timestamp with time zone', true), ('events', 'status', 'text', true),
+      ('events', 'child_id', 'uuid', false), ('events', 'end_ts', 'timestamp with time zone', false), ('events', 'location', 'text', false),
+      ('events', 'prep_items', 'text[]', false), ('events', 'google_calendar_id', 'text', false), ('events', 'error_message', 'text', false),
+      ('reminders', 'id', 'uuid', true), ('reminders', 'event_id', 'uuid', true), ('reminders', 'user_id', 'uuid', true),
+      ('reminders', 'notify_at_ts', 'timestamp with time zone', true), ('reminders', 'status', 'text', true),
+      ('reminders', 'message', 'text', false), ('reminders', 'push_token', 'text', false),
+      ('reminders', 'sent_at_ts', 'timestamp with time zone', false), ('reminders', 'retry_count', 'integer', false),
+      ('reminders', 'error_message', 'text', false),
+      ('children', 'id', 'uuid', true)) as n (tab, col, typ, required)
   loop
-    if to_regclass('public.' || need.tab) is null then
+    if need.rel is null then
       continue;
     end if;
-    select case when a.atttypid = 'varchar'::regtype then 'text' else format_type(a.atttypid, null) end into have
+    select replace(format_type(a.atttypid, null), 'character varying', 'text') into have
       from pg_catalog.pg_attribute a
-      where a.attrelid = to_regclass('public.' || need.tab) and a.attname = need.col and a.attnum > 0 and not a.attisdropped;
-    if have is null then
+      where a.attrelid = need.rel and a.attname = need.col and a.attnum > 0 and not a.attisdropped;
+    if have is null and need.required then
       faults := faults || format(E'\n  public.%s has no column %s (%s)', need.tab, need.col, need.typ);
-    elsif have <> need.typ then
+    elsif have <> need.typ and not (need.typ = 'integer' and have in ('smallint', 'bigint')) then
       faults := faults || format(E'\n  public.%s.%s is %s, needed is %s', need.tab, need.col, have, need.typ);
     end if;
   end loop;
+  -- What planning does not write must not be asked of it.
+  for need in
+    select a.attname as col
+    from pg_catalog.pg_attribute a
+    where a.attrelid = to_regclass('public.reminders') and a.attnum > 0 and not a.attisdropped
+      and a.attnotnull and not a.atthasdef and a.attidentity = '' and a.attname not in
+        ('event_id', 'user_id', 'notify_at_ts', 'message', 'status', 'push_token', 'sent_at_ts', 'error_message', 'retry_count')
+    order by a.attnum
+  loop
+    faults := faults || format(E'\n  public.reminders.%s is NOT NULL and has no default, so no reminder can be planned', need.col);
+  end loop;
   if faults <> '' then
     raise exception 'existing tables cannot be adopted:%', faults
-      using hint = 'Change the columns named (ALTER TABLE ... ALTER COLUMN ... TYPE ...), or rename the tables if they belong to something else, then migrate again.';
+      using hint = 'Change the columns named (ALTER TABLE ... ALTER COLUMN ...), or rename the tables if they belong to something else, then migrate again.';
   end if;
-  if to_regclass('public.events') is not null
-    and not pg_has_role((select relowner from pg_catalog.pg_class where oid = to_regclass('public.events')), 'usage') then
-    raise exception 'role % does not own public.events, so it may not add columns or triggers to it', current_user
+  for need in
+    select c.relname as tab
+    from pg_catalog.pg_class c
+    where c.oid in (to_regclass('public.events'), to_regclass('public.reminders')) and not pg_has_role(c.relowner, 'usage')
+    order by c.relname
+  loop
+    raise exception 'role % does not own public.%, so it may not add columns or triggers to it', current_user, need.tab
       using hint = 'Run the migrations as the owner of the app''s tables (on Supabase: postgres).';
-  end if;
+  end loop;
 end
 $$;
 
@@ -157,6 +177,16 @@ alter table public.reminders
   add column if not exists error_message text,
   add column if not exists created_at timestamptz default now();
 
+-- Planning knows neither of these, and an older service may have demanded them.
+alter table public.reminders
+  alter column push_token drop not null,
+  alter column sent_at_ts drop not null,
+  alter column error_message drop not null,
+  alter column retry_count set default 0;
+alter table public.events
+  alter column google_calendar_id drop not null,
+  alter column error_message drop not null;
+
 -- The worker's own columns on events:
 --   sync_revision     counts changes of content; every statement that records work is fenced by it
 --   sync_attempts     tries of the present revision
@@ -212,20 +242,25 @@ update public.events set status = 'pending' where status is null;
 update public.events set sync_due_at = now() where status = 'pending' and sync_due_at is null;
 alter table public.events alter column sync_due_at set default now();
 
--- Pending reminders that an older service planned move with their event, as ours do.
+-- Pending reminders that an older service planned move with their event, as ours do. (Absurd times are not calculated with: an
+-- infinite one would end the migration.)
 update public.reminders r
 set plan_revision = e.sync_revision,
     planned_for_ts = e.start_ts,
-    lead_seconds = extract(epoch from e.start_ts - r.notify_at_ts)::integer
-from public.events e
+    lead_seconds = l.seconds
+from public.events e, (values (86400), (10800), (1800)) as l (seconds)
 where e.id = r.event_id and r.status = 'pending' and r.plan_revision is null
-  and e.start_ts - r.notify_at_ts in (interval '24 hours', interval '3 hours', interval '30 minutes');
+  and case when e.start_ts > '1900-01-01' and e.start_ts < '9999-01-01' then r.notify_at_ts = e.start_ts - l.seconds * interval '1 second' end;
 
 create index if not exists events_sync_due_idx on public.events (sync_due_at) where sync_due_at is not null;
 create index if not exists events_waiting_idx on public.events (user_id) where status = 'scheduled';
+-- The second half of these predicates is always true. It keeps the planner from reading a whole queue in order to look up the
+-- pending reminders of one event, which it does while it has no statistics of a young table.
 create index if not exists reminders_due_idx
-  on public.reminders ((coalesce(next_attempt_at, notify_at_ts)), id) where status in ('pending', 'sending');
-create index if not exists reminders_changed_idx on public.reminders (changed_xid) where status = 'pending';
+  on public.reminders ((coalesce(next_attempt_at, notify_at_ts)), id)
+  where status in ('pending', 'sending') and coalesce(next_attempt_at, notify_at_ts) is not null;
+create index if not exists reminders_changed_idx on public.reminders (changed_xid)
+  where status = 'pending' and changed_xid is not null;
 
 -- Foreign keys and planning look rows up by these; an adopted table may already have such an index.
 do $$
@@ -246,11 +281,14 @@ begin
 end
 $$;
 
--- Row level security and grants, only on tables made here: an app that had its tables has its own policies.
+-- Row level security and grants, only on tables made here: an app that had its tables has its own policies. A row may refer only to
+-- what its user may see: a push tells the title of the reminder's event, and the name of the event's child.
 do $$
 declare
   api boolean := exists (select from pg_catalog.pg_roles where rolname = 'authenticated');
+  own constant text := 'user_id = (select auth.uid())';
   tab text;
+  refers text;
 begin
   if api and current_setting('reminder_worker.made_auth') = 'true' then
     grant usage on schema auth to authenticated, anon, service_role;
@@ -263,9 +301,14 @@ begin
     if not api then
       continue;
     end if;
-    execute format('create policy %I on public.%I for all to authenticated using (user_id = (select auth.uid())) with check (user_id = (select auth.uid()))',
-      tab || '_own', tab);
-    execute format('revoke all on public.%I from anon, authenticated', tab);
+    refers := case
+      when tab = 'reminders' and current_setting('reminder_worker.adopts_events') = 'false' then
+        ' and exists (select from public.events e where e.id = event_id)'
+      when tab = 'events' and current_setting('reminder_worker.adopts_children') = 'false' then
+        ' and (child_id is null or exists (select from public.children c where c.id = child_id))'
+    end;
+    execute format('create policy %I on public.%I for all to authenticated using (%s) with check (%s%s)', tab || '_own', tab, own, own, refers);
+    execute format('revoke all on public.%I from public, anon, authenticated', tab);
     execute format('grant all on public.%I to service_role', tab);
     execute format('grant select, delete on public.%I to authenticated', tab);
   end loop;

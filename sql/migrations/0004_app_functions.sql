@@ -90,15 +90,25 @@ begin
 end
 $$;
 
+-- Supabase's default privileges give every function in public to every API role, so taking it from PUBLIC alone does nothing there.
 revoke all on all functions in schema reminder_worker from public;
 revoke all on function public.connect_google_calendar(text), public.disconnect_google_calendar(),
   public.register_push_token(text, text), public.unregister_push_token(text) from public;
 do $$
+declare
+  api text;
 begin
-  if exists (select from pg_catalog.pg_roles where rolname = 'authenticated') then
-    grant execute on function public.connect_google_calendar(text), public.disconnect_google_calendar(),
-      public.register_push_token(text, text), public.unregister_push_token(text) to authenticated;
-  end if;
+  for api in select rolname from pg_catalog.pg_roles where rolname in ('anon', 'authenticated', 'service_role') loop
+    execute format('revoke all on function public.connect_google_calendar(text), public.disconnect_google_calendar(),
+      public.register_push_token(text, text), public.unregister_push_token(text) from %I', api);
+    execute format('revoke all on schema reminder_worker from %I', api);
+    execute format('revoke all on all tables in schema reminder_worker from %I', api);
+    execute format('revoke all on all functions in schema reminder_worker from %I', api);
+    if api = 'authenticated' then
+      execute format('grant execute on function public.connect_google_calendar(text), public.disconnect_google_calendar(),
+        public.register_push_token(text, text), public.unregister_push_token(text) to %I', api);
+    end if;
+  end loop;
 end
 $$;
 

@@ -3,7 +3,6 @@ package migrations
 import (
 	"context"
 	"fmt"
-	"hash/fnv"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -30,13 +29,6 @@ begin
   end if;
 end
 $ledger$`
-
-// lockKey is the advisory lock that all programs of this module agree on.
-var lockKey = func() int64 {
-	h := fnv.New64a()
-	h.Write([]byte("github.com/parentpal/reminder-worker/sql/migrations"))
-	return int64(h.Sum64())
-}()
 
 // record is one row of the ledger.
 type record struct {

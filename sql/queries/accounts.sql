@@ -1,9 +1,13 @@
--- MarkReconnect parks accounts whose grant is dead, unless a new token was stored meanwhile.
+-- MarkReconnect parks accounts whose grant is dead, unless a new token was or is just being stored.
 -- name: MarkReconnect :execrows
 update reminder_worker.google_accounts a
 set state = 'needs_reconnect', reason = i.reason, updated_at = now()
-from (select unnest(sqlc.arg(user_ids)::uuid[]) as user_id, unnest(sqlc.arg(refresh_tokens)::text[]) as refresh_token, unnest(sqlc.arg(reasons)::text[]) as reason) i
-where a.user_id = i.user_id and a.refresh_token = i.refresh_token and a.state = 'connected';
+from (
+  select x.user_id, g.reason
+  from (select unnest(sqlc.arg(user_ids)::uuid[]) as user_id, unnest(sqlc.arg(refresh_tokens)::text[]) as refresh_token, unnest(sqlc.arg(reasons)::text[]) as reason) g
+  join reminder_worker.google_accounts x on x.user_id = g.user_id and x.refresh_token = g.refresh_token and x.state = 'connected'
+  for no key update of x skip locked) i
+where a.user_id = i.user_id;
 
 -- PauseAccount keeps a user's calendar alone for a while.
 -- name: PauseAccount :exec

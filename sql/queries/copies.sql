@@ -25,32 +25,49 @@ left join reminder_worker.google_accounts a on a.user_id = t.user_id
 order by t.user_id, t.event_id;
 
 -- RecordRemovals forgets the copies that are gone, and makes the others due again after retry_ms (negative: not until the account is
--- connected again). A copy that came back to life meanwhile is left alone.
+-- connected again). A copy that came back to life meanwhile is left alone. Rows that a transaction of the app has locked are passed over:
+-- a removal done twice changes nothing.
 -- name: RecordRemovals :exec
 with input as (
   select unnest(sqlc.arg(event_ids)::uuid[]) as event_id, unnest(sqlc.arg(user_ids)::uuid[]) as user_id, unnest(sqlc.arg(gone)::boolean[]) as gone,
     unnest(sqlc.arg(retry_ms)::bigint[]) as retry_ms, unnest(sqlc.arg(error_messages)::text[]) as error_message
+), mine as (
+  select k.event_id, k.user_id
+  from input i
+  join reminder_worker.calendar_copies k on k.event_id = i.event_id and k.user_id = i.user_id and k.tombstoned_at is not null
+  for update of k skip locked
 ), forgotten as (
   delete from reminder_worker.calendar_copies k
   using input i
-  where i.gone and k.event_id = i.event_id and k.user_id = i.user_id and k.tombstoned_at is not null
+  join mine m on m.event_id = i.event_id and m.user_id = i.user_id
+  where i.gone and k.event_id = m.event_id and k.user_id = m.user_id
   returning k.event_id, k.user_id, k.google_event_id
 ), postponed as (
   update reminder_worker.calendar_copies k
   set due_at = case when i.retry_ms >= 0 then now() + i.retry_ms * interval '1 millisecond' end,
       lease_until = null, attempts = k.attempts + 1, error_message = nullif(i.error_message, '')
   from input i
-  where not i.gone and k.event_id = i.event_id and k.user_id = i.user_id and k.tombstoned_at is not null
+  join mine m on m.event_id = i.event_id and m.user_id = i.user_id
+  where not i.gone and k.event_id = m.event_id and k.user_id = m.user_id
   returning k.event_id
 )
 update public.events e
 set google_calendar_id = null
-from forgotten f
-where e.id = f.event_id and e.user_id = f.user_id and e.google_calendar_id = f.google_event_id;
+from (
+  select x.id
+  from forgotten f
+  join public.events x on x.id = f.event_id and x.user_id = f.user_id and x.google_calendar_id = f.google_event_id
+  for no key update of x skip locked) f
+where e.id = f.id;
 
--- ReleaseRemovals gives claimed removals back undone: they are due at once.
+-- ReleaseRemovals gives claimed removals back undone: they are due at once. Those that somebody else is at are due when their claims end.
 -- name: ReleaseRemovals :exec
 update reminder_worker.calendar_copies k
 set due_at = now(), lease_until = null
-from (select unnest(sqlc.arg(event_ids)::uuid[]) as event_id, unnest(sqlc.arg(user_ids)::uuid[]) as user_id) i
-where k.event_id = i.event_id and k.user_id = i.user_id and k.lease_until is not null and k.tombstoned_at is not null;
+from (
+  select x.event_id, x.user_id
+  from (select unnest(sqlc.arg(event_ids)::uuid[]) as event_id, unnest(sqlc.arg(user_ids)::uuid[]) as user_id) i
+  join reminder_worker.calendar_copies x on x.event_id = i.event_id and x.user_id = i.user_id
+  where x.lease_until is not null and x.tombstoned_at is not null
+  for no key update of x skip locked) f
+where k.event_id = f.event_id and k.user_id = f.user_id;

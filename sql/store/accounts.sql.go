@@ -14,8 +14,12 @@ import (
 const MarkReconnect = `-- name: MarkReconnect :execrows
 update reminder_worker.google_accounts a
 set state = 'needs_reconnect', reason = i.reason, updated_at = now()
-from (select unnest($1::uuid[]) as user_id, unnest($2::text[]) as refresh_token, unnest($3::text[]) as reason) i
-where a.user_id = i.user_id and a.refresh_token = i.refresh_token and a.state = 'connected'
+from (
+  select x.user_id, g.reason
+  from (select unnest($1::uuid[]) as user_id, unnest($2::text[]) as refresh_token, unnest($3::text[]) as reason) g
+  join reminder_worker.google_accounts x on x.user_id = g.user_id and x.refresh_token = g.refresh_token and x.state = 'connected'
+  for no key update of x skip locked) i
+where a.user_id = i.user_id
 `
 
 type MarkReconnectParams struct {
@@ -24,7 +28,7 @@ type MarkReconnectParams struct {
 	Reasons       []string
 }
 
-// MarkReconnect parks accounts whose grant is dead, unless a new token was stored meanwhile.
+// MarkReconnect parks accounts whose grant is dead, unless a new token was or is just being stored.
 func (q *Queries) MarkReconnect(ctx context.Context, arg MarkReconnectParams) (int64, error) {
 	result, err := q.db.Exec(ctx, MarkReconnect, arg.UserIds, arg.RefreshTokens, arg.Reasons)
 	if err != nil {

@@ -96,23 +96,34 @@ const RecordRemovals = `-- name: RecordRemovals :exec
 with input as (
   select unnest($1::uuid[]) as event_id, unnest($2::uuid[]) as user_id, unnest($3::boolean[]) as gone,
     unnest($4::bigint[]) as retry_ms, unnest($5::text[]) as error_message
+), mine as (
+  select k.event_id, k.user_id
+  from input i
+  join reminder_worker.calendar_copies k on k.event_id = i.event_id and k.user_id = i.user_id and k.tombstoned_at is not null
+  for update of k skip locked
 ), forgotten as (
   delete from reminder_worker.calendar_copies k
   using input i
-  where i.gone and k.event_id = i.event_id and k.user_id = i.user_id and k.tombstoned_at is not null
+  join mine m on m.event_id = i.event_id and m.user_id = i.user_id
+  where i.gone and k.event_id = m.event_id and k.user_id = m.user_id
   returning k.event_id, k.user_id, k.google_event_id
 ), postponed as (
   update reminder_worker.calendar_copies k
   set due_at = case when i.retry_ms >= 0 then now() + i.retry_ms * interval '1 millisecond' end,
       lease_until = null, attempts = k.attempts + 1, error_message = nullif(i.error_message, '')
   from input i
-  where not i.gone and k.event_id = i.event_id and k.user_id = i.user_id and k.tombstoned_at is not null
+  join mine m on m.event_id = i.event_id and m.user_id = i.user_id
+  where not i.gone and k.event_id = m.event_id and k.user_id = m.user_id
   returning k.event_id
 )
 update public.events e
 set google_calendar_id = null
-from forgotten f
-where e.id = f.event_id and e.user_id = f.user_id and e.google_calendar_id = f.google_event_id
+from (
+  select x.id
+  from forgotten f
+  join public.events x on x.id = f.event_id and x.user_id = f.user_id and x.google_calendar_id = f.google_event_id
+  for no key update of x skip locked) f
+where e.id = f.id
 `
 
 type RecordRemovalsParams struct {
@@ -124,7 +135,8 @@ type RecordRemovalsParams struct {
 }
 
 // RecordRemovals forgets the copies that are gone, and makes the others due again after retry_ms (negative: not until the account is
-// connected again). A copy that came back to life meanwhile is left alone.
+// connected again). A copy that came back to life meanwhile is left alone. Rows that a transaction of the app has locked are passed over:
+// a removal done twice changes nothing.
 func (q *Queries) RecordRemovals(ctx context.Context, arg RecordRemovalsParams) error {
 	_, err := q.db.Exec(ctx, RecordRemovals,
 		arg.EventIds,
@@ -139,8 +151,13 @@ func (q *Queries) RecordRemovals(ctx context.Context, arg RecordRemovalsParams) 
 const ReleaseRemovals = `-- name: ReleaseRemovals :exec
 update reminder_worker.calendar_copies k
 set due_at = now(), lease_until = null
-from (select unnest($1::uuid[]) as event_id, unnest($2::uuid[]) as user_id) i
-where k.event_id = i.event_id and k.user_id = i.user_id and k.lease_until is not null and k.tombstoned_at is not null
+from (
+  select x.event_id, x.user_id
+  from (select unnest($1::uuid[]) as event_id, unnest($2::uuid[]) as user_id) i
+  join reminder_worker.calendar_copies x on x.event_id = i.event_id and x.user_id = i.user_id
+  where x.lease_until is not null and x.tombstoned_at is not null
+  for no key update of x skip locked) f
+where k.event_id = f.event_id and k.user_id = f.user_id
 `
 
 type ReleaseRemovalsParams struct {
@@ -148,7 +165,7 @@ type ReleaseRemovalsParams struct {
 	UserIds  []uuid.UUID
 }
 
-// ReleaseRemovals gives claimed removals back undone: they are due at once.
+// ReleaseRemovals gives claimed removals back undone: they are due at once. Those that somebody else is at are due when their claims end.
 func (q *Queries) ReleaseRemovals(ctx context.Context, arg ReleaseRemovalsParams) error {
 	_, err := q.db.Exec(ctx, ReleaseRemovals, arg.EventIds, arg.UserIds)
 	return err

@@ -158,21 +158,21 @@ with input as (
     unnest($3::timestamptz[]) as lease, unnest($4::text[]) as withdraw_reason,
     unnest($5::text[]) as google_id, unnest($6::text[]) as calendar_id,
     unnest($7::boolean[]) as bury_copy
+), tombstones as (
+  -- Locked before the events are judged: no removal can be claimed between the judgement and the revival of the copy below.
+  select k.event_id, k.user_id, coalesce(k.lease_until <= now(), true) as free
+  from input i
+  join reminder_worker.calendar_copies k on k.event_id = i.id and k.tombstoned_at is not null
+  for no key update of k skip locked
 ), held as (
   select e.id, e.user_id, e.start_ts, i.revision, i.withdraw_reason, i.google_id, i.calendar_id, i.bury_copy
   from input i
   join public.events e on e.id = i.id and e.sync_revision = i.revision and e.sync_lease_until = i.lease
   where not exists (
     select from reminder_worker.calendar_copies k
-    where k.event_id = e.id and k.user_id = e.user_id and k.tombstoned_at is not null and k.lease_until > now())
-  for no key update of e
-), given_back as (
-  update public.events e
-  set sync_lease_until = null,
-      sync_due_at = now() + case when e.sync_revision = i.revision then interval '1 second' else interval '0' end
-  from input i
-  where e.id = i.id and e.sync_lease_until = i.lease and not exists (select from held h where h.id = e.id)
-  returning e.id
+    where k.event_id = e.id and k.user_id = e.user_id and k.tombstoned_at is not null
+      and not exists (select from tombstones t where t.event_id = k.event_id and t.user_id = k.user_id and t.free))
+  for no key update of e skip locked
 ), planned as (
   select p.event_id, h.user_id, h.revision, h.start_ts, p.notify_at, p.lead_seconds, p.message, p.status, p.reason
   from (
@@ -187,7 +187,7 @@ with input as (
       error_message = h.withdraw_reason
   from held h
   where r.event_id = h.id and r.plan_revision is not null and r.status = 'pending'
-    and not exists (select from planned p where p.event_id = r.event_id and p.notify_at = r.notify_at_ts)
+    and (r.event_id, r.notify_at_ts) not in (select p.event_id, p.notify_at from planned p)
   returning r.id
 ), kept as (
   update public.reminders r
@@ -206,7 +206,8 @@ with input as (
   insert into public.reminders (event_id, user_id, notify_at_ts, lead_seconds, message, status, error_message, plan_revision, planned_for_ts)
   select p.event_id, p.user_id, p.notify_at, p.lead_seconds, p.message, p.status, nullif(p.reason, ''), p.revision, p.start_ts
   from planned p
-  on conflict do nothing
+  where not exists (select from public.reminders x where x.event_id = p.event_id and x.notify_at_ts = p.notify_at)
+  on conflict do nothing -- an adopted table may lack the constraint
   returning id, event_id, notify_at_ts as due_at, status
 ), noted as (
   insert into reminder_worker.calendar_copies as k (event_id, user_id, calendar_id, google_event_id)
@@ -222,15 +223,12 @@ with input as (
   where h.bury_copy and k.event_id = h.id and k.user_id = h.user_id and k.tombstoned_at is null
   returning k.event_id
 )
-select h.id as event_id,
-  coalesce(r.id, '00000000-0000-0000-0000-000000000000')::uuid as reminder_id,
-  coalesce(r.due_at, 'epoch')::timestamptz as due_at
+select h.id::uuid as event_id, '00000000-0000-0000-0000-000000000000'::uuid as reminder_id, 'epoch'::timestamptz as due_at
 from held h
-left join (
-  select k.id, k.event_id, k.due_at from kept k
-  union all
-  select a.id, a.event_id, a.due_at from added a where a.status = 'pending'
-) r on r.event_id = h.id
+union all
+select k.event_id, k.id, k.due_at from kept k
+union all
+select a.event_id, a.id, a.due_at from added a where a.status = 'pending'
 `
 
 type CommitPlansParams struct {
@@ -255,9 +253,10 @@ type CommitPlansRow struct {
 	DueAt      time.Time
 }
 
-// CommitPlans makes the reminders of a batch of claimed events what their plans say, and notes the copies about to
-// be written, in one statement. An event counts only while its revision and lease are the claimed ones; the others are
-// given back and are missing from the answer. The app's own reminders (plan_revision null) are never touched.
+// CommitPlans makes the reminders of a batch of claimed events what their plans say, and notes the copies about to be written, in one
+// statement. An event counts only while its revision and lease are the claimed ones and nobody else is at its row; the others are missing
+// from the answer, which names each event that counts once with a nil reminder_id, and once for each reminder to arm.
+// The app's own reminders (plan_revision null) are never touched.
 func (q *Queries) CommitPlans(ctx context.Context, arg CommitPlansParams) ([]CommitPlansRow, error) {
 	rows, err := q.db.Query(ctx, CommitPlans,
 		arg.EventIds,
@@ -308,22 +307,30 @@ func (q *Queries) CountOverdueEvents(ctx context.Context, graceMs int64) (int64,
 }
 
 const ExtendEventLeases = `-- name: ExtendEventLeases :many
-update public.events e
-set sync_lease_until = now() + $1::bigint * interval '1 millisecond',
-    sync_due_at = now() + $1::bigint * interval '1 millisecond'
-from (select unnest($2::uuid[]) as id) i
-where e.id = i.id and e.sync_lease_until > now()
-returning e.id
+with input as (
+  select unnest($1::uuid[]) as id
+), locked as (
+  select e.id from public.events e join input i on i.id = e.id where e.sync_lease_until > now() for no key update of e skip locked
+), extended as (
+  update public.events e
+  set sync_lease_until = now() + $2::bigint * interval '1 millisecond',
+      sync_due_at = now() + $2::bigint * interval '1 millisecond'
+  from locked l
+  where e.id = l.id
+  returning e.id
+)
+select e.id from public.events e join input i on i.id = e.id where e.sync_lease_until > now()
 `
 
 type ExtendEventLeasesParams struct {
-	LeaseMs  int64
 	EventIds []uuid.UUID
+	LeaseMs  int64
 }
 
-// ExtendEventLeases keeps claimed events for longer and answers which are still held. An event deleted meanwhile is missing.
+// ExtendEventLeases keeps claimed events for longer and answers which are still held. An event deleted meanwhile is missing; one that
+// somebody else is at keeps the lease it has.
 func (q *Queries) ExtendEventLeases(ctx context.Context, arg ExtendEventLeasesParams) ([]uuid.UUID, error) {
-	rows, err := q.db.Query(ctx, ExtendEventLeases, arg.LeaseMs, arg.EventIds)
+	rows, err := q.db.Query(ctx, ExtendEventLeases, arg.EventIds, arg.LeaseMs)
 	if err != nil {
 		return nil, err
 	}
@@ -342,10 +349,35 @@ func (q *Queries) ExtendEventLeases(ctx context.Context, arg ExtendEventLeasesPa
 	return items, nil
 }
 
+const GiveBackEvent = `-- name: GiveBackEvent :exec
+update public.events e
+set sync_lease_until = null,
+    sync_due_at = now() + case when e.sync_revision = $1::bigint then interval '100 milliseconds' else interval '0' end
+where e.id = $2::uuid and e.sync_lease_until = $3::timestamptz
+`
+
+type GiveBackEventParams struct {
+	Revision int64
+	EventID  uuid.UUID
+	Lease    time.Time
+}
+
+// GiveBackEvent ends the claim of one event whose plan did not count: because it has changed, or a removal of its copy is under way, or
+// somebody else was at its row. One row, so that waiting for it holds no other.
+func (q *Queries) GiveBackEvent(ctx context.Context, arg GiveBackEventParams) error {
+	_, err := q.db.Exec(ctx, GiveBackEvent, arg.Revision, arg.EventID, arg.Lease)
+	return err
+}
+
 const NextEventDue = `-- name: NextEventDue :one
-select coalesce(extract(epoch from least(
+select (case
+    when isfinite(q.due_at) then extract(epoch from q.due_at - clock_timestamp()) * 1000
+    when q.due_at < 'epoch' then 0
+    else 1e15
+  end)::double precision as in_ms
+from (select least(
   (select min(e.sync_due_at) from public.events e where e.sync_due_at is not null),
-  (select min(k.due_at) from reminder_worker.calendar_copies k where k.due_at is not null)) - clock_timestamp()) * 1000, 1e15)::double precision as in_ms
+  (select min(k.due_at) from reminder_worker.calendar_copies k where k.due_at is not null)) as due_at) q
 `
 
 // NextEventDue tells in how many milliseconds the queue has work again, of events or of removals; 1e15: nothing is queued.
@@ -356,16 +388,28 @@ func (q *Queries) NextEventDue(ctx context.Context) (float64, error) {
 	return in_ms, err
 }
 
-const RecordSyncs = `-- name: RecordSyncs :one
+const RecordSyncs = `-- name: RecordSyncs :many
 with input as (
   select unnest($1::uuid[]) as id, unnest($2::uuid[]) as user_id, unnest($3::bigint[]) as revision,
     unnest($4::text[]) as status, unnest($5::text[]) as error_message, unnest($6::bigint[]) as retry_ms,
     unnest($7::boolean[]) as count_attempt,
     unnest($8::text[]) as google_id, unnest($9::text[]) as calendar_id, unnest($10::integer[]) as generation,
     unnest($11::text[]) as etag, unnest($12::text[]) as hash
+), locked_events as (
+  select e.id from public.events e join input i on i.id = e.id for no key update of e skip locked
+), locked_copies as (
+  select k.event_id from reminder_worker.calendar_copies k join input i on i.id = k.event_id and i.user_id = k.user_id
+  for no key update of k skip locked
+), seen as (
+  select i.id from input i join public.events e on e.id = i.id where e.id not in (select l.id from locked_events l)
+  union all
+  select i.id from input i join reminder_worker.calendar_copies k on k.event_id = i.id and k.user_id = i.user_id
+  where k.event_id not in (select l.event_id from locked_copies l)
+), free as (
+  select i.id, i.user_id, i.revision, i.status, i.error_message, i.retry_ms, i.count_attempt, i.google_id, i.calendar_id, i.generation, i.etag, i.hash from input i where i.id not in (select b.id from seen b)
 ), recorded as (
   update public.events e
-  set status = case when e.sync_revision = i.revision then i.status else e.status end,
+  set status = case when e.sync_revision = i.revision and e.status <> 'cancelled' then i.status else e.status end,
       error_message = case when e.sync_revision = i.revision then nullif(i.error_message, '') else e.error_message end,
       google_calendar_id = case when i.google_id <> '' and e.user_id = i.user_id then i.google_id else e.google_calendar_id end,
       sync_attempts = case when e.sync_revision = i.revision and i.retry_ms >= 0 then e.sync_attempts + i.count_attempt::integer else 0 end,
@@ -374,9 +418,9 @@ with input as (
         when i.retry_ms >= 0 then now() + i.retry_ms * interval '1 millisecond'
       end,
       sync_lease_until = null
-  from input i
+  from free i
   where e.id = i.id and e.sync_lease_until is not null
-  returning (e.sync_revision <> i.revision)::integer as changed
+  returning e.id, e.sync_revision <> i.revision as again
 ), written as (
   update reminder_worker.calendar_copies k
   set google_event_id = case when i.google_id <> '' then i.google_id else k.google_event_id end,
@@ -386,12 +430,16 @@ with input as (
       content_hash = case when i.google_id <> '' then i.hash else k.content_hash end,
       written_at = case when i.google_id <> '' then now() else k.written_at end,
       due_at = case when k.tombstoned_at is not null then now() end
-  from input i
+  from free i
   where k.event_id = i.id and k.user_id = i.user_id
     and (i.google_id <> '' or k.tombstoned_at is not null) and k.lease_until is null
-  returning (k.tombstoned_at is not null)::integer as orphaned
+  returning k.event_id as id, k.tombstoned_at is not null as again
 )
-select (coalesce((select sum(changed) from recorded), 0) + coalesce((select sum(orphaned) from written), 0))::bigint as due_again
+select b.id::uuid as event_id, true::boolean as busy, false::boolean as due_again from seen b
+union
+select r.id, false, true from recorded r where r.again
+union
+select w.id, false, true from written w where w.again
 `
 
 type RecordSyncsParams struct {
@@ -409,10 +457,18 @@ type RecordSyncsParams struct {
 	Hashes        []string
 }
 
-// RecordSyncs writes what became of a batch of events. An event that changed meanwhile keeps its state and is due again at once;
-// how many did is the answer. A copy whose event was deleted meanwhile becomes due for removal.
-func (q *Queries) RecordSyncs(ctx context.Context, arg RecordSyncsParams) (int64, error) {
-	row := q.db.QueryRow(ctx, RecordSyncs,
+type RecordSyncsRow struct {
+	EventID  uuid.UUID
+	Busy     bool
+	DueAgain bool
+}
+
+// RecordSyncs writes what became of a batch of events, and answers for each whether somebody else was at its row (busy: nothing was
+// written, try again) and whether it is due again (it changed meanwhile, or it was deleted and its copy is to be removed). An event that
+// changed keeps its state. Rows are never waited for while others are held, so the app's own statements over many events cannot deadlock
+// with this one.
+func (q *Queries) RecordSyncs(ctx context.Context, arg RecordSyncsParams) ([]RecordSyncsRow, error) {
+	rows, err := q.db.Query(ctx, RecordSyncs,
 		arg.EventIds,
 		arg.UserIds,
 		arg.Revisions,
@@ -426,19 +482,37 @@ func (q *Queries) RecordSyncs(ctx context.Context, arg RecordSyncsParams) (int64
 		arg.Etags,
 		arg.Hashes,
 	)
-	var due_again int64
-	err := row.Scan(&due_again)
-	return due_again, err
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []RecordSyncsRow
+	for rows.Next() {
+		var i RecordSyncsRow
+		if err := rows.Scan(&i.EventID, &i.Busy, &i.DueAgain); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }
 
 const ReleaseEvents = `-- name: ReleaseEvents :exec
+with locked as (
+  select e.id from public.events e
+  where e.id = any ($1::uuid[]) and e.sync_lease_until is not null
+  for no key update skip locked
+)
 update public.events e
 set sync_lease_until = null, sync_due_at = now()
-from (select unnest($1::uuid[]) as id) i
-where e.id = i.id and e.sync_lease_until is not null
+from locked l
+where e.id = l.id
 `
 
-// ReleaseEvents gives claimed events back unserved: they are due at once.
+// ReleaseEvents gives claimed events back unserved: they are due at once. Those that somebody else is at are due when their claims end.
 func (q *Queries) ReleaseEvents(ctx context.Context, eventIds []uuid.UUID) error {
 	_, err := q.db.Exec(ctx, ReleaseEvents, eventIds)
 	return err

@@ -29,42 +29,77 @@ type lanes struct {
 	wg    sync.WaitGroup
 
 	mu     sync.Mutex
-	queues map[uuid.UUID][]*job // guarded by mu; a user has an entry while a goroutine owns the lane
+	queues map[uuid.UUID]*lane // guarded by mu; a user has an entry while a goroutine owns the lane
+}
+
+// lane is what waits for one user's calendar.
+type lane struct {
+	waiting []*job
+	turn    time.Time // when the last one that was turned away is to come back
 }
 
 func newLanes(concurrency int, serve func(*job)) *lanes {
-	return &lanes{serve: serve, slots: make(chan struct{}, concurrency), queues: map[uuid.UUID][]*job{}}
+	return &lanes{serve: serve, slots: make(chan struct{}, concurrency), queues: map[uuid.UUID]*lane{}}
 }
 
 func (l *lanes) add(j *job) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	waiting, owned := l.queues[j.user]
-	l.queues[j.user] = append(waiting, j)
+	q, owned := l.queues[j.user]
 	if !owned {
+		q = &lane{}
+		l.queues[j.user] = q
 		l.wg.Go(func() { l.run(j.user) })
 	}
+	q.waiting = append(q.waiting, j)
+}
+
+// turn is 0 if a user's lane has room, with at most so many waiting. Otherwise it is after how long one more may come back, each
+// one later than the last by what a call takes.
+func (l *lanes) turn(user uuid.UUID, most int, call time.Duration) time.Duration {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	q := l.queues[user]
+	if q == nil || len(q.waiting) < most {
+		return 0
+	}
+	now := time.Now()
+	call = max(call, time.Millisecond)
+	if all := now.Add(time.Duration(len(q.waiting)) * call); all.After(q.turn) {
+		q.turn = all
+	}
+	q.turn = q.turn.Add(call)
+	return q.turn.Sub(now)
 }
 
 func (l *lanes) run(user uuid.UUID) {
+	for l.serveNext(user) {
+	}
+}
+
+// serveNext takes a place for one job only, so that many long lanes share the places.
+func (l *lanes) serveNext(user uuid.UUID) bool {
 	l.slots <- struct{}{}
 	defer func() { <-l.slots }()
-	for j := l.next(user); j != nil; j = l.next(user) {
+	j := l.next(user)
+	if j != nil {
 		l.serve(j)
 	}
+	return j != nil
 }
 
 // next takes the user's next job, or gives the lane up.
 func (l *lanes) next(user uuid.UUID) *job {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	waiting := l.queues[user]
-	if len(waiting) == 0 {
+	q := l.queues[user]
+	if len(q.waiting) == 0 {
 		delete(l.queues, user)
 		return nil
 	}
-	l.queues[user] = waiting[1:]
-	return waiting[0]
+	j := q.waiting[0]
+	q.waiting = q.waiting[1:]
+	return j
 }
 
 // wait returns when every lane is empty.

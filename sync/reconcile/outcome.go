@@ -57,13 +57,13 @@ func (r *Reconciler) judge(j *job, c gcal.Copy, err error) outcome {
 		o.retry, o.pause, o.why = ge.RetryAfter, ge.RetryAfter, ge.Error()
 		if ge.Shared() {
 			o.pause = 0
-			r.pause.set(time.Now().Add(ge.RetryAfter), ge.Error())
+			r.holdAll(ge.RetryAfter, ge.Error())
 		}
 		return o
 	case gcal.Reconnect:
 		return reconnect(o, ge.Error())
 	case gcal.Project:
-		r.pause.set(time.Now().Add(r.cfg.ProjectPause), ge.Error()+". "+ge.Advice())
+		r.holdAll(r.cfg.ProjectPause, ge.Error()+". "+ge.Advice())
 		o.retry = r.cfg.ProjectPause
 		return o
 	default:
@@ -104,11 +104,16 @@ func (r *Reconciler) again(o outcome) outcome {
 
 // backoff is the pause after so many failed attempts before this one.
 func (r *Reconciler) backoff(attempts int) time.Duration {
-	d := r.cfg.RetryBase
-	for i := 0; i < attempts && d < r.cfg.RetryMax; i++ {
+	return r.cfg.Jitter(grow(r.cfg.RetryBase, r.cfg.RetryMax, attempts))
+}
+
+// grow doubles base so many times, up to limit.
+func grow(base, limit time.Duration, times int) time.Duration {
+	d := base
+	for i := 0; i < times && d < limit; i++ {
 		d *= 2
 	}
-	return r.cfg.Jitter(min(d, r.cfg.RetryMax))
+	return min(d, limit)
 }
 
 // equalJitter returns between half of d and d.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -37,8 +38,9 @@ type Reconciler struct {
 	results chan outcome
 	pause   pause
 
-	mu      sync.Mutex
-	refusal map[uuid.UUID]string // guarded by mu: the refresh token Google refused, until the account is parked
+	patience patience
+	share    int          // how much of the memory one user's lane may fill
+	callTook atomic.Int64 // nanoseconds that a call takes of late
 }
 
 // New returns a reconciler over db. A nil cal writes no calendars: events become 'scheduled' and get their reminders.
@@ -52,8 +54,8 @@ func New(db *store.Queries, cal *gcal.Client, cfg Config, log zerolog.Logger, m 
 		wake:    make(chan struct{}, 1),
 		flight:  newFlight(cfg.InFlight),
 		results: make(chan outcome, cfg.InFlight),
-		refusal: map[uuid.UUID]string{},
 	}
+	r.patience.base, r.patience.limit = cfg.RetryBase, cfg.RetryMax
 	return r, nil
 }
 
@@ -70,6 +72,7 @@ func (r *Reconciler) Paused() (time.Duration, string) { return r.pause.left() }
 
 // Run serves events until ctx ends. Calls under way then finish under work, which is the caller's to end; the rest is given back.
 func (r *Reconciler) Run(ctx, work context.Context) error {
+	r.share = max(r.cfg.InFlight/8, 1)
 	r.serving(ctx, work, func() {
 		for ctx.Err() == nil {
 			r.rest(ctx, r.look(ctx, work))
@@ -82,14 +85,17 @@ func (r *Reconciler) Run(ctx, work context.Context) error {
 // could not be asked.
 func (r *Reconciler) Drain(ctx, work context.Context) error {
 	var fault error
+	r.share = r.cfg.InFlight // nothing is to come back later
 	r.serving(ctx, work, func() {
 		for ctx.Err() == nil && fault == nil {
-			more, err := r.step(work)
+			idle := r.flight.empty() // before the step: what ends during it may have left work behind
+			took, err := r.step(work)
 			fault = err
-			if !more && err == nil && r.flight.empty() {
+			switch {
+			case took.more:
+			case idle && took.none():
 				return
-			}
-			if !more {
+			default:
 				r.waitFreed(ctx)
 			}
 		}
@@ -118,19 +124,25 @@ func (r *Reconciler) look(ctx, work context.Context) time.Duration {
 		r.waitFreed(ctx)
 		return 0
 	}
-	more, err := r.step(work)
+	took, err := r.step(work)
 	switch {
 	case err != nil:
 		if ctx.Err() == nil {
 			r.m.databaseErrors.Inc()
 			r.log.Error().Err(err).Msg("step failed")
 		}
-		return time.Second
-	case more:
+		sleep(ctx, time.Second) // no change makes it better
 		return 0
+	case took.more:
+		return 0
+	case took.none():
+		return max(r.untilDue(work), lockedRest)
 	}
 	return r.untilDue(work)
 }
+
+// lockedRest is how long due rows are left alone that could not be claimed: a transaction of the app's holds them.
+const lockedRest = 50 * time.Millisecond
 
 // untilDue asks the queue when it has work again. In between a change wakes us.
 func (r *Reconciler) untilDue(ctx context.Context) time.Duration {
@@ -151,6 +163,16 @@ func (r *Reconciler) rest(ctx context.Context, d time.Duration) {
 	select {
 	case <-ctx.Done():
 	case <-r.wake:
+	case <-t.C:
+	}
+}
+
+// sleep waits for d or until ctx ends.
+func sleep(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
 	case <-t.C:
 	}
 }

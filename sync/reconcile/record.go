@@ -64,10 +64,8 @@ func (r *Reconciler) writePersistently(ctx context.Context, batch []outcome) {
 			}
 			return
 		}
-		select {
-		case <-ctx.Done():
+		if sleep(ctx, pause); ctx.Err() != nil {
 			return
-		case <-time.After(pause):
 		}
 	}
 }
@@ -125,14 +123,55 @@ func (r *Reconciler) writeAccounts(ctx context.Context, batch []outcome) error {
 	if n > 0 {
 		r.log.Warn().Int64("accounts", n).Str("reason", arg.Reasons[0]).Msg("accounts need reconnect")
 	}
-	r.forgetRefusals(arg.UserIds)
+	r.patience.parked(arg.UserIds, r.cfg.Lease)
 	return nil
 }
 
+// busyTries is how often rows are tried that somebody else is at: for half a second in all. What is not recorded then is served again
+// when its claim ends, which changes nothing; waiting longer would hold up everybody else's results.
+const busyTries = 9
+
 func (r *Reconciler) writeEvents(ctx context.Context, batch []outcome) error {
-	if len(batch) == 0 {
-		return nil
+	for try := 0; len(batch) > 0 && try < busyTries; try++ {
+		if try > 0 {
+			sleep(ctx, time.Millisecond<<try)
+		}
+		busy, err := r.writeFree(ctx, batch)
+		if err != nil {
+			return err
+		}
+		batch = busy
 	}
+	if len(batch) > 0 {
+		r.log.Warn().Int("events", len(batch)).Msg("rows held by others, results left to the next claim")
+	}
+	return nil
+}
+
+// writeFree records the outcomes of events that nobody else is at, and returns the others.
+func (r *Reconciler) writeFree(ctx context.Context, batch []outcome) (busy []outcome, err error) {
+	answers, err := r.db.RecordSyncs(ctx, syncParams(batch))
+	if err != nil {
+		return nil, fmt.Errorf("record events: %w", err)
+	}
+	again := map[uuid.UUID]bool{}
+	for _, a := range answers {
+		if a.DueAgain {
+			r.Wake()
+		}
+		if a.Busy {
+			again[a.EventID] = true
+		}
+	}
+	for _, o := range batch {
+		if again[o.job.event] {
+			busy = append(busy, o)
+		}
+	}
+	return busy, nil
+}
+
+func syncParams(batch []outcome) store.RecordSyncsParams {
 	var arg store.RecordSyncsParams
 	for _, o := range batch {
 		c, calendar := gcal.Copy{}, ""
@@ -152,14 +191,7 @@ func (r *Reconciler) writeEvents(ctx context.Context, batch []outcome) error {
 		arg.Etags = append(arg.Etags, c.ETag)
 		arg.Hashes = append(arg.Hashes, c.Hash)
 	}
-	dueAgain, err := r.db.RecordSyncs(ctx, arg)
-	if err != nil {
-		return fmt.Errorf("record events: %w", err)
-	}
-	if dueAgain > 0 {
-		r.Wake()
-	}
-	return nil
+	return arg
 }
 
 func (r *Reconciler) writeRemovals(ctx context.Context, batch []outcome) error {

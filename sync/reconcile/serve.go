@@ -4,8 +4,6 @@ import (
 	"context"
 	"time"
 
-	"github.com/google/uuid"
-
 	"github.com/parentpal/reminder-worker/sync/gcal"
 )
 
@@ -24,24 +22,56 @@ func (r *Reconciler) serve(stopping, work context.Context, j *job) {
 		r.results <- outcome{job: j, status: eventPending, retry: left, message: why}
 		return
 	}
-	if r.wasRefused(j.account) {
+	if left, why := r.patience.left(j.account); left > 0 {
+		r.results <- outcome{job: j, status: eventPending, retry: left, message: why}
+		return
+	}
+	if r.patience.refused(j.account) {
 		r.results <- reconnect(outcome{job: j, retry: never}, "the grant was refused")
 		return
 	}
+	r.results <- r.carry(work, j)
+}
+
+// carry makes the call.
+func (r *Reconciler) carry(work context.Context, j *job) outcome {
 	ctx, cancel := context.WithTimeout(work, r.callTime(j))
 	defer cancel()
 	began := time.Now()
 	c, err := r.call(ctx, j)
-	r.m.observeCall(j.removal, err, time.Since(began))
+	took := time.Since(began)
+	r.m.observeCall(j.removal, err, took)
 	if work.Err() != nil && err != nil {
-		r.results <- outcome{job: j, released: true} // the grace is over: what the call did will be found out by the next one
-		return
+		return outcome{job: j, released: true} // the grace is over: what the call did will be found out by the next one
 	}
+	r.callTook.Store((3*r.callTook.Load() + int64(took)) / 4) // two at once lose one: it is an estimate
 	o := r.judge(j, c, err)
-	if o.reconnect != "" {
-		r.noteRefusal(j.account)
+	r.learn(j.account, o, err, took)
+	return o
+}
+
+// learn draws from one call what the next ones are to know: those that wait in the lane, and everybody's if Google as a whole is stuck.
+func (r *Reconciler) learn(a gcal.Account, o outcome, err error, took time.Duration) {
+	switch {
+	case o.reconnect != "":
+		r.patience.refuse(a)
+	case o.pause > 0:
+		r.patience.pause(a, o.pause, o.why)
+	case o.counts && took >= stuckTime:
+		if all := r.patience.stuck(a); all > 0 {
+			r.holdAll(all, "Google does not answer in time: "+err.Error())
+		}
+	default:
+		r.patience.answered(a)
 	}
-	r.results <- o
+}
+
+// holdAll keeps away from every calendar for d.
+func (r *Reconciler) holdAll(d time.Duration, why string) {
+	if left, _ := r.pause.left(); left == 0 {
+		r.log.Error().Dur("pause", d).Str("reason", why).Msg("all calendars paused")
+	}
+	r.pause.set(time.Now().Add(d), why)
 }
 
 func (r *Reconciler) call(ctx context.Context, j *job) (gcal.Copy, error) {
@@ -57,27 +87,4 @@ func (r *Reconciler) callTime(j *job) time.Duration {
 		return min(r.cfg.CallTimeout, time.Until(j.holdsUntil))
 	}
 	return r.cfg.CallTimeout
-}
-
-// A refused grant is remembered until the account is parked, so that one refusal stops the jobs already in the lane.
-
-func (r *Reconciler) wasRefused(a gcal.Account) bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	token, refused := r.refusal[a.UserID]
-	return refused && token == a.RefreshToken
-}
-
-func (r *Reconciler) noteRefusal(a gcal.Account) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.refusal[a.UserID] = a.RefreshToken
-}
-
-func (r *Reconciler) forgetRefusals(users []uuid.UUID) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	for _, u := range users {
-		delete(r.refusal, u)
-	}
 }

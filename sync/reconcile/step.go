@@ -20,23 +20,33 @@ type planned struct {
 	now  time.Time
 }
 
-// step claims what is due, commits its reminders and hands what needs Google to the lanes. It reports whether more may be due.
-func (r *Reconciler) step(ctx context.Context) (more bool, err error) {
+// taken is what a step has claimed, and whether more may be due.
+type taken struct {
+	events, removals int
+	more             bool
+}
+
+func (t taken) none() bool { return t.events+t.removals == 0 }
+
+// step claims what is due, commits its reminders and hands what needs Google to the lanes.
+func (r *Reconciler) step(ctx context.Context) (took taken, err error) {
 	limit := min(r.cfg.Batch, r.flight.room())
 	if limit <= 0 {
-		return false, nil
+		return took, nil
 	}
 	rows, err := r.db.ClaimEvents(ctx, store.ClaimEventsParams{
 		MaxRows: int32(limit), MaxBytes: maxTextBytes, LeaseMs: r.cfg.Lease.Milliseconds(),
 	})
 	if err != nil {
-		return false, fmt.Errorf("claim events: %w", err)
+		return took, fmt.Errorf("claim events: %w", err)
 	}
+	took.events, took.more = len(rows), len(rows) == limit
 	if err := r.begin(ctx, r.plan(rows)); err != nil {
-		return false, err
+		return took, err
 	}
-	removals, err := r.takeRemovals(ctx, limit)
-	return len(rows) == limit || removals == limit, err
+	took.removals, err = r.takeRemovals(ctx, limit)
+	took.more = took.more || took.removals == limit
+	return took, err
 }
 
 func (r *Reconciler) plan(rows []store.ClaimEventsRow) []planned {
@@ -60,8 +70,7 @@ func (r *Reconciler) begin(ctx context.Context, batch []planned) error {
 	rows, err := r.db.CommitPlans(ctx, r.commitParams(batch))
 	switch {
 	case err == nil:
-		r.start(batch, rows)
-		return nil
+		return r.start(ctx, batch, rows)
 	case !refusesData(err):
 		return fmt.Errorf("commit plans: %w", err)
 	case len(batch) > 1:
@@ -125,7 +134,7 @@ func calendarOf(row store.ClaimEventsRow) string {
 }
 
 // start arms the reminders that were committed and sends each event that is still ours on its way.
-func (r *Reconciler) start(batch []planned, rows []store.CommitPlansRow) {
+func (r *Reconciler) start(ctx context.Context, batch []planned, rows []store.CommitPlansRow) error {
 	held := make(map[uuid.UUID]bool, len(batch))
 	armed := make([]Armed, 0, len(rows))
 	for _, row := range rows {
@@ -137,14 +146,25 @@ func (r *Reconciler) start(batch []planned, rows []store.CommitPlansRow) {
 	if len(armed) > 0 {
 		r.arm(armed)
 	}
+	var fault error
 	for _, p := range batch {
 		if held[p.row.ID] {
 			r.dispatch(p)
+		} else if err := r.giveBack(ctx, p); err != nil {
+			fault = err // its claim ends by itself
 		}
 	}
-	if len(held) < len(batch) {
-		r.Wake() // what changed under our hands is due again
+	return fault
+}
+
+// giveBack ends the claim of an event that changed under our hands, or that somebody else was at.
+func (r *Reconciler) giveBack(ctx context.Context, p planned) error {
+	r.Wake()
+	err := r.db.GiveBackEvent(ctx, store.GiveBackEventParams{EventID: p.row.ID, Revision: p.row.SyncRevision, Lease: p.row.LeaseUntil})
+	if err != nil {
+		return fmt.Errorf("give back event: %w", err)
 	}
+	return nil
 }
 
 func (r *Reconciler) dispatch(p planned) {
@@ -166,9 +186,19 @@ func (r *Reconciler) dispatch(p planned) {
 		o.retry = p.row.AccountPausedUntil.Sub(p.now)
 		r.settle(o)
 	default:
-		r.flight.add(j)
-		r.lanes.add(j)
+		r.enqueue(j)
 	}
+}
+
+// enqueue hands a job to its user's lane. One lane does not fill the memory that all share, or a large import into a slow calendar
+// would keep others' reminders from being planned: what does not fit comes back when its turn is to be expected.
+func (r *Reconciler) enqueue(j *job) {
+	if wait := r.lanes.turn(j.user, r.share, time.Duration(r.callTook.Load())); wait > 0 {
+		r.settle(outcome{job: j, status: eventPending, retry: wait, message: "waits for other events of this user"})
+		return
+	}
+	r.flight.add(j)
+	r.lanes.add(j)
 }
 
 // settle records an outcome that needed no call.
@@ -220,7 +250,6 @@ func (r *Reconciler) dispatchRemoval(row store.ClaimRemovalsRow, holdsUntil time
 	case row.AccountPausedUntil.After(now):
 		r.settle(outcome{job: j, retry: row.AccountPausedUntil.Sub(now), message: "Google asked for a pause of this user's calendar"})
 	default:
-		r.flight.add(j)
-		r.lanes.add(j)
+		r.enqueue(j)
 	}
 }

@@ -37,20 +37,20 @@ const patience = 60 * time.Second
 
 // world is a database and the stand-ins, with families in it.
 type world struct {
-	t      *testing.T
+	t      testing.TB
 	db     *pgxpool.Pool
 	google *gcalfake.Server
 	expo   *expofake.Server
 	cfg    Config
 }
 
-func newWorld(t *testing.T) *world {
+func newWorld(t testing.TB) *world {
 	t.Helper()
 	db := pgtest.New(t)
 	return newWorldOn(t, db.Pool, db.URL())
 }
 
-func newWorldOn(t *testing.T, pool *pgxpool.Pool, address string) *world {
+func newWorldOn(t testing.TB, pool *pgxpool.Pool, address string) *world {
 	t.Helper()
 	google, err := gcalfake.Start(gcalfake.Config{ClientID: "client", ClientSecret: "client-secret"})
 	if err != nil {

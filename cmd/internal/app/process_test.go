@@ -44,7 +44,7 @@ func workerMain() int {
 
 // process is a worker in a process of its own.
 type process struct {
-	t   *testing.T
+	t   testing.TB
 	cmd *exec.Cmd
 	log bytes.Buffer
 }

@@ -1,0 +1,133 @@
+package reconcile
+
+import (
+	"maps"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/parentpal/reminder-worker/sync/gcal"
+)
+
+// patience is what calls have taught about accounts and is not in a row yet, or never will be: so that what waits in a lane, or was
+// claimed a moment too early, does not make the same experience once more. An entry counts for one refresh token only: a user who
+// connects again starts afresh.
+type patience struct {
+	base, limit time.Duration // pauses of a user whose calls are stuck
+
+	mu       sync.Mutex
+	pauses   map[uuid.UUID]userPause
+	refusals map[uuid.UUID]refusal
+	since    map[uuid.UUID]bool // users whose calls were stuck since anybody's was answered
+}
+
+// userPause is a time before which one user's calendar is not called.
+type userPause struct {
+	token string
+	until time.Time
+	why   string
+	times int // how often in a row calls were stuck
+}
+
+// refusal is a refresh token that Google has refused.
+type refusal struct {
+	token string
+	until time.Time // zero until the account is parked
+}
+
+const (
+	// stuckTime is how long a failing call must have taken to hold up what is behind it.
+	stuckTime = time.Second
+	// stuckUsers is how many users' calls in a row must have been stuck to say that it is not they.
+	stuckUsers = 3
+	// stuckLimit is the longest pause of everybody because of stuck calls.
+	stuckLimit = 15 * time.Second
+)
+
+// left is for how much longer an account is left alone, and why; 0: it may be called.
+func (p *patience) left(a gcal.Account) (time.Duration, string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	u, paused := p.pauses[a.UserID]
+	if !paused || u.token != a.RefreshToken {
+		return 0, ""
+	}
+	return max(0, time.Until(u.until)), u.why
+}
+
+// pause leaves an account alone for d.
+func (p *patience) pause(a gcal.Account, d time.Duration, why string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.set(a, userPause{until: time.Now().Add(d), why: why})
+}
+
+// set is called with mu held.
+func (p *patience) set(a gcal.Account, u userPause) {
+	if p.pauses == nil {
+		p.pauses = map[uuid.UUID]userPause{}
+	}
+	longAgo := time.Now().Add(-p.limit)
+	maps.DeleteFunc(p.pauses, func(_ uuid.UUID, old userPause) bool { return old.until.Before(longAgo) })
+	u.token = a.RefreshToken
+	p.pauses[a.UserID] = u
+}
+
+// stuck pauses an account whose call failed and took long, each time for longer. It returns for how long everybody is to pause,
+// if calls of several users have been stuck and none was answered.
+func (p *patience) stuck(a gcal.Account) (all time.Duration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	times := p.pauses[a.UserID].times
+	d := grow(p.base, p.limit, times)
+	p.set(a, userPause{until: time.Now().Add(d), why: "Google did not answer in time for this user's calendar", times: times + 1})
+	if p.since == nil {
+		p.since = map[uuid.UUID]bool{}
+	}
+	p.since[a.UserID] = true
+	if len(p.since) < stuckUsers {
+		return 0
+	}
+	return min(grow(p.base, p.limit, times), stuckLimit)
+}
+
+// answered notes that Google talks to an account, and so to all.
+func (p *patience) answered(a gcal.Account) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.pauses, a.UserID)
+	clear(p.since)
+}
+
+// refuse notes that Google has refused an account's grant.
+func (p *patience) refuse(a gcal.Account) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.refusals == nil {
+		p.refusals = map[uuid.UUID]refusal{}
+	}
+	now := time.Now()
+	maps.DeleteFunc(p.refusals, func(_ uuid.UUID, old refusal) bool { return !old.until.IsZero() && old.until.Before(now) })
+	p.refusals[a.UserID] = refusal{token: a.RefreshToken}
+}
+
+// refused reports whether Google has refused this grant.
+func (p *patience) refused(a gcal.Account) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	old, known := p.refusals[a.UserID]
+	return known && old.token == a.RefreshToken && (old.until.IsZero() || time.Now().Before(old.until))
+}
+
+// parked notes that the rows of users' accounts say so now. What was claimed before that may still be on its way, for a claim's
+// time at most.
+func (p *patience) parked(users []uuid.UUID, lease time.Duration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, u := range users {
+		if old, known := p.refusals[u]; known {
+			p.refusals[u] = refusal{token: old.token, until: time.Now().Add(lease)}
+		}
+	}
+}
