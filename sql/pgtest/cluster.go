@@ -120,8 +120,7 @@ func (c *cluster) makeTemplate() (string, error) {
 	return name, errors.Join(err, conn.Close(ctx)) // a template must have no connections
 }
 
-// create makes a database. One at a time: the server copies files, and copying
-// two at once is no faster.
+// create makes a database as a copy of another, which nobody may be connected to.
 func (c *cluster) create(ctx context.Context, name, template string) error {
 	return c.exec(ctx, "create database "+pgx.Identifier{name}.Sanitize()+
 		" template "+pgx.Identifier{template}.Sanitize()+c.strategy)

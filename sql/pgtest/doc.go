@@ -16,6 +16,8 @@
 //
 //   - Nothing to set up. The first New of a test process starts a private server
 //     (package pgtemp) and migrates one template; every database is a copy of it.
+//   - Cheap. The server keeps its files in memory where there is room for them; a
+//     database is then made and dropped in some 15 ms.
 //   - Tests do not see each other and may run in parallel, in any order, any number
 //     of times.
 //   - Nothing is left behind. A test that passes drops its database, Main ends
