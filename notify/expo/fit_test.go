@@ -105,7 +105,7 @@ func TestFitAlwaysFits(t *testing.T) {
 // TestRuneLen holds the arithmetic against the encoder that it foresees.
 func TestRuneLen(t *testing.T) {
 	t.Parallel()
-	for r := rune(0); r < 0x3000; r++ {
+	for r := range rune(0x3000) {
 		raw, err := encode(string(r))
 		if err != nil {
 			t.Fatal(err)

@@ -52,8 +52,7 @@ var errNotJSON = errors.New("the answer is not JSON")
 // networkError describes a request without an answer. The address is dropped:
 // the operator knows it, and proxies may put passwords there.
 func networkError(verb string, err error, unsure bool) *Error {
-	var withURL *url.Error
-	if errors.As(err, &withURL) {
+	if withURL, ok := errors.AsType[*url.Error](err); ok {
 		err = withURL.Err
 	}
 	return &Error{Kind: Retry, Unsure: unsure, Err: fmt.Errorf("%s: %w", verb, err)}

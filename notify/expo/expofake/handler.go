@@ -5,6 +5,7 @@ import (
 	"crypto/subtle"
 	"errors"
 	"io"
+	"maps"
 	"net/http"
 	"strings"
 	"time"
@@ -196,9 +197,7 @@ func (s *Server) count(f func(*Counts)) {
 func write(w http.ResponseWriter, r *http.Request, out reply) {
 	header := w.Header()
 	header.Set("Content-Type", "application/json; charset=utf-8")
-	for name, values := range out.header {
-		header[name] = values
-	}
+	maps.Copy(header, out.header)
 	var body io.Writer = w
 	if len(out.body) > gzipAbove && strings.Contains(r.Header.Get("Accept-Encoding"), "gzip") {
 		header.Set("Content-Encoding", "gzip")
