@@ -3,12 +3,15 @@ package app
 import (
 	"errors"
 	"fmt"
+	"net"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/rs/zerolog"
 
 	"github.com/parentpal/reminder-worker/listener"
@@ -90,11 +93,8 @@ func (c Config) Validate() error {
 
 func (c Config) validateDatabase() error {
 	var faults []error
-	address, err := c.Database()
-	if err != nil {
+	if _, err := c.poolConfig(); err != nil {
 		faults = append(faults, err)
-	} else if _, err := pgconn.ParseConfig(address); err != nil {
-		faults = append(faults, fmt.Errorf("DATABASE_URL: not a connection string; one looks like postgresql://user:password@host:5432/database (%w)", redactParse(err)))
 	}
 	if c.PoolSize < 2 || c.PoolSize > 100 {
 		faults = append(faults, fmt.Errorf("DATABASE_POOL_SIZE: %d is not between 2 and 100", c.PoolSize))
@@ -102,13 +102,56 @@ func (c Config) validateDatabase() error {
 	return errors.Join(faults...)
 }
 
-// redactParse keeps pgconn's reason and drops the connection string it quotes.
-func redactParse(err error) error {
+// poolConfig reads the connection string. Its error names the variable and none of the value.
+func (c Config) poolConfig() (*pgxpool.Config, error) {
+	address, err := c.Database()
+	if err != nil {
+		return nil, err
+	}
+	cfg, err := pgxpool.ParseConfig(address)
+	if why := misread(address, err); why != "" {
+		return nil, fmt.Errorf("%s: not a connection string: %s; one looks like postgresql://user:password@host:5432/database", c.databaseSource(), why)
+	}
+	return cfg, nil
+}
+
+// misread says why an address is none, or not the one that was meant; empty if it is fine. The words of the parsers quote what they
+// could not read, which may be a part of the password: they are passed on only when user and password were understood.
+func misread(address string, err error) string {
+	const encode = "characters such as @ : / ? # % in the password must be percent-encoded"
+	if !strings.HasPrefix(address, "postgres://") && !strings.HasPrefix(address, "postgresql://") {
+		if err == nil {
+			return ""
+		}
+		return "neither a URL nor a list of key=value settings, or one of the settings is wrong"
+	}
+	u, badURL := url.Parse(address)
+	switch {
+	case badURL != nil:
+		return encode
+	case cutShort(u):
+		return encode
+	case err == nil:
+		return ""
+	}
 	var pe *pgconn.ParseConfigError
 	if errors.As(err, &pe) && pe.Unwrap() != nil {
-		return errors.New(strings.TrimSpace(errors.Unwrap(pe).Error()))
+		return oneLine(pe.Unwrap())
 	}
-	return errors.New("cannot parse it")
+	return "a setting in it is wrong"
+}
+
+// cutShort reports whether a character in the password seems to have ended the host: what should follow an @ is then in the wrong place.
+func cutShort(u *url.URL) bool {
+	if u.Fragment != "" || strings.Contains(u.Path, "@") {
+		return true
+	}
+	for key := range u.Query() {
+		if strings.Contains(key, "@") {
+			return true
+		}
+	}
+	return false
 }
 
 // Database is the connection string, from whichever variables give one.
@@ -137,7 +180,7 @@ func (c Config) supabaseDirect() (string, error) {
 			return direct.String(), nil
 		}
 	}
-	return "", fmt.Errorf("EXPO_PUBLIC_SUPABASE_URL: %q is not the address of a hosted project (https://<ref>.supabase.co); set DATABASE_URL instead", c.SupabaseURL)
+	return "", fmt.Errorf("EXPO_PUBLIC_SUPABASE_URL: not the address of a hosted project (https://<ref>.supabase.co), so it does not tell where the database is; set DATABASE_URL instead")
 }
 
 func (c Config) validateOutside() error {
@@ -147,8 +190,12 @@ func (c Config) validateOutside() error {
 		{"GOOGLE_CALENDAR_URL", c.GoogleCalendarURL}, {"GOOGLE_TOKEN_URL", c.GoogleTokenURL},
 		{"GOOGLE_REVOKE_URL", c.GoogleRevokeURL}, {"EXPO_PUSH_URL", c.ExpoPushURL},
 	} {
-		if u, err := url.Parse(a.value); err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") {
+		u, err := url.Parse(a.value)
+		switch {
+		case err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https"):
 			fault("%s: not a full http or https address", a.name)
+		case u.User != nil || u.RawQuery != "" || strings.Contains(a.value, "#"):
+			fault("%s: must have no user, query or fragment", a.name)
 		}
 	}
 	switch {
@@ -158,12 +205,16 @@ func (c Config) validateOutside() error {
 		fault("GOOGLE_CLIENT_ID: missing; GOOGLE_CLIENT_SECRET is of no use without it")
 	}
 	faults = append(faults, c.validateServiceAccount())
+	if strings.ContainsFunc(c.ExpoAccessToken, func(r rune) bool { return r <= ' ' || r > '~' }) {
+		fault("EXPO_ACCESS_TOKEN: contains a blank or a character that no access token has")
+	}
 	if c.TokenEncryptionKey != "" {
 		fault("TOKEN_ENCRYPTION_KEY: this version does not seal refresh tokens; unset it, and keep the database's disk encrypted")
 	}
 	if !slices.Contains([]string{"auto", "notify", "poll"}, c.ChangeSource) {
 		fault("CHANGE_SOURCE: %q is none of auto, notify, poll", c.ChangeSource)
 	}
+	faults = append(faults, c.validateHTTPAddr())
 	if _, err := zerolog.ParseLevel(c.LogLevel); err != nil || c.LogLevel == "" {
 		fault("LOG_LEVEL: %q is none of debug, info, warn, error", c.LogLevel)
 	}
@@ -171,6 +222,17 @@ func (c Config) validateOutside() error {
 		fault("LOG_FORMAT: %q is none of auto, json, console", c.LogFormat)
 	}
 	return errors.Join(faults...)
+}
+
+func (c Config) validateHTTPAddr() error {
+	if c.HTTPAddr == httpOff {
+		return nil
+	}
+	_, port, err := net.SplitHostPort(c.HTTPAddr)
+	if n, bad := strconv.ParseUint(port, 10, 16); err != nil || bad != nil || n > 65535 {
+		return fmt.Errorf("HTTP_ADDR: %q is neither host:port (for example 127.0.0.1:8080, or :8080 for every address) nor %s", c.HTTPAddr, httpOff)
+	}
+	return nil
 }
 
 func (c Config) validatePeriods() error {

@@ -54,14 +54,11 @@ func Connect(ctx context.Context, c Config) (*pgx.Conn, error) {
 }
 
 func (c Config) connConfig() (*pgx.ConnConfig, error) {
-	address, err := c.Database()
+	pool, err := c.poolConfig() // reads what is meant for a pool as well, so that it is not sent to the server
 	if err != nil {
 		return nil, err
 	}
-	cfg, err := pgx.ParseConfig(address)
-	if err != nil {
-		return nil, fmt.Errorf("parse DATABASE_URL: %w", redactParse(err))
-	}
+	cfg := pool.ConnConfig
 	cfg.DialFunc = listener.DialFunc()
 	cfg.DefaultQueryExecMode = pgx.QueryExecModeExec
 	setDefault(cfg.RuntimeParams, "application_name", "reminder-worker")

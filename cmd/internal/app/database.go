@@ -16,13 +16,9 @@ import (
 )
 
 func (a *App) openPool() error {
-	address, err := a.cfg.Database()
+	cfg, err := a.cfg.poolConfig()
 	if err != nil {
 		return err
-	}
-	cfg, err := pgxpool.ParseConfig(address)
-	if err != nil {
-		return fmt.Errorf("parse DATABASE_URL: %w", redactParse(err))
 	}
 	cfg.MaxConns = int32(a.cfg.PoolSize)
 	cfg.MaxConnLifetime = time.Hour
@@ -32,7 +28,7 @@ func (a *App) openPool() error {
 	cfg.ConnConfig.Tracer = a.pulse
 	setDefault(cfg.ConnConfig.RuntimeParams, "application_name", "reminder-worker")
 	if a.pool, err = pgxpool.NewWithConfig(context.Background(), cfg); err != nil {
-		return fmt.Errorf("open pool: %w", redactParse(err))
+		return fmt.Errorf("open pool: %w", err)
 	}
 	return nil
 }

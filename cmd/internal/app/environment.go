@@ -7,8 +7,10 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"reflect"
+	"slices"
 	"strings"
 
 	"github.com/caarlos0/env/v11"
@@ -24,7 +26,7 @@ func Load(environ []string, dotenv string) (Config, error) {
 	vars, err := readDotenv(dotenv)
 	faults := []error{err}
 	for _, kv := range environ {
-		if name, value, ok := strings.Cut(kv, "="); ok {
+		if name, value, ok := strings.Cut(kv, "="); ok && value != "" {
 			vars[name] = value
 		}
 	}
@@ -55,7 +57,8 @@ func readDotenv(path string) (map[string]string, error) {
 // readSecretFiles puts the content of each NAME_FILE under NAME.
 func readSecretFiles(vars map[string]string) error {
 	var faults []error
-	for name := range fields(func(f reflect.StructField) bool { return f.Tag.Get("secret") != "" }) {
+	secrets := fields(func(f reflect.StructField) bool { return f.Tag.Get("secret") != "" })
+	for _, name := range slices.Sorted(maps.Keys(secrets)) {
 		path := vars[name+"_FILE"]
 		if path == "" {
 			continue
@@ -74,17 +77,30 @@ func readSecretFiles(vars map[string]string) error {
 	return errors.Join(faults...)
 }
 
+// readSmall reads a file without naming it in an error: who takes NAME_FILE for NAME puts the secret itself there.
 func readSmall(path string) (string, error) {
 	f, err := os.Open(path)
 	if err != nil {
-		return "", err
+		return "", withoutPath(err)
 	}
 	defer f.Close()
 	content, err := io.ReadAll(io.LimitReader(f, maxSecretFile+1))
-	if err == nil && len(content) > maxSecretFile {
-		err = fmt.Errorf("%s holds more than %d bytes", path, maxSecretFile)
+	switch {
+	case err != nil:
+		return "", withoutPath(err)
+	case len(content) > maxSecretFile:
+		return "", fmt.Errorf("the file it names holds more than %d bytes", maxSecretFile)
+	case strings.TrimSpace(string(content)) == "":
+		return "", errors.New("the file it names is empty")
 	}
-	return string(content), err
+	return string(content), nil
+}
+
+func withoutPath(err error) error {
+	if e, ok := errors.AsType[*fs.PathError](err); ok {
+		err = e.Err
+	}
+	return fmt.Errorf("the file it names cannot be read: %w", err)
 }
 
 // dropEmpty makes a variable that is set to nothing as good as not set, as compose files and CI systems set them.
