@@ -18,6 +18,7 @@ const readyLimit = time.Minute
 // Mode is how Restart brings the server down.
 type Mode int
 
+// The modes of Restart.
 const (
 	Fast      Mode = iota // clients are told, a checkpoint is written
 	Immediate             // clients are cut off, the next start recovers
