@@ -1,6 +1,7 @@
 package expo_test
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -157,4 +158,33 @@ func TestSendRequestFailures(t *testing.T) {
 			}
 		})
 	}
+}
+
+// BenchmarkSend sends full batches, six at a time; the server's work is included.
+func BenchmarkSend(b *testing.B) {
+	fake := expofake.DefaultConfig()
+	fake.Rate, fake.Keep = 0, 1000
+	server, err := expofake.Start(fake)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer server.Close()
+	config := expo.DefaultConfig()
+	config.URL = server.URL()
+	client, err := expo.New(config)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer client.Close()
+	list := messages(expo.MaxMessages)
+	b.SetParallelism(3)
+	b.ReportAllocs()
+	b.RunParallel(func(pb *testing.PB) {
+		for pb.Next() {
+			if _, err := client.Send(context.Background(), list); err != nil {
+				b.Error(err)
+			}
+		}
+	})
+	b.ReportMetric(float64(b.N)*expo.MaxMessages/b.Elapsed().Seconds(), "pushes/s")
 }
