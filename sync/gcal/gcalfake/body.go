@@ -17,16 +17,14 @@ func (s *Server) readBody(r *http.Request, c *call) *answer {
 		return &dropped
 	}
 	if len(raw) > maxBody {
-		a := failure(http.StatusRequestEntityTooLarge, "uploadTooLarge", "Request Entity Too Large")
-		return &a
+		return new(failure(http.StatusRequestEntityTooLarge, "uploadTooLarge", "Request Entity Too Large"))
 	}
 	if len(bytes.TrimSpace(raw)) == 0 {
 		return nil
 	}
 	if c.body, err = decodeObject(raw); err != nil {
 		s.journal.violate(c.record.Op, "The body is not a JSON object.")
-		a := failure(http.StatusBadRequest, "parseError", "Parse Error")
-		return &a
+		return new(failure(http.StatusBadRequest, "parseError", "Parse Error"))
 	}
 	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+	"net/url"
 	"slices"
 	"strconv"
 	"time"
@@ -26,7 +27,7 @@ func (d *discovery) check(c *call) string {
 	return d.checkObject(d.Schemas[m.Request], c.body, c.method, "")
 }
 
-func (d *discovery) checkQuery(m *method, query map[string][]string) string {
+func (d *discovery) checkQuery(m *method, query url.Values) string {
 	for name, values := range query {
 		p := m.Parameters[name]
 		if p == nil {

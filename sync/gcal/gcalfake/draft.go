@@ -1,6 +1,7 @@
 package gcalfake
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -33,10 +34,9 @@ func newDraft(body map[string]any, op string) (draft, *answer) {
 	for _, name := range fromServer {
 		delete(d.resource, name)
 	}
-	for _, check := range []func() *answer{func() *answer { return checkID(d.resource, op) }, d.setTimes, d.setStatus, d.setReminders, d.checkProperties} {
-		if problem := check(); problem != nil {
-			return draft{}, problem
-		}
+	problem := cmp.Or(checkID(d.resource, op), d.setTimes(), d.setStatus(), d.setReminders(), d.checkProperties())
+	if problem != nil {
+		return draft{}, problem
 	}
 	return d, nil
 }
@@ -49,8 +49,7 @@ func checkID(resource map[string]any, op string) *answer {
 		return nil
 	}
 	if len(id) < 5 || len(id) > 1024 || strings.Trim(id, idAlphabet) != "" {
-		a := invalid("Invalid resource id value.")
-		return &a
+		return new(invalid("Invalid resource id value."))
 	}
 	return nil
 }
@@ -65,8 +64,7 @@ func (d *draft) setTimes() *answer {
 		return problem
 	}
 	if d.end.Before(d.start) {
-		a := failure(http.StatusBadRequest, "timeRangeEmpty", "The specified time range is empty.")
-		return &a
+		return new(failure(http.StatusBadRequest, "timeRangeEmpty", "The specified time range is empty."))
 	}
 	return nil
 }
@@ -74,19 +72,16 @@ func (d *draft) setTimes() *answer {
 func readTime(resource map[string]any, name string) (time.Time, *answer) {
 	given, _ := resource[name].(map[string]any)
 	zone, err := loadZone(text(given["timeZone"]))
-	if err != nil {
-		a := invalid(fmt.Sprintf("Invalid time zone definition for %s time.", name))
-		return time.Time{}, &a
+	if err != nil || zone == time.Local {
+		return time.Time{}, new(invalid(fmt.Sprintf("Invalid time zone definition for %s time.", name)))
 	}
 	date, dateTime := text(given["date"]), text(given["dateTime"])
 	if date == "" && dateTime == "" {
-		a := failure(http.StatusBadRequest, "required", fmt.Sprintf("Missing %s time.", name))
-		return time.Time{}, &a
+		return time.Time{}, new(failure(http.StatusBadRequest, "required", fmt.Sprintf("Missing %s time.", name)))
 	}
 	t, err := parseTime(date, dateTime, given["timeZone"] != nil, zone)
 	if err != nil || date != "" && dateTime != "" {
-		a := invalid(fmt.Sprintf("Invalid %s time.", name))
-		return time.Time{}, &a
+		return time.Time{}, new(invalid(fmt.Sprintf("Invalid %s time.", name)))
 	}
 	if dateTime != "" {
 		given = maps.Clone(given)
@@ -132,8 +127,7 @@ func (d *draft) setStatus() *answer {
 		d.resource["status"] = "confirmed"
 	case "confirmed", "tentative", "cancelled":
 	default:
-		a := invalid("Invalid status value.")
-		return &a
+		return new(invalid("Invalid status value."))
 	}
 	return nil
 }
@@ -148,18 +142,15 @@ func (d *draft) setReminders() *answer {
 		return nil
 	}
 	if len(overrides) > 0 && given["useDefault"] == true {
-		a := failure(http.StatusBadRequest, "cannotUseDefaultRemindersAndSpecifyOverride",
-			"Cannot specify both default reminders and overrides at the same time.")
-		return &a
+		return new(failure(http.StatusBadRequest, "cannotUseDefaultRemindersAndSpecifyOverride",
+			"Cannot specify both default reminders and overrides at the same time."))
 	}
 	if len(overrides) > maxReminders {
-		a := invalid("Too many override reminders.")
-		return &a
+		return new(invalid("Too many override reminders."))
 	}
 	for _, o := range overrides {
 		if !validReminder(o) {
-			a := invalid("Invalid override reminder.")
-			return &a
+			return new(invalid("Invalid override reminder."))
 		}
 	}
 	return nil
@@ -180,8 +171,7 @@ func (d *draft) checkProperties() *answer {
 		properties, _ := extended[side].(map[string]any)
 		for name, v := range properties {
 			if len(name) > maxPropertyName || len(text(v)) > maxPropertyValue {
-				a := invalid("Extended property is too large.")
-				return &a
+				return new(invalid("Extended property is too large."))
 			}
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"net/http"
+	"net/url"
 	"strings"
 	"time"
 )
@@ -77,7 +78,7 @@ func (w *world) bearer(access string) (user string, ok bool) {
 }
 
 // owner returns whose consent a token request names, empty if nobody's.
-func (w *world) owner(form formValues) string {
+func (w *world) owner(form url.Values) string {
 	if form.Get("grant_type") == grantAssertion {
 		return subject(form.Get("assertion"))
 	}
@@ -90,7 +91,7 @@ func (w *world) owner(form formValues) string {
 }
 
 // exchange is the token endpoint.
-func (w *world) exchange(form formValues) answer {
+func (w *world) exchange(form url.Values) answer {
 	assertion := form.Get("grant_type") == grantAssertion
 	if !assertion && w.wrongClient(form) {
 		return grantFailure(http.StatusUnauthorized, "invalid_client", "The OAuth client was not found.")
@@ -108,7 +109,7 @@ func (w *world) exchange(form formValues) answer {
 	return w.refreshed(form.Get("refresh_token"))
 }
 
-func (w *world) wrongClient(form formValues) bool {
+func (w *world) wrongClient(form url.Values) bool {
 	return w.config.ClientID != "" &&
 		(form.Get("client_id") != w.config.ClientID || form.Get("client_secret") != w.config.ClientSecret)
 }

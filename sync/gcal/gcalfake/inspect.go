@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net/url"
 	"slices"
 	"time"
 )
@@ -89,7 +90,7 @@ func (s *Server) UserEdit(who, id string, changes map[string]any) error {
 	if err != nil {
 		return err
 	}
-	return s.userWrite(who, &call{record: Record{Op: OpPatch, ID: id}, body: body, query: map[string][]string{
+	return s.userWrite(who, &call{record: Record{Op: OpPatch, ID: id}, body: body, query: url.Values{
 		"supportsAttachments": {"true"}, "conferenceDataVersion": {"1"},
 	}})
 }

@@ -3,6 +3,8 @@ package gcalfake
 import (
 	"cmp"
 	"encoding/base64"
+	"net/http"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -12,8 +14,7 @@ import (
 const defaultPage, maxPage = 250, 2500
 
 // list answers one page of a calendar.
-func (cal *calendar) list(query map[string][]string) answer {
-	q := formValues(query)
+func (cal *calendar) list(q url.Values) answer {
 	f, problem := newFilter(q)
 	if problem != nil {
 		return *problem
@@ -58,7 +59,7 @@ type filter struct {
 	iCalUID, words               string
 }
 
-func newFilter(q formValues) (filter, *answer) {
+func newFilter(q url.Values) (filter, *answer) {
 	f := filter{
 		showDeleted: q.Get("showDeleted") == "true",
 		timeMin:     readInstant(q.Get("timeMin")), timeMax: readInstant(q.Get("timeMax")), updatedMin: readInstant(q.Get("updatedMin")),
@@ -66,17 +67,14 @@ func newFilter(q formValues) (filter, *answer) {
 		iCalUID: q.Get("iCalUID"), words: strings.ToLower(q.Get("q")),
 	}
 	if !f.timeMin.IsZero() && !f.timeMax.IsZero() && !f.timeMax.After(f.timeMin) {
-		a := failure(400, "timeRangeEmpty", "The specified time range is empty.")
-		return f, &a
+		return f, new(failure(http.StatusBadRequest, "timeRangeEmpty", "The specified time range is empty."))
 	}
 	if q.Get("orderBy") == "startTime" && q.Get("singleEvents") != "true" {
-		a := failure(400, "badRequest", "The requested ordering is not available for the particular query.")
-		return f, &a
+		return f, new(failure(http.StatusBadRequest, "badRequest", "The requested ordering is not available for the particular query."))
 	}
 	for _, property := range slices.Concat(f.private, f.shared) {
 		if !strings.Contains(property, "=") {
-			a := invalid("Invalid extended property constraint.")
-			return f, &a
+			return f, new(invalid("Invalid extended property constraint."))
 		}
 	}
 	return f, nil

@@ -8,6 +8,7 @@ import (
 	"log"
 	"net"
 	"net/http"
+	"net/url"
 	"strings"
 	"sync"
 	"time"
@@ -171,19 +172,9 @@ type call struct {
 	method string // id of the API method, as calendar.events.insert
 	access string
 	header http.Header
-	query  map[string][]string
-	form   formValues
+	query  url.Values
+	form   url.Values
 	body   map[string]any
-}
-
-type formValues map[string][]string
-
-// Get is the first value of a name.
-func (f formValues) Get(name string) string {
-	if v := f[name]; len(v) > 0 {
-		return v[0]
-	}
-	return ""
 }
 
 // read makes a call of a request, and the answer if the request is not even readable.
@@ -200,10 +191,9 @@ func (s *Server) read(r *http.Request) (*call, *answer) {
 func (s *Server) readForm(r *http.Request, op string) (*call, *answer) {
 	c := &call{record: Record{Op: op}}
 	if err := r.ParseForm(); err != nil || r.Method != http.MethodPost {
-		a := grantFailure(http.StatusBadRequest, "invalid_request", "A form sent by POST is expected.")
-		return c, &a
+		return c, new(grantFailure(http.StatusBadRequest, "invalid_request", "A form sent by POST is expected."))
 	}
-	c.form = formValues(r.Form)
+	c.form = r.Form
 	c.record.User = s.world.owner(c.form)
 	return c, nil
 }
@@ -216,15 +206,13 @@ func (s *Server) readCalendar(r *http.Request) (*call, *answer) {
 		problem := fmt.Sprintf("No method of the Calendar API answers %s there.", r.Method)
 		s.journal.violate(OpUnknown, problem)
 		c.record.Op = OpUnknown
-		a := failure(http.StatusNotFound, "notFound", problem)
-		return c, &a
+		return c, new(failure(http.StatusNotFound, "notFound", problem))
 	}
 	c.record.Calendar, c.record.ID = params["calendarId"], params["eventId"]
 	user, known := s.world.bearer(c.access)
 	c.record.User = user
 	if !known {
-		a := unauthenticated()
-		return c, &a
+		return c, new(unauthenticated())
 	}
 	problem := s.readBody(r, c)
 	if c.record.Op == OpInsert {
