@@ -55,8 +55,7 @@ func NewEmpty(t testing.TB) *DB {
 }
 
 // Server returns the private server that New uses. It is shared by all
-// tests of the process: a test that wants to stop or restart one starts its own
-// with pgtemp.Start.
+// tests of the process: a test that wants to stop or restart one asks NewServer.
 func Server(t testing.TB) *pgtemp.Server {
 	t.Helper()
 	c, err := sharedCluster()
@@ -67,6 +66,24 @@ func Server(t testing.TB) *pgtemp.Server {
 		t.Fatalf("this test needs a private server: unset %s", externalServer)
 	}
 	return c.server
+}
+
+// NewServer starts a server for this test alone, which may stop, kill and restart
+// it. It has no databases but its own; it ends with the test.
+func NewServer(t testing.TB) *pgtemp.Server {
+	t.Helper()
+	server, err := pgtemp.Start(t.Context(), serverConfig())
+	if err != nil {
+		t.Fatalf("start a server: %v", err)
+	}
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), cleanupTime)
+		defer cancel()
+		if err := server.Stop(ctx); err != nil {
+			t.Errorf("stop the server: %v", err)
+		}
+	})
+	return server
 }
 
 // URL returns the connection string of the database.

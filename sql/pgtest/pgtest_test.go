@@ -2,6 +2,7 @@ package pgtest_test
 
 import (
 	"bufio"
+	"context"
 	"os"
 	"os/exec"
 	"regexp"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/parentpal/reminder-worker/sql/pgtemp"
 	"github.com/parentpal/reminder-worker/sql/pgtest"
 )
 
@@ -77,6 +79,22 @@ func TestDatabasesOfPassedTestsAreDropped(t *testing.T) {
 	row := pgtest.NewEmpty(t).Pool.QueryRow(t.Context(), `select exists (select from pg_database where datname = $1)`, name)
 	if err := row.Scan(&left); err != nil || left {
 		t.Errorf("database %s is left: %v (%v)", name, left, err)
+	}
+}
+
+func TestNewServerBelongsToItsTest(t *testing.T) {
+	t.Parallel()
+	server := pgtest.NewServer(t)
+	if err := server.Restart(t.Context(), pgtemp.Crash); err != nil {
+		t.Fatal(err)
+	}
+	conn, err := pgx.Connect(t.Context(), server.URL("postgres"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(context.Background()) //nolint:errcheck // the server goes next
+	if shared := pgtest.NewEmpty(t); shared.URL() == server.URL(shared.Name) {
+		t.Error("it is the server that all tests share")
 	}
 }
 
