@@ -92,7 +92,7 @@ func TestNewServerBelongsToItsTest(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer conn.Close(context.Background()) //nolint:errcheck // the server goes next
+	defer conn.Close(context.Background())
 	if shared := pgtest.NewEmpty(t); shared.URL() == server.URL(shared.Name) {
 		t.Error("it is the server that all tests share")
 	}
