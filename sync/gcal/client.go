@@ -77,8 +77,11 @@ func (c *Client) Delete(ctx context.Context, a Account, known Copy) error {
 	return err
 }
 
-// Revoke gives a consent back. One that Google no longer knows is no error.
+// Revoke gives a consent back. One that Google no longer knows is no error, and neither is an empty one.
 func (c *Client) Revoke(ctx context.Context, refreshToken string) error {
+	if refreshToken == "" {
+		return nil
+	}
 	form := url.Values{"token": {refreshToken}}
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.config.RevokeURL, strings.NewReader(form.Encode()))
 	if err != nil {
