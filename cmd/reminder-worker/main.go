@@ -105,6 +105,7 @@ Configuration comes from the environment, and from .env in the working directory
 		return usageError{fmt.Errorf("%w; see %s --help", err, c.CommandPath())}
 	})
 	root.AddCommand(newRunCommand(), newOnceCommand(), newMigrateCommand(), newDoctorCommand(), newDemoCommand(), newStandinsCommand(), newVersionCommand())
+	refuseUnknown(root)
 	return root
 }
 
