@@ -125,12 +125,15 @@ func preparation(items []string) string {
 // oneLine folds white space and line breaks, which neither a lock screen nor a calendar's title shows.
 func oneLine(s string) string { return strings.Join(strings.Fields(s), " ") }
 
-// spoken writes a duration the way people say it, in its two largest units: "2 d 3 h", "30 min".
+// spoken writes a duration the way people say it, in its two largest units: "30 min", "24 h", "2 d 3 h". Days begin at two.
 func spoken(d time.Duration) string {
 	units := []struct {
 		size time.Duration
 		name string
 	}{{24 * time.Hour, "d"}, {time.Hour, "h"}, {time.Minute, "min"}, {time.Second, "s"}}
+	if d < 48*time.Hour {
+		units = units[1:]
+	}
 	var parts []string
 	for _, u := range units {
 		if n := d / u.size; n > 0 && len(parts) < 2 {

@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/parentpal/reminder-worker/sql/pgtemp"
+	"github.com/parentpal/reminder-worker/sql/pgtest"
 )
 
 func (w *world) checkBulk(users []uuid.UUID, events int) {
@@ -72,11 +73,7 @@ func TestBulk(t *testing.T) {
 // Postgres restarts under the running worker, in every way it can.
 func TestDatabaseRestart(t *testing.T) {
 	t.Parallel()
-	server, err := pgtemp.Start(t.Context(), pgtemp.Config{Durable: true})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = server.Stop(context.Background()) })
+	server := pgtest.NewServer(t)
 	pool, err := pgxpool.New(t.Context(), server.URL("postgres"))
 	if err != nil {
 		t.Fatal(err)
