@@ -12,7 +12,11 @@ func examineConfiguration(c Config, invalid error) Finding {
 		return pass("configuration", "valid; the database is named by "+c.databaseSource())
 	}
 	faults := strings.Split(invalid.Error(), "\n")
-	return fail("configuration", fmt.Sprintf("%d faults", len(faults)),
+	text := "1 fault"
+	if len(faults) > 1 {
+		text = fmt.Sprintf("%d faults", len(faults))
+	}
+	return fail("configuration", text,
 		"Correct these variables in the environment or in .env.").with(faults...)
 }
 

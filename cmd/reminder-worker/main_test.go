@@ -1,0 +1,106 @@
+package main
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/pem"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/parentpal/reminder-worker/notify/expo/expofake"
+	"github.com/parentpal/reminder-worker/sql/pgtest"
+	"github.com/parentpal/reminder-worker/sync/gcal/gcalfake"
+)
+
+// suite ends the test server after the scripts.
+type suite struct{ m *testing.M }
+
+func (s suite) Run() int { return pgtest.Run(s.m) }
+
+func TestMain(m *testing.M) {
+	testscript.Main(suite{m}, map[string]func(){"reminder-worker": main})
+}
+
+// Each script is a conversation with the program as a user has it: in a process of its own, with nothing of the machine's environment.
+func TestScripts(t *testing.T) {
+	t.Parallel()
+	testscript.Run(t, testscript.Params{
+		Dir:                 "testdata/script",
+		RequireExplicitExec: true,
+		RequireUniqueNames:  true,
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"exits":    exits,
+			"setlines": setLines,
+			"database": func(ts *testscript.TestScript, _ bool, args []string) { ts.Setenv("DATABASE_URL", database(t, args)) },
+			"standins": func(ts *testscript.TestScript, _ bool, _ []string) { standIns(t, ts) },
+			"newkey":   newKey,
+		},
+	})
+}
+
+// exits runs the program and expects an exit code: exits 2 reminder-worker run.
+func exits(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: exits code program [argument...]")
+	}
+	code := "0"
+	if err := ts.Exec(args[1], args[2:]...); err != nil {
+		code = strings.TrimPrefix(err.Error(), "exit status ")
+	}
+	if code != args[0] {
+		ts.Fatalf("exit code %s, want %s", code, args[0])
+	}
+}
+
+// setLines sets a variable to the content of a file, line breaks and all: setlines NAME file.
+func setLines(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: setlines NAME file")
+	}
+	ts.Setenv(args[0], ts.ReadFile(args[1]))
+}
+
+// database makes a database: empty, or migrated.
+func database(t *testing.T, args []string) string {
+	if len(args) == 1 && args[0] == "empty" {
+		return pgtest.NewEmpty(t).URL()
+	}
+	return pgtest.New(t).URL()
+}
+
+// standIns makes a Google and an Expo that are only this script's, and a client they accept.
+func standIns(t *testing.T, ts *testscript.TestScript) {
+	google, err := gcalfake.Start(gcalfake.Config{ClientID: "client", ClientSecret: "client-secret"})
+	ts.Check(err)
+	ts.Defer(google.Close)
+	c := expofake.DefaultConfig()
+	c.AccessToken = "expo-access"
+	push, err := expofake.Start(c)
+	ts.Check(err)
+	ts.Defer(func() { ts.Check(push.Close()) })
+	for name, value := range map[string]string{
+		"GOOGLE_CLIENT_ID": "client", "GOOGLE_CLIENT_SECRET": "client-secret", "EXPO_ACCESS_TOKEN": "expo-access",
+		"GOOGLE_CALENDAR_URL": google.CalendarURL(), "GOOGLE_TOKEN_URL": google.TokenURL(),
+		"GOOGLE_REVOKE_URL": google.RevokeURL(), "EXPO_PUSH_URL": push.URL(),
+	} {
+		ts.Setenv(name, value)
+	}
+}
+
+// newKey writes a private key as a service account's JSON holds it: newkey file.
+func newKey(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: newkey file")
+	}
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	ts.Check(err)
+	der, err := x509.MarshalPKCS8PrivateKey(key)
+	ts.Check(err)
+	text := pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), text, 0o600))
+}
