@@ -1,6 +1,7 @@
 package gcal_test
 
 import (
+	"context"
 	"errors"
 	"net"
 	"net/http"
@@ -105,6 +106,9 @@ func TestEndlessAnswerIsCutOff(t *testing.T) {
 	}, nil)
 	_, err := client.Upsert(t.Context(), f.account, newEvent("Football"), gcal.Copy{})
 	wantKind(t, err, gcal.Retry)
+	if errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("the answer was read until the time was over: %v", err)
+	}
 }
 
 func TestRevoke(t *testing.T) {
