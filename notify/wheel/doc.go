@@ -32,8 +32,10 @@
 // garbage collector sees a few hundred objects however many wait, and arming and
 // disarming allocate nothing once the chunks are there. Ids are found by linear
 // hashing, which grows by one bucket at a time and has no rehashing pause. All
-// in, a waiting reminder takes under 40 bytes, 24 of which are its id and time.
-// Memory stays at its high-water mark until the wheel runs empty.
+// in, with a million waiting, a reminder takes under 40 bytes, 24 of which are
+// its id and time; an empty wheel takes 0.7 MB. Memory stays at its high-water
+// mark until the wheel runs empty. More than 67 million waiting is a panic: that
+// is more than Expo takes from one project within the window kept here.
 //
 // # Time
 //
