@@ -1,6 +1,9 @@
 package main
 
 import (
+	"errors"
+	"strings"
+
 	"github.com/spf13/cobra"
 
 	"github.com/parentpal/reminder-worker/cmd/internal/demo"
@@ -22,7 +25,7 @@ Exit code 1 if anything was lost, doubled, or late by more than a second.`,
 		RunE: func(c *cobra.Command, _ []string) error {
 			cfg.Out, cfg.Errs, cfg.Build = c.OutOrStdout(), c.ErrOrStderr(), buildInfo()
 			if err := cfg.Validate(); err != nil {
-				return usageError{err}
+				return usageError{errors.New(strings.ReplaceAll(err.Error(), "\n", "\nreminder-worker: "))}
 			}
 			verdict, err := demo.Run(c.Context(), cfg)
 			if err == nil && !verdict.Good() {

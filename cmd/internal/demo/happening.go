@@ -48,14 +48,3 @@ type face interface {
 	started(a addresses)
 	conclude(s summary)
 }
-
-// addresses is what was started, and where.
-type addresses struct {
-	Postgres string `json:"postgres"`
-	Psql     string `json:"psql,omitempty"`
-	Google   string `json:"google"`
-	Expo     string `json:"expo"`
-	HTTP     string `json:"http"`
-	Version  string `json:"postgres_version"`
-	Try      string `json:"try_sql"`
-}

@@ -78,7 +78,7 @@ func (s *screen) show(h happening) {
 	}
 	took := ""
 	if h.Timed {
-		took = "+" + short(h.Took)
+		took = signed(h.Took)
 	}
 	line := s.paint(dim, h.At.Local().Format("15:04:05.000")) + " " + s.mark(h.Kind) + " " +
 		pad(string(h.Kind), 19) + " " + pad(h.Who, 5) + " " + pad(h.Event, 18) + " " +
@@ -93,11 +93,7 @@ func (s *screen) show(h happening) {
 func (s *screen) phone(h happening) string {
 	const indent = "\n               "
 	bar := s.paint(dim, "┃ ")
-	text := indent + bar + s.paint(bold, h.Title)
-	for line := range strings.Lines(h.Body) {
-		text += indent + bar + strings.TrimRight(line, "\n")
-	}
-	return text
+	return indent + bar + s.paint(bold, h.Title) + indent + bar + strings.ReplaceAll(h.Body, "\n", indent+bar)
 }
 
 func (s *screen) started(a addresses) {

@@ -5,10 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"os"
-	"path/filepath"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -181,55 +178,6 @@ func (s *stage) endOfApp() error {
 	return errEndedEarly
 }
 
-// startWatch installs the journal and follows it until the stage is struck.
-func (s *stage) startWatch(ctx context.Context) error {
-	var conns [3]*pgx.Conn
-	for i := range conns {
-		c, err := pgx.Connect(ctx, s.postgres.URL(database))
-		if err != nil {
-			closeAll(conns[:i])
-			return fmt.Errorf("connect to the private PostgreSQL: %w", err)
-		}
-		conns[i] = c
-	}
-	ring := conns[2]
-	s.db, s.tracker.journal = conns[0], conns[1]
-	if _, err := s.db.Exec(ctx, journalSQL); err != nil {
-		closeAll(conns[:])
-		return fmt.Errorf("install the journal: %w", err)
-	}
-	if _, err := ring.Exec(ctx, "listen demo"); err != nil {
-		closeAll(conns[:])
-		return fmt.Errorf("listen to the journal: %w", err)
-	}
-	watching, quit := context.WithCancel(context.WithoutCancel(ctx))
-	s.quitWatch, s.watchEnded = quit, make(chan struct{})
-	go s.watch(watching, ring)
-	return nil
-}
-
-// watch rings the tracker whenever the journal was written, until ctx ends.
-func (s *stage) watch(ctx context.Context, ring *pgx.Conn) {
-	defer close(s.watchEnded)
-	defer closeAll([]*pgx.Conn{ring})
-	tracked := make(chan error, 1)
-	ctx, cancel := context.WithCancel(ctx)
-	go func() {
-		defer cancel() // nobody is left to ring for
-		tracked <- s.tracker.run(ctx)
-	}()
-	var err error
-	for err == nil {
-		_, err = ring.WaitForNotification(ctx)
-		s.tracker.inbox.put(nil)
-	}
-	if ctx.Err() != nil {
-		err = nil
-	}
-	cancel()
-	s.watchErr = errors.Join(err, <-tracked)
-}
-
 // stopApp stops the program and then the stand-ins, and waits until all that they saw has been handled.
 func (s *stage) stopApp() error {
 	var faults []error
@@ -261,64 +209,4 @@ func (s *stage) strike() error {
 		err = errors.Join(err, s.postgres.Stop(context.Background()))
 	}
 	return err
-}
-
-func closeAll(conns []*pgx.Conn) {
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
-	defer cancel()
-	for _, c := range conns {
-		if c != nil {
-			_ = c.Close(ctx) // the server goes next
-		}
-	}
-}
-
-// addresses tells what was started and where.
-func (s *stage) addresses() addresses {
-	return addresses{
-		Postgres: s.postgres.URL(database), Psql: psql(s.postgres), Version: s.postgres.Version(),
-		Google: s.google.URL(), Expo: s.expo.URL(), HTTP: "http://" + s.app.Addr(),
-		Try: trySQL,
-	}
-}
-
-// trySQL is an event for a visitor to insert, whose last reminder is due in a few seconds.
-const trySQL = `insert into events (user_id, title, start_ts, location)
-select id, 'Pizza night', now() + interval '30 minutes 5 seconds', 'Kitchen'
-from auth.users where email = 'mira@example.org';`
-
-// psql is a command that opens the database, or empty if there is no psql.
-func psql(server *pgtemp.Server) string {
-	program := "psql"
-	if !onPath(program) {
-		program = filepath.Join(server.BinDir(), "psql")
-		if _, err := os.Stat(program); err != nil {
-			return ""
-		}
-	}
-	return program + " '" + server.URL(database) + "'"
-}
-
-// zoneName is the visitor's time zone, so that the texts on the phones are right for them.
-func zoneName() string {
-	name := time.Local.String()
-	if name == "Local" {
-		target, _ := os.Readlink("/etc/localtime") // absent: UTC
-		_, name, _ = strings.Cut(target, "zoneinfo/")
-	}
-	if _, err := time.LoadLocation(name); err != nil || name == "" {
-		return "UTC"
-	}
-	return name
-}
-
-// reconnect replaces the family's connection if it is closed.
-func (s *stage) reconnect(ctx context.Context) (err error) {
-	if !s.db.IsClosed() {
-		return nil
-	}
-	if s.db, err = pgx.Connect(ctx, s.postgres.URL(database)); err != nil {
-		return fmt.Errorf("connect to the private PostgreSQL: %w", err)
-	}
-	return nil
 }

@@ -127,10 +127,13 @@ func (t *tracker) meet(ctx context.Context, entries []entry) error {
 	return nil
 }
 
-// nameOf makes a name of an address.
+// nameOf makes a name of an address, or else of an id.
 func nameOf(email string, id uuid.UUID) string {
 	name, _, _ := strings.Cut(email, "@")
-	if name == "" {
+	switch {
+	case name == "" && id == uuid.Nil:
+		return ""
+	case name == "":
 		return id.String()[:8]
 	}
 	return strings.ToUpper(name[:1]) + name[1:]

@@ -10,6 +10,9 @@ import (
 
 // clock names an instant as seen from ref, in the visitor's zone.
 func clock(t, ref time.Time) string {
+	if t.IsZero() {
+		return "at no time"
+	}
 	t, ref = t.Local(), ref.Local()
 	y, m, d := ref.Date()
 	if ty, tm, td := t.Date(); ty == y && tm == m && td == d {
@@ -21,15 +24,23 @@ func clock(t, ref time.Time) string {
 // short writes a duration with three digits or so: "0.8 ms", "13 ms", "1.2 s".
 func short(d time.Duration) string {
 	ms := float64(d) / float64(time.Millisecond)
-	switch size := max(ms, -ms); {
-	case size < 10:
+	switch size := max(d, -d); {
+	case size < 9950*time.Microsecond: // rounds to less than ten
 		return fmt.Sprintf("%.1f ms", ms)
-	case size < 1000:
+	case size < 999500*time.Microsecond:
 		return fmt.Sprintf("%.0f ms", ms)
-	case size < 60_000:
+	case size < time.Minute:
 		return fmt.Sprintf("%.1f s", ms/1000)
 	}
 	return d.Round(time.Second).String()
+}
+
+// signed is short with a sign: clocks are read on both sides, so a push may seem to be early by a hair.
+func signed(d time.Duration) string {
+	if d < 0 {
+		return "-" + short(-d)
+	}
+	return "+" + short(d)
 }
 
 // pad fills s up to n characters.
