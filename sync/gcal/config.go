@@ -33,7 +33,8 @@ type Config struct {
 
 	// OnRotate, if set, is told when Google has replaced an account's refresh token, so that the new one can be stored. It is
 	// called before the call that noticed goes on, by that call's goroutine, and must be safe for concurrent use.
-	OnRotate func(userID uuid.UUID, refreshToken string)
+	// was is the token that was replaced: if another is stored by now, the user has connected again, and that one stays.
+	OnRotate func(userID uuid.UUID, was, is string)
 }
 
 // DefaultConfig is Google itself; ClientID and ClientSecret are left for the caller.

@@ -20,7 +20,7 @@ type grant struct {
 	userID   uuid.UUID
 	given    [sha256.Size]byte // hash of the refresh token the grant was made from
 	exchange func(ctx context.Context, refreshToken string) (*oauth2.Token, error)
-	onRotate func(userID uuid.UUID, refreshToken string)
+	onRotate func(userID uuid.UUID, was, is string)
 
 	mu      sync.Mutex
 	refresh string
@@ -84,13 +84,14 @@ func (g *grant) lead(ctx context.Context, f *flight, refresh string) (*oauth2.To
 func (g *grant) keep(t *oauth2.Token) {
 	g.mu.Lock()
 	g.token = t
-	rotated := t.RefreshToken != "" && t.RefreshToken != g.refresh
+	was := g.refresh
+	rotated := t.RefreshToken != "" && t.RefreshToken != was
 	if rotated {
 		g.refresh = t.RefreshToken
 	}
 	g.mu.Unlock()
 	if rotated && g.onRotate != nil {
-		g.onRotate(g.userID, t.RefreshToken)
+		g.onRotate(g.userID, was, t.RefreshToken)
 	}
 }
 

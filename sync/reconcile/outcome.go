@@ -45,6 +45,9 @@ func (r *Reconciler) judge(j *job, c gcal.Copy, err error) outcome {
 		o.status, o.copy, o.gone = eventSynced, &c, j.removal
 		return o
 	}
+	if c.GoogleID != "" && c.GoogleID != j.known.GoogleID {
+		o.copy = &c // the id had to be given up: the next attempt goes on from there
+	}
 	o.message = err.Error()
 	var ge *gcal.Error
 	if !errors.As(err, &ge) {

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/prometheus/client_golang/prometheus"
@@ -59,12 +60,14 @@ func (a *App) wire(build ops.Build) (err error) {
 	if a.push, err = expo.New(a.cfg.expo()); err != nil {
 		return fmt.Errorf("configure push client: %w", err)
 	}
+	db := store.New(a.pool)
 	if a.cfg.WritesCalendars() {
-		if a.cal, err = gcal.New(a.cfg.gcal()); err != nil {
+		c := a.cfg.gcal()
+		c.OnRotate = func(user uuid.UUID, was, is string) { a.storeRotated(db, user, was, is) }
+		if a.cal, err = gcal.New(c); err != nil {
 			return fmt.Errorf("configure calendar client: %w", err)
 		}
 	}
-	db := store.New(a.pool)
 	if a.sender, err = notify.New(db, a.push, a.cfg.notify(), a.log, notify.NewMetrics(a.reg)); err != nil {
 		return err
 	}
@@ -172,6 +175,15 @@ func (a *App) heard(c listener.Change) {
 func (a *App) armed(reminders []reconcile.Armed) {
 	for _, r := range reminders {
 		a.sender.Arm(r.ID, r.At)
+	}
+}
+
+// storeRotated keeps the refresh token that Google has put in another's place; the old one may not work for long.
+func (a *App) storeRotated(db *store.Queries, user uuid.UUID, was, is string) {
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	if _, err := db.StoreRotatedToken(ctx, store.StoreRotatedTokenParams{UserID: user, OldToken: was, NewToken: is}); err != nil {
+		a.log.Error().Err(err).Stringer("user", user).Msg("rotated refresh token not stored")
 	}
 }
 
