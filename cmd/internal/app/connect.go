@@ -47,10 +47,14 @@ func Connect(ctx context.Context, c Config) (*pgx.Conn, error) {
 		return nil, fmt.Errorf("reach database: %w", context.Cause(ctx))
 	}
 	if err != nil {
-		reason, fix := whyUnreachable(&cfg.Config, err)
-		return nil, &UnreachableError{Reason: reason, Fix: fix, Err: err}
+		return nil, unreachable(&cfg.Config, err)
 	}
 	return conn, nil
+}
+
+func unreachable(c *pgconn.Config, err error) *UnreachableError {
+	reason, fix := whyUnreachable(c, err)
+	return &UnreachableError{Reason: reason, Fix: fix, Err: err}
 }
 
 func (c Config) connConfig() (*pgx.ConnConfig, error) {
@@ -85,7 +89,7 @@ func whyUnreachable(c *pgconn.Config, err error) (reason, fix string) {
 		return "there is no route to " + where, "A direct Supabase address is reachable over IPv6 only: use the session pooler (port 5432) from a network without IPv6."
 	case errors.Is(err, fs.ErrNotExist):
 		return "there is no socket at " + where, "Start the server, or correct the host in DATABASE_URL."
-	case pgconn.Timeout(err):
+	case timedOut(err):
 		return fmt.Sprintf("no answer from %s within %s", where, reachLimit), "Check host and port in DATABASE_URL, and that no firewall is in between."
 	}
 	return where + ": " + oneLine(err), "Check host, port and sslmode in DATABASE_URL."
@@ -126,6 +130,12 @@ func place(c *pgconn.Config) string {
 		return fmt.Sprintf("%s/.s.PGSQL.%d", c.Host, c.Port)
 	}
 	return net.JoinHostPort(c.Host, fmt.Sprint(c.Port))
+}
+
+// timedOut reports whether it was time that ran out, by whosever clock.
+func timedOut(err error) bool {
+	t, ok := errors.AsType[net.Error](err)
+	return ok && t.Timeout() || pgconn.Timeout(err)
 }
 
 func oneLine(err error) string { return strings.Join(strings.Fields(err.Error()), " ") }

@@ -62,7 +62,10 @@ func (a *App) reachDatabase(ctx context.Context) error {
 func (a *App) prepare(ctx context.Context) error {
 	conn, err := a.pool.Acquire(ctx)
 	if err != nil {
-		return fmt.Errorf("reach database: %w", err)
+		if ctx.Err() != nil {
+			return fmt.Errorf("reach database: %w", err)
+		}
+		return unreachable(&a.pool.Config().ConnConfig.Config, err)
 	}
 	defer conn.Release()
 	m, err := migrations.New(migrations.Options{})

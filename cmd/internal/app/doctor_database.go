@@ -107,7 +107,7 @@ func cannotAsk(err error) Finding {
 	if pe, ok := errors.AsType[*pgconn.PgError](err); ok {
 		return fail("", fmt.Sprintf("the server refuses the question: %s (SQLSTATE %s)", pe.Message, pe.Code), "Grant the role what the message names, or connect as the owner of the app's tables.")
 	}
-	if pgconn.Timeout(err) {
+	if timedOut(err) {
 		return fail("", "no answer within "+checkLimit.String(), "Look at the server's load and locks (pg_stat_activity), and run this again.")
 	}
 	return fail("", oneLine(err), "Run this again.")

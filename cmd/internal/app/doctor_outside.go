@@ -210,7 +210,7 @@ func whyNot(err error) string {
 	if dns, ok := errors.AsType[*net.DNSError](err); ok && !dns.IsTimeout {
 		return "the host name " + dns.Name + " cannot be resolved"
 	}
-	if t, ok := errors.AsType[net.Error](err); ok && t.Timeout() || errors.Is(err, context.DeadlineExceeded) {
+	if timedOut(err) {
 		return "no answer within " + checkLimit.String()
 	}
 	return oneLine(err)
