@@ -41,16 +41,14 @@ func execute(ctx context.Context, args []string, out, errs io.Writer) int {
 	root.SetOut(out)
 	root.SetErr(errs)
 	err := root.ExecuteContext(ctx)
-	var silent exitError
-	switch {
-	case err == nil:
+	if err == nil {
 		return 0
-	case errors.As(err, &silent):
+	}
+	if silent, ok := errors.AsType[exitError](err); ok {
 		return silent.code
 	}
 	fmt.Fprintln(errs, "reminder-worker: "+err.Error())
-	var usage usageError
-	if errors.As(err, &usage) {
+	if _, ok := errors.AsType[usageError](err); ok {
 		return exitUsage
 	}
 	return exitFailed

@@ -24,7 +24,7 @@ func (a Account) String() string {
 }
 
 // Format makes every verb, %#v and %+v included, print what String says.
-func (a Account) Format(f fmt.State, _ rune) { io.WriteString(f, a.String()) }
+func (a Account) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, a.String()) }
 
 // LogValue makes structured logs show ids only.
 func (a Account) LogValue() slog.Value {

@@ -108,7 +108,7 @@ func TestExchangeIsBoundedByTimeout(t *testing.T) {
 	f := newFixture(t, gcalfake.Config{}, func(c *gcal.Config) { c.Timeout = time.Second })
 	f.google.Fail(gcalfake.Always(gcalfake.OpToken, gcalfake.Fault{Hang: true}))
 	_, err := f.client.Upsert(t.Context(), f.account, newEvent("Football"), gcal.Copy{})
-	if e := wantKind(t, err, gcal.Retry); e.Op != gcal.OpToken || !errors.Is(err, context.DeadlineExceeded) {
+	if e := ofKind(t, err, gcal.Retry); e.Op != gcal.OpToken || !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("error %v, want the token's timeout", err)
 	}
 }
@@ -132,7 +132,7 @@ func TestTokenFaults(t *testing.T) {
 		f.google.Fail(gcalfake.Next(1, gcalfake.OpToken, tt.fault))
 		e := newEvent("Football")
 		_, err := f.client.Upsert(t.Context(), f.account, e, gcal.Copy{})
-		if got := wantKind(t, err, tt.want); got.Op != gcal.OpToken {
+		if got := ofKind(t, err, tt.want); got.Op != gcal.OpToken {
 			t.Errorf("%s: error %v does not blame the exchange", tt.name, got)
 		}
 		f.upsert(e, gcal.Copy{}) // a failure is not remembered

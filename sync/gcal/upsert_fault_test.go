@@ -138,7 +138,7 @@ func TestUpsertRefusedByGoogle(t *testing.T) {
 	e := newEvent("Football")
 	e.End = e.Start.Add(-time.Hour)
 	_, err := f.client.Upsert(f.Context(), f.account, e, gcal.Copy{})
-	got := wantKind(t, err, gcal.Permanent)
+	got := ofKind(t, err, gcal.Permanent)
 	if want := "google insert: status 400: timeRangeEmpty: The specified time range is empty."; got.Error() != want {
 		t.Errorf("error %q, want %q", got, want)
 	}

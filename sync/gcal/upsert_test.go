@@ -2,6 +2,7 @@ package gcal_test
 
 import (
 	"errors"
+	"maps"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -179,9 +180,7 @@ func (f *fixture) stranger(resource map[string]any) string {
 	whole := map[string]any{
 		"start": map[string]any{"dateTime": "2027-01-02T10:00:00Z"}, "end": map[string]any{"dateTime": "2027-01-02T11:00:00Z"},
 	}
-	for name, v := range resource {
-		whole[name] = v
-	}
+	maps.Copy(whole, resource)
 	id, err := f.google.UserInsert(anna, whole)
 	f.must(err)
 	return id
@@ -211,7 +210,13 @@ func (f *fixture) holdsOnly(e gcal.Event, known gcal.Copy) {
 	}
 }
 
-func wantKind(t *testing.T, err error, want gcal.Kind) *gcal.Error {
+func wantKind(t *testing.T, err error, want gcal.Kind) {
+	t.Helper()
+	_ = ofKind(t, err, want)
+}
+
+// ofKind is err as the package's error, which must be of the kind want.
+func ofKind(t *testing.T, err error, want gcal.Kind) *gcal.Error {
 	t.Helper()
 	e, ok := errors.AsType[*gcal.Error](err)
 	if !ok {

@@ -44,7 +44,7 @@ func TestBadRows(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer tx.Rollback(context.Background())
+	defer func() { _ = tx.Rollback(context.Background()) }()
 	ids := make([]uuid.UUID, len(rows))
 	for i, r := range rows {
 		columns, values := r.columns, r.values
