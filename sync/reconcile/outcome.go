@@ -66,8 +66,8 @@ func (r *Reconciler) judge(j *job, c gcal.Copy, err error) outcome {
 	case gcal.Reconnect:
 		return reconnect(o, ge.Error())
 	case gcal.Project:
-		r.holdAll(r.cfg.ProjectPause, ge.Error()+". "+ge.Advice())
-		o.retry = r.cfg.ProjectPause
+		o.retry, o.message = r.cfg.ProjectPause, ge.Error()+". "+ge.Advice()
+		r.holdAll(o.retry, o.message)
 		return o
 	default:
 		return r.again(o)

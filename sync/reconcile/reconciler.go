@@ -95,7 +95,7 @@ func (r *Reconciler) Drain(ctx, work context.Context) error {
 			case took.more:
 			case idle && took.none():
 				return
-			default:
+			case !r.flight.empty():
 				r.waitFreed(ctx)
 			}
 		}
