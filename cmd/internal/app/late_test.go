@@ -86,7 +86,7 @@ func TestDatabaseComesLate(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- a.Run(ctx) }()
-	t.Cleanup(func() {
+	defer func() { // before the server goes
 		cancel()
 		if err := <-ended; err != nil {
 			t.Errorf("run: %v", err)
@@ -94,7 +94,7 @@ func TestDatabaseComesLate(t *testing.T) {
 		if t.Failed() {
 			t.Log(log.String())
 		}
-	})
+	}()
 
 	missing := fmt.Sprintf("nothing listens at 127.0.0.1:%d (connection refused)", port)
 	w.until("the reason at /readyz", func() bool {
