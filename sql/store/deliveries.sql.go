@@ -71,17 +71,28 @@ with input as (
   select unnest($1::uuid[]) as reminder_id, unnest($2::text[]) as token, unnest($3::text[]) as ticket_id,
     unnest($4::text[]) as state, unnest($5::text[]) as error_code, unnest($6::text[]) as error_message,
     unnest($7::boolean[]) as gone
+), locked as (
+  select d.reminder_id, d.token
+  from input i
+  join reminder_worker.deliveries d on d.reminder_id = i.reminder_id and d.token = i.token and d.ticket_id = i.ticket_id
+  for no key update of d skip locked
 ), settled as (
   update reminder_worker.deliveries d
   set state = i.state, error_code = nullif(i.error_code, ''), error_message = nullif(i.error_message, ''), settled_at = now(), receipt_due_at = null
   from input i
-  where d.reminder_id = i.reminder_id and d.token = i.token and d.ticket_id = i.ticket_id
+  join locked l on l.reminder_id = i.reminder_id and l.token = i.token
+  where d.reminder_id = l.reminder_id and d.token = l.token
   returning d.token, d.sent_at, i.gone
 )
 update reminder_worker.push_devices d
 set retired_at = now(), retired_reason = 'Expo: DeviceNotRegistered'
-from settled s
-where s.gone and d.token = s.token and d.retired_at is null and d.registered_at <= s.sent_at
+from (
+  select x.id
+  from settled s
+  join reminder_worker.push_devices x on x.token = s.token and x.retired_at is null and x.registered_at <= s.sent_at
+  where s.gone
+  for no key update of x skip locked) f
+where d.id = f.id
 `
 
 type SettleDeliveriesParams struct {
@@ -94,7 +105,8 @@ type SettleDeliveriesParams struct {
 	Gone          []bool
 }
 
-// SettleDeliveries writes the receipts' verdicts and retires the devices that are gone, unless registered again since the push.
+// SettleDeliveries writes the receipts' verdicts and retires the devices that are gone, unless registered again since the push. Rows that
+// somebody else is at are passed over: their receipts are asked for again.
 func (q *Queries) SettleDeliveries(ctx context.Context, arg SettleDeliveriesParams) error {
 	_, err := q.db.Exec(ctx, SettleDeliveries,
 		arg.ReminderIds,

@@ -164,6 +164,16 @@ with input as (
   from input i
   join reminder_worker.calendar_copies k on k.event_id = i.id and k.tombstoned_at is not null
   for no key update of k skip locked
+), locked_reminders as (
+  select r.id
+  from input i
+  join public.reminders r on r.event_id = i.id and r.plan_revision is not null and r.status in ('pending', 'cancelled', 'skipped')
+  for no key update of r skip locked
+), busy as (
+  select r.event_id
+  from input i
+  join public.reminders r on r.event_id = i.id and r.plan_revision is not null and r.status in ('pending', 'cancelled', 'skipped')
+  where r.id not in (select l.id from locked_reminders l)
 ), held as (
   select e.id, e.user_id, e.start_ts, i.revision, i.withdraw_reason, i.google_id, i.calendar_id, i.bury_copy
   from input i
@@ -172,6 +182,7 @@ with input as (
     select from reminder_worker.calendar_copies k
     where k.event_id = e.id and k.user_id = e.user_id and k.tombstoned_at is not null
       and not exists (select from tombstones t where t.event_id = k.event_id and t.user_id = k.user_id and t.free))
+    and i.id not in (select b.event_id from busy b)
   for no key update of e skip locked
 ), planned as (
   select p.event_id, h.user_id, h.revision, h.start_ts, p.notify_at, p.lead_seconds, p.message, p.status, p.reason
@@ -254,8 +265,9 @@ type CommitPlansRow struct {
 }
 
 // CommitPlans makes the reminders of a batch of claimed events what their plans say, and notes the copies about to be written, in one
-// statement. An event counts only while its revision and lease are the claimed ones and nobody else is at its row; the others are missing
-// from the answer, which names each event that counts once with a nil reminder_id, and once for each reminder to arm.
+// statement. An event counts only while its revision and lease are the claimed ones and nobody else is at its row, its reminders or the
+// removal of its copy; the others are missing from the answer, which names each event that counts once with a nil reminder_id, and once
+// for each reminder to arm.
 // The app's own reminders (plan_revision null) are never touched.
 func (q *Queries) CommitPlans(ctx context.Context, arg CommitPlansParams) ([]CommitPlansRow, error) {
 	rows, err := q.db.Query(ctx, CommitPlans,
@@ -370,14 +382,17 @@ func (q *Queries) GiveBackEvent(ctx context.Context, arg GiveBackEventParams) er
 }
 
 const NextEventDue = `-- name: NextEventDue :one
+with next as materialized (
+  select least(
+    (select min(e.sync_due_at) from public.events e where e.sync_due_at is not null),
+    (select min(k.due_at) from reminder_worker.calendar_copies k where k.due_at is not null)) as due_at
+)
 select (case
-    when isfinite(q.due_at) then extract(epoch from q.due_at - clock_timestamp()) * 1000
-    when q.due_at < 'epoch' then 0
+    when isfinite(n.due_at) then extract(epoch from n.due_at - clock_timestamp()) * 1000
+    when n.due_at < 'epoch' then 0
     else 1e15
   end)::double precision as in_ms
-from (select least(
-  (select min(e.sync_due_at) from public.events e where e.sync_due_at is not null),
-  (select min(k.due_at) from reminder_worker.calendar_copies k where k.due_at is not null)) as due_at) q
+from next n
 `
 
 // NextEventDue tells in how many milliseconds the queue has work again, of events or of removals; 1e15: nothing is queued.

@@ -228,10 +228,11 @@ func (q *Queries) DatabaseNow(ctx context.Context) (DatabaseNowRow, error) {
 const DueReminders = `-- name: DueReminders :many
 select r.id
 from public.reminders r
-left join public.events e on e.id = r.event_id
 where r.status in ('pending', 'sending')
-  and coalesce(r.next_attempt_at, r.notify_at_ts) <= clock_timestamp() - $1::bigint * interval '1 millisecond'
-  and (r.plan_revision is null or e.start_ts = r.planned_for_ts or e.id is null or e.status <> 'pending')
+  and coalesce(r.next_attempt_at, r.notify_at_ts) <= now() - $1::bigint * interval '1 millisecond'
+  -- A subquery, not a join: the planner would rather read all events than look up those of a long queue.
+  and (r.plan_revision is null or coalesce((
+    select coalesce(e.start_ts = r.planned_for_ts, false) or e.status <> 'pending' from public.events e where e.id = r.event_id), true))
 order by coalesce(r.next_attempt_at, r.notify_at_ts)
 limit $2::integer
 `

@@ -1,0 +1,343 @@
+package store_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	"github.com/parentpal/reminder-worker/sql/pgtest"
+	"github.com/parentpal/reminder-worker/sql/store"
+)
+
+// crowd fills the tables as years of use do: 200,000 events of 20,000 users, nearly all settled, a few thousand due. Triggers and foreign keys rest
+// meanwhile. The ids are md5(kind || number), so that tests can name rows.
+const crowd = `
+set session_replication_role = replica;
+insert into auth.users (id, email)
+  select md5('u' || n)::uuid, n || '@example.org' from generate_series(0, 99999) n;
+insert into public.events (id, user_id, title, start_ts, status, sync_due_at, sync_lease_until)
+  select md5('e' || n)::uuid, md5('u' || n % 20000)::uuid, 'Practice', now() + (n - 180000) * interval '1 minute',
+    case when n % 100 = 0 then 'pending' else 'synced' end,
+    case when n % 100 = 0 then now() - interval '1 minute' end,
+    case when n % 200 = 0 then now() - interval '1 minute' end
+  from generate_series(1, 200000) n;
+insert into public.reminders (id, event_id, user_id, notify_at_ts, message, status, plan_revision, planned_for_ts, lead_seconds, changed_xid, next_attempt_at)
+  select md5('r' || n)::uuid, md5('e' || n)::uuid, md5('u' || n % 20000)::uuid, now() + (n - 190000) * interval '1 minute' , 'Field 3',
+    case when n < 188000 then 'sent' when n < 188500 then 'sending' else 'pending' end, 1, now() + (n - 180000) * interval '1 minute', 1800,
+    (n + 1000)::text::xid8, case when n between 188000 and 188499 then now() end
+  from generate_series(1, 200000) n;
+insert into reminder_worker.calendar_copies (event_id, user_id, google_event_id, tombstoned_at, due_at)
+  select md5('e' || n)::uuid, md5('u' || n % 20000)::uuid, 'g' || n,
+    case when n % 100 = 1 then now() end, case when n % 100 = 1 then now() - interval '1 minute' end
+  from generate_series(1, 200000) n;
+insert into reminder_worker.deliveries (reminder_id, token, state, ticket_id, sent_at, lateness_ms, receipt_due_at)
+  select md5('r' || n)::uuid, 'ExponentPushToken[' || n || ']', 'delivered', 't' || n, now(), 3,
+    case when n % 100 = 0 then now() - interval '1 minute' end
+  from generate_series(1, 200000) n;
+insert into reminder_worker.google_accounts (user_id, refresh_token)
+  select md5('u' || n)::uuid, 'token' || n from generate_series(0, 99999) n;
+insert into reminder_worker.push_devices (token, user_id)
+  select 'ExponentPushToken[' || n || ']', md5('u' || n)::uuid from generate_series(0, 99999) n;
+set session_replication_role = origin;`
+
+// crowded are the tables of the crowd that no statement may read as a whole.
+var crowded = []string{"events", "reminders", "calendar_copies", "deliveries", "google_accounts", "push_devices", "users"}
+
+// idOf is the id that crowd gives to the nth row of a kind.
+func idsOf(t *testing.T, conn *pgx.Conn, kind string, from, count int) []uuid.UUID {
+	t.Helper()
+	rows, err := conn.Query(t.Context(), `select md5($1 || n)::uuid from generate_series($2::int, $3::int) n`, kind, from, from+count-1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ids, err := pgx.CollectRows(rows, pgx.RowTo[uuid.UUID])
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ids
+}
+
+func repeat[T any](v T, n int) []T { return slices.Repeat([]T{v}, n) }
+
+// batch is the arguments of the statements for so many rows.
+type batch struct {
+	events, users, reminders []uuid.UUID
+	tokens                   []string
+}
+
+func newBatch(t *testing.T, conn *pgx.Conn, n int) batch {
+	t.Helper()
+	b := batch{events: idsOf(t, conn, "e", 100, n), users: idsOf(t, conn, "u", 100, n), reminders: idsOf(t, conn, "r", 188000, n)}
+	for i := range n {
+		b.tokens = append(b.tokens, fmt.Sprintf("ExponentPushToken[%d]", 188000+i))
+	}
+	return b
+}
+
+// asked is one statement with arguments, and the indexes it is expected to read by.
+type asked struct {
+	ask     func(context.Context, *store.Queries)
+	indexes []string
+}
+
+// questions is every statement with arguments of a usual batch. DatabaseNow reads no table.
+func questions(b batch) map[string]asked {
+	n, now := len(b.events), time.Now()
+	commit := store.CommitPlansParams{
+		EventIds: b.events, Revisions: repeat(int64(1), n), Leases: repeat(now, n), WithdrawReasons: repeat("moved", n),
+		GoogleIds: repeat("g", n), CalendarIds: repeat("primary", n), BuryCopies: repeat(false, n),
+	}
+	for _, id := range b.events {
+		commit.ReminderEventIds = append(commit.ReminderEventIds, id, id, id)
+	}
+	commit.NotifyAts, commit.LeadSeconds, commit.Messages = repeat(now, 3*n), repeat(int32(1800), 3*n), repeat("Field 3", 3*n)
+	commit.Statuses, commit.Reasons = repeat("pending", 3*n), repeat("", 3*n)
+	syncs := store.RecordSyncsParams{
+		EventIds: b.events, UserIds: b.users, Revisions: repeat(int64(1), n), Statuses: repeat("synced", n), ErrorMessages: repeat("", n),
+		RetryMs: repeat(int64(-1), n), CountAttempts: repeat(false, n), GoogleIds: repeat("g", n), CalendarIds: repeat("primary", n),
+		Generations: repeat(int32(0), n), Etags: repeat("1", n), Hashes: repeat("h", n),
+	}
+	pushes := store.RecordPushesParams{
+		Ids: b.reminders, Leases: repeat(now, n), Statuses: repeat("sent", n), RetryMs: repeat(int64(0), n), CountAttempts: repeat(true, n),
+		SentAts: repeat(now, n), ErrorMessages: repeat("", n), PushReminderIds: b.reminders, PushTokens: b.tokens, PushStates: repeat("accepted", n),
+		TicketIds: repeat("t", n), ErrorCodes: repeat("", n), PushErrors: repeat("", n), PushSentAts: repeat(now, n), LatenessMs: repeat(int64(3), n),
+		Gone: repeat(true, n), ReceiptDelayMs: 900_000,
+	}
+	settle := store.SettleDeliveriesParams{
+		ReminderIds: b.reminders, Tokens: b.tokens, TicketIds: repeat("t", n), States: repeat("delivered", n), ErrorCodes: repeat("", n),
+		ErrorMessages: repeat("", n), Gone: repeat(true, n),
+	}
+	removals := store.RecordRemovalsParams{
+		EventIds: b.events, UserIds: b.users, Gone: repeat(true, n), RetryMs: repeat(int64(0), n), ErrorMessages: repeat("", n),
+	}
+	limit := int32(n)
+	return map[string]asked{
+		"ClaimEvents": {
+			func(ctx context.Context, q *store.Queries) {
+				_, _ = q.ClaimEvents(ctx, store.ClaimEventsParams{MaxRows: limit, MaxBytes: 65536, LeaseMs: 15000})
+			},
+			[]string{"events_sync_due_idx", "events_pkey", "google_accounts_pkey", "calendar_copies_pkey"},
+		},
+		"CommitPlans": {
+			func(ctx context.Context, q *store.Queries) { _, _ = q.CommitPlans(ctx, commit) },
+			[]string{"events_pkey", "reminders_event_id_notify_at_ts_key", "calendar_copies_pkey"},
+		},
+		"GiveBackEvent": {
+			func(ctx context.Context, q *store.Queries) {
+				_ = q.GiveBackEvent(ctx, store.GiveBackEventParams{Revision: 1, EventID: b.events[0], Lease: now})
+			},
+			[]string{"events_pkey"},
+		},
+		"RecordSyncs": {
+			func(ctx context.Context, q *store.Queries) { _, _ = q.RecordSyncs(ctx, syncs) },
+			[]string{"events_pkey"},
+		},
+		"ExtendEventLeases": {
+			func(ctx context.Context, q *store.Queries) {
+				_, _ = q.ExtendEventLeases(ctx, store.ExtendEventLeasesParams{EventIds: b.events, LeaseMs: 15000})
+			},
+			[]string{"events_pkey"},
+		},
+		"ReleaseEvents": {
+			func(ctx context.Context, q *store.Queries) { _ = q.ReleaseEvents(ctx, b.events) },
+			[]string{"events_pkey"},
+		},
+		"NextEventDue": {
+			func(ctx context.Context, q *store.Queries) { _, _ = q.NextEventDue(ctx) },
+			[]string{"events_sync_due_idx", "calendar_copies_due_idx"},
+		},
+		"CountOverdueEvents": {
+			func(ctx context.Context, q *store.Queries) { _, _ = q.CountOverdueEvents(ctx, 5000) },
+			[]string{"events_sync_due_idx", "calendar_copies_due_idx"},
+		},
+		"ClaimRemovals": {
+			func(ctx context.Context, q *store.Queries) {
+				_, _ = q.ClaimRemovals(ctx, store.ClaimRemovalsParams{MaxRows: limit, LeaseMs: 15000})
+			},
+			[]string{"calendar_copies_due_idx", "calendar_copies_pkey", "google_accounts_pkey"},
+		},
+		"RecordRemovals": {
+			func(ctx context.Context, q *store.Queries) { _ = q.RecordRemovals(ctx, removals) },
+			[]string{"calendar_copies_pkey", "events_pkey"},
+		},
+		"ReleaseRemovals": {
+			func(ctx context.Context, q *store.Queries) {
+				_ = q.ReleaseRemovals(ctx, store.ReleaseRemovalsParams{EventIds: b.events, UserIds: b.users})
+			},
+			[]string{"calendar_copies_pkey"},
+		},
+		"MarkReconnect": {
+			func(ctx context.Context, q *store.Queries) {
+				_, _ = q.MarkReconnect(ctx, store.MarkReconnectParams{UserIds: b.users, RefreshTokens: repeat("token", n), Reasons: repeat("revoked", n)})
+			},
+			[]string{"google_accounts_pkey"},
+		},
+		"PauseAccount": {
+			func(ctx context.Context, q *store.Queries) {
+				_ = q.PauseAccount(ctx, store.PauseAccountParams{UserID: b.users[0], PauseMs: 1000, Reason: "quota"})
+			},
+			[]string{"google_accounts_pkey"},
+		},
+		"StoreRotatedToken": {
+			func(ctx context.Context, q *store.Queries) {
+				_, _ = q.StoreRotatedToken(ctx, store.StoreRotatedTokenParams{UserID: b.users[0], OldToken: "a", NewToken: "b"})
+			},
+			[]string{"google_accounts_pkey"},
+		},
+		"WindowPage": {
+			func(ctx context.Context, q *store.Queries) {
+				_, _ = q.WindowPage(ctx, store.WindowPageParams{After: now.Add(-hour), Until: now.Add(hour), MaxRows: 2000})
+			},
+			[]string{"reminders_due_idx"},
+		},
+		"ChangedReminders": {
+			func(ctx context.Context, q *store.Queries) {
+				_, _ = q.ChangedReminders(ctx, store.ChangedRemindersParams{SinceXid: 200900, Until: now.Add(day), MaxRows: 50_000})
+			},
+			[]string{"reminders_changed_idx"},
+		},
+		"DueReminders": {
+			func(ctx context.Context, q *store.Queries) {
+				_, _ = q.DueReminders(ctx, store.DueRemindersParams{GraceMs: 5000, MaxRows: 2000})
+			},
+			[]string{"reminders_due_idx", "events_pkey"},
+		},
+		"ClaimReminders": {
+			func(ctx context.Context, q *store.Queries) {
+				_, _ = q.ClaimReminders(ctx, store.ClaimRemindersParams{Ids: b.reminders, SlackMs: 20, LeaseMs: 15000, MaxAttempts: 5})
+			},
+			[]string{"reminders_pkey", "events_pkey", "deliveries_pkey", "push_devices_user_idx"},
+		},
+		"RecordPushes": {
+			func(ctx context.Context, q *store.Queries) { _, _ = q.RecordPushes(ctx, pushes) },
+			[]string{"reminders_pkey", "push_devices_token_key"},
+		},
+		"ReleaseReminders": {
+			func(ctx context.Context, q *store.Queries) {
+				_ = q.ReleaseReminders(ctx, store.ReleaseRemindersParams{Ids: b.reminders, Leases: repeat(now, n)})
+			},
+			[]string{"reminders_pkey"},
+		},
+		"ClaimReceipts": {
+			func(ctx context.Context, q *store.Queries) {
+				_, _ = q.ClaimReceipts(ctx, store.ClaimReceiptsParams{MaxRows: 300, AgainMs: 300_000})
+			},
+			[]string{"deliveries_receipt_due_idx", "deliveries_pkey"},
+		},
+		"SettleDeliveries": {
+			func(ctx context.Context, q *store.Queries) { _ = q.SettleDeliveries(ctx, settle) },
+			[]string{"deliveries_pkey", "push_devices_token_key"},
+		},
+		"DatabaseNow": {
+			func(ctx context.Context, q *store.Queries) { _, _ = q.DatabaseNow(ctx) },
+			nil,
+		},
+	}
+}
+
+// TestPlansReadByIndex holds every statement, planned for its arguments and planned for any, to reading a crowd of rows by index.
+func TestPlansReadByIndex(t *testing.T) {
+	t.Parallel()
+	conn := pgtest.New(t).Connect(t)
+	if _, err := conn.Exec(t.Context(), crowd); err != nil {
+		t.Fatal(err)
+	}
+	all := questions(newBatch(t, conn, 100))
+	if diff := cmp.Diff(methods(), keys(all)); diff != "" {
+		t.Fatalf("statements without a question (-store +asked):\n%s", diff)
+	}
+	if _, err := conn.Exec(t.Context(), "analyze"); err != nil {
+		t.Fatal(err)
+	}
+	for name, a := range all {
+		t.Run(name, func(t *testing.T) {
+			var p tape
+			a.ask(t.Context(), store.New(&p))
+			judge(t, "custom", explain(t, conn, p.sql, p.args...), a.indexes)
+			judge(t, "generic", explainGeneric(t, conn, name, p.sql, len(p.args)), a.indexes)
+		})
+	}
+}
+
+// explain is the plan for these arguments.
+func explain(t *testing.T, conn *pgx.Conn, sql string, args ...any) node {
+	t.Helper()
+	return planOf(t, conn, "explain (format json) "+sql, args...)
+}
+
+// explainGeneric is the plan for arguments unknown, which a prepared statement may get after a few runs.
+func explainGeneric(t *testing.T, conn *pgx.Conn, name, sql string, params int) node {
+	t.Helper()
+	call := name
+	if params > 0 {
+		call += "(" + strings.Join(repeat("null", params), ", ") + ")"
+	}
+	for _, statement := range []string{"set plan_cache_mode = force_generic_plan", "prepare " + name + " as " + sql} {
+		if _, err := conn.Exec(t.Context(), statement); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return planOf(t, conn, "explain (format json) execute "+call)
+}
+
+func planOf(t *testing.T, conn *pgx.Conn, sql string, args ...any) node {
+	t.Helper()
+	var text []byte
+	if err := conn.QueryRow(t.Context(), sql, args...).Scan(&text); err != nil {
+		t.Fatal(err)
+	}
+	var plans []struct{ Plan node }
+	if err := json.Unmarshal(text, &plans); err != nil {
+		t.Fatal(err)
+	}
+	return plans[0].Plan
+}
+
+// node is a part of a plan, as EXPLAIN tells it.
+type node struct {
+	Type     string `json:"Node Type"`
+	Relation string `json:"Relation Name"`
+	Index    string `json:"Index Name"`
+	Cond     string `json:"Index Cond"`
+	Parts    []node `json:"Plans"`
+}
+
+func (n node) walk(see func(node)) {
+	see(n)
+	for _, part := range n.Parts {
+		part.walk(see)
+	}
+}
+
+func judge(t *testing.T, kind string, plan node, want []string) {
+	t.Helper()
+	used := map[string]bool{}
+	plan.walk(func(n node) {
+		used[n.Index] = true
+		if n.Type == "Seq Scan" && slices.Contains(crowded, n.Relation) {
+			t.Errorf("%s plan: reads all of %s", kind, n.Relation)
+		}
+		for _, part := range n.Parts {
+			if part.Index != "" && part.Cond == "" && n.Type != "Limit" {
+				t.Errorf("%s plan: reads all of index %s", kind, part.Index)
+			}
+		}
+	})
+	for _, index := range want {
+		if !used[index] {
+			t.Errorf("%s plan: does not use %s", kind, index)
+		}
+	}
+	if t.Failed() {
+		text, _ := json.MarshalIndent(plan, "", "  ") // a plan that was read can be written
+		t.Logf("%s plan: %s", kind, text)
+	}
+}
