@@ -1,21 +1,31 @@
 package main
 
 import (
+	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/x509"
 	"encoding/pem"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
 	"os"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/parentpal/reminder-worker/notify/expo/expofake"
 	"github.com/parentpal/reminder-worker/sql/pgtest"
 	"github.com/parentpal/reminder-worker/sync/gcal/gcalfake"
 )
+
+// patience is how long a script waits for what must come.
+const patience = 60 * time.Second
 
 // suite ends the test server after the scripts.
 type suite struct{ m *testing.M }
@@ -39,6 +49,9 @@ func TestScripts(t *testing.T) {
 			"database": func(ts *testscript.TestScript, _ bool, args []string) { ts.Setenv("DATABASE_URL", database(t, args)) },
 			"standins": func(ts *testscript.TestScript, _ bool, _ []string) { standIns(t, ts) },
 			"newkey":   newKey,
+			"sql":      runSQL,
+			"freeaddr": freeAddr,
+			"ready":    ready,
 		},
 	})
 }
@@ -103,4 +116,46 @@ func newKey(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(err)
 	text := pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})
 	ts.Check(os.WriteFile(ts.MkAbs(args[0]), text, 0o600))
+}
+
+// runSQL runs statements in the script's database: sql file.
+func runSQL(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: sql file")
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	conn, err := pgx.Connect(ctx, ts.Getenv("DATABASE_URL"))
+	ts.Check(err)
+	_, err = conn.Exec(ctx, ts.ReadFile(args[0]), pgx.QueryExecModeSimpleProtocol)
+	ts.Check(errors.Join(err, conn.Close(ctx)))
+}
+
+// freeAddr sets HTTP_ADDR to an address that is free, of a port below those that systems hand out by themselves.
+func freeAddr(ts *testscript.TestScript, _ bool, _ []string) {
+	for port := 10_000 + os.Getpid()%10_000; port < 32_000; port++ {
+		address := fmt.Sprintf("127.0.0.1:%d", port)
+		if l, err := net.Listen("tcp", address); err == nil {
+			ts.Check(l.Close())
+			ts.Setenv("HTTP_ADDR", address)
+			return
+		}
+	}
+	ts.Fatalf("no port is free")
+}
+
+// ready waits until the program at HTTP_ADDR says that it is ready.
+func ready(ts *testscript.TestScript, _ bool, _ []string) {
+	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); <-time.After(20 * time.Millisecond) {
+		res, err := client.Get("http://" + ts.Getenv("HTTP_ADDR") + "/readyz")
+		if err != nil {
+			continue
+		}
+		_ = res.Body.Close()
+		if res.StatusCode == http.StatusOK {
+			return
+		}
+	}
+	ts.Fatalf("waited in vain for the program to be ready")
 }
