@@ -14,7 +14,11 @@ func Run(ctx context.Context, cfg Config) (v Verdict, err error) {
 	}
 	f := newFace(cfg)
 	s, err := raise(ctx, cfg, f)
-	defer func() { err = errors.Join(err, s.strike()) }()
+	defer func() {
+		if end := s.strike(); err == nil { // what went wrong first says most
+			err = end
+		}
+	}()
 	if err != nil {
 		if ctx.Err() != nil {
 			f.say("stopped before it had begun")
@@ -29,7 +33,7 @@ func Run(ctx context.Context, cfg Config) (v Verdict, err error) {
 func (s *stage) perform(ctx context.Context) (Verdict, error) {
 	ready := time.Now()
 	s.face.started(s.addresses())
-	tale := &story{family: newFamily(s.db), tracker: s.tracker, face: s.face}
+	tale := &story{family: newFamily(s.db), tracker: s.tracker, face: s.face, limit: patience}
 	if err := s.play(ctx, tale, ready); err != nil {
 		return Verdict{}, err
 	}
@@ -60,15 +64,15 @@ func (s *stage) play(ctx context.Context, tale *story, ready time.Time) error {
 	return err
 }
 
-var errPart = errors.New("a part of the demo ended too early")
+var errPart = errors.New("the demo cannot go on")
 
 // watchParts ends the play when the program or the tracker has ended.
 func (s *stage) watchParts(ctx context.Context, stop context.CancelCauseFunc) {
 	select {
 	case <-s.appEnded:
-		stop(fmt.Errorf("%w: the program: %w", errPart, s.endOfApp()))
+		stop(fmt.Errorf("%w: the program ended: %w", errPart, s.endOfApp()))
 	case <-s.watchEnded:
-		stop(fmt.Errorf("%w: the tracker: %w", errPart, s.watchErr))
+		stop(fmt.Errorf("%w: its rows cannot be followed any more: %w", errPart, s.watchErr))
 	case <-ctx.Done():
 	}
 }

@@ -11,8 +11,10 @@ import (
 )
 
 const (
-	// patience is how long the story waits for what must come of one step before it goes on.
-	patience = 15 * time.Second
+	// patience is how long the story waits for what must come of one step before it goes on. Once something was waited for in vain the
+	// program is broken, and impatience is enough to show it.
+	patience   = 15 * time.Second
+	impatience = 2 * time.Second
 
 	day24   = 24 * time.Hour
 	hours3  = 3 * time.Hour
@@ -33,6 +35,7 @@ type story struct {
 	tracker  *tracker
 	face     face
 	promises []promise
+	limit    time.Duration // of one wait
 }
 
 // tell plays all scenes. The error is of the database: what does not come in time is shown, and judged at the end.
@@ -161,9 +164,10 @@ func (s *story) settled(id uuid.UUID) bool {
 }
 
 func (s *story) wait(ctx context.Context, what string, ok func() bool) error {
-	err := s.tracker.await(ctx, patience, ok)
+	err := s.tracker.await(ctx, s.limit, ok)
 	if errors.Is(err, errInVain) {
-		s.face.show(happening{At: time.Now(), Kind: kindFault, Note: fmt.Sprintf("%s: %s", patience, what)})
+		s.face.show(happening{At: time.Now(), Kind: kindFault, Note: fmt.Sprintf("%s for %s", s.limit, what)})
+		s.limit = impatience
 		return nil
 	}
 	return err

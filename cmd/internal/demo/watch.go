@@ -1,8 +1,8 @@
 package demo
 
 import (
+	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -52,10 +52,10 @@ func (s *stage) watch(ctx context.Context, ring *pgx.Conn) {
 		s.tracker.inbox.put(nil)
 	}
 	if ctx.Err() != nil {
-		err = nil
+		err = nil // asked to end, or the tracker has failed and says why
 	}
 	cancel()
-	s.watchErr = errors.Join(err, <-tracked)
+	s.watchErr = cmp.Or(<-tracked, err)
 }
 
 // reconnect replaces the family's connection if it is closed.
