@@ -20,6 +20,13 @@
 // When the context ends the listener and the intake of both parts stop; what is on the wire has Config.ShutdownGrace; claims that were not
 // begun are given back; HTTP answers to the last.
 //
+// # Diagnosis
+//
+// Diagnose examines the configuration, the database, Google and Expo without changing anything: what is wrong is a Finding with a stable
+// id and what to do about it. It asks the services themselves, each question bounded by 5 s, so that a wrong client secret is told
+// from a closed firewall. No error and no finding of this package holds a secret: parsers quote what they cannot read, so their words are
+// not passed on.
+//
 // # Testing
 //
 // The whole program runs in tests as it runs in production, against a real Postgres and the stand-ins over HTTP.

@@ -46,14 +46,15 @@ func readAccess(ctx context.Context, p *patient) ([]access, error) {
 		schemas, names, wanted = append(schemas, n.schema), append(names, n.table), append(wanted, strings.Join(n.privileges, " "))
 	}
 	rows, err := p.conn.Query(ctx, `with policies as (
-			select polrelid, pg_get_expr(polqual, polrelid) as shown from pg_catalog.pg_policy
-			where polpermissive and polcmd in ('*', 'r')
+			select polrelid, polpermissive as shows, pg_get_expr(polqual, polrelid) as which from pg_catalog.pg_policy
+			where polcmd in ('*', 'r')
 				and exists (select from unnest(polroles) r where r = 0 or pg_has_role(r, 'usage')))
 		select n.nspname || '.' || c.relname,
 			array(select w from unnest(string_to_array(need.wanted, ' ')) w where not has_table_privilege(c.oid, w)),
 			row_security_active(c.oid),
-			exists (select from policies where polrelid = c.oid),
-			exists (select from policies where polrelid = c.oid and shown = 'true'),
+			exists (select from policies where polrelid = c.oid and shows),
+			exists (select from policies where polrelid = c.oid and shows and which = 'true')
+				and not exists (select from policies where polrelid = c.oid and not shows),
 			has_schema_privilege(n.oid, 'USAGE')
 		from unnest($1::text[], $2::text[], $3::text[]) with ordinality as need (nsp, rel, wanted, place)
 		join pg_catalog.pg_namespace n on n.nspname = need.nsp
@@ -73,7 +74,7 @@ func examinePrivileges(ctx context.Context, p *patient) Finding {
 	if len(tables) < len(needs) {
 		return skip("", fmt.Sprintf("%d of %d tables are there", len(tables), len(needs)), migrateFix)
 	}
-	return judgePrivileges(p.conn.Config().User, tables)
+	return judgePrivileges(p.role, tables)
 }
 
 func judgePrivileges(role string, tables []access) Finding {
@@ -116,7 +117,7 @@ func examineRowSecurity(ctx context.Context, p *patient) Finding {
 	if len(tables) < len(needs) {
 		return skip("", fmt.Sprintf("%d of %d tables are there", len(tables), len(needs)), migrateFix)
 	}
-	return judgeRowSecurity(p.conn.Config().User, tables)
+	return judgeRowSecurity(p.role, tables)
 }
 
 func judgeRowSecurity(role string, tables []access) Finding {

@@ -20,17 +20,6 @@ func examineConfiguration(c Config, invalid error) Finding {
 		"Correct these variables in the environment or in .env.").with(faults...)
 }
 
-// databaseSource names the variables that the database's address comes from.
-func (c Config) databaseSource() string {
-	switch {
-	case c.DatabaseURL != "":
-		return "DATABASE_URL"
-	case c.SupabaseDBURL != "":
-		return "SUPABASE_DB_URL"
-	}
-	return "EXPO_PUBLIC_SUPABASE_URL and SUPABASE_DB_PASSWORD"
-}
-
 // remarks are about what is set, or not set, and works all the same.
 func remarks(c Config) []Finding {
 	return []Finding{remarkServiceRole(c), remarkServiceAccount(c), remarkSealing(), remarkTimeZone(c)}

@@ -28,6 +28,7 @@ const (
 type patient struct {
 	c       Config
 	conn    *pgx.Conn
+	role    string // may be another than the user a pooler is given
 	standby bool
 	swallow bool // its NOTIFY was sent and did not come back
 }
@@ -116,7 +117,7 @@ func cannotAsk(err error) Finding {
 func examineVersion(ctx context.Context, p *patient) Finding {
 	var number int
 	var version string
-	err := p.conn.QueryRow(ctx, `select current_setting('server_version_num')::int, current_setting('server_version')`).Scan(&number, &version)
+	err := p.conn.QueryRow(ctx, `select current_setting('server_version_num')::int, current_setting('server_version'), current_user`).Scan(&number, &version, &p.role)
 	switch {
 	case err != nil:
 		return cannotAsk(err)

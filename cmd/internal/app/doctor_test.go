@@ -185,4 +185,9 @@ func TestDiagnoseRowSecurity(t *testing.T) {
 	if f := diagnosis(t, w.cfg, nil)["row_security"]; f.Verdict != Warn || len(f.Details) != 1 {
 		t.Errorf("with a policy that hides some rows: %+v", f)
 	}
+	w.exec(`alter policy worker on events using (true)`)
+	w.exec(`create policy but on reminders as restrictive using (message is not null)`)
+	if f := diagnosis(t, w.cfg, nil)["row_security"]; f.Verdict != Warn || len(f.Details) != 1 {
+		t.Errorf("with a restriction: %+v", f)
+	}
 }

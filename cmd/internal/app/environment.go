@@ -1,6 +1,7 @@
 package app
 
 import (
+	"bytes"
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
@@ -17,8 +18,12 @@ import (
 	"github.com/joho/godotenv"
 )
 
-// maxSecretFile bounds what is read from a *_FILE.
-const maxSecretFile = 64 << 10
+const (
+	// maxSecretFile bounds what is read from a *_FILE.
+	maxSecretFile = 64 << 10
+	// maxDotenv bounds what is read from .env.
+	maxDotenv = 1 << 20
+)
 
 // Load reads the configuration from environ (NAME=value) and, for what is not set there, from the .env file, if there is one. For every
 // secret NAME, NAME_FILE may name a file that holds it. All faults are reported at once; values of secrets appear in none of them.
@@ -47,7 +52,11 @@ func readDotenv(path string) (map[string]string, error) {
 		return vars, fmt.Errorf("read %s: %w", path, err)
 	}
 	defer f.Close()
-	read, err := godotenv.Parse(io.LimitReader(f, 1<<20))
+	content, err := io.ReadAll(io.LimitReader(f, maxDotenv))
+	if err != nil {
+		return vars, fmt.Errorf("read %s: %w", path, err)
+	}
+	read, err := godotenv.UnmarshalBytes(bytes.TrimPrefix(content, []byte("\ufeff"))) // editors on Windows leave that mark
 	if err != nil {
 		return vars, fmt.Errorf("read %s: it is not a list of NAME=value lines", path) // the parser's words quote the line
 	}

@@ -65,6 +65,13 @@ func TestLoadPrecedence(t *testing.T) {
 	}
 }
 
+func TestLoadDotenvWithMark(t *testing.T) {
+	t.Parallel()
+	if _, err := Load(nil, writeFile(t, ".env", "\ufeff"+someDatabase)); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestLoadWithoutDotenv(t *testing.T) {
 	t.Parallel()
 	if _, err := Load([]string{someDatabase}, filepath.Join(t.TempDir(), ".env")); err != nil {

@@ -1,0 +1,114 @@
+package app
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"strings"
+
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+)
+
+func (c Config) validateDatabase() error {
+	var faults []error
+	if _, err := c.poolConfig(); err != nil {
+		faults = append(faults, err)
+	}
+	if c.PoolSize < 2 || c.PoolSize > 100 {
+		faults = append(faults, fmt.Errorf("DATABASE_POOL_SIZE: %d is not between 2 and 100", c.PoolSize))
+	}
+	return errors.Join(faults...)
+}
+
+// poolConfig reads the connection string. Its error names the variable and none of the value.
+func (c Config) poolConfig() (*pgxpool.Config, error) {
+	address, err := c.Database()
+	if err != nil {
+		return nil, err
+	}
+	cfg, err := pgxpool.ParseConfig(address)
+	if why := misread(address, err); why != "" {
+		return nil, fmt.Errorf("%s: not a connection string: %s; one looks like postgresql://user:password@host:5432/database", c.databaseSource(), why)
+	}
+	return cfg, nil
+}
+
+// misread says why an address is none, or not the one that was meant; empty if it is fine. The words of the parsers quote what they
+// could not read, which may be a part of the password: they are passed on only when user and password were understood.
+func misread(address string, err error) string {
+	const encode = "characters such as @ : / ? # % in the password must be percent-encoded"
+	if !strings.HasPrefix(address, "postgres://") && !strings.HasPrefix(address, "postgresql://") {
+		if err == nil {
+			return ""
+		}
+		return "neither a URL nor a list of key=value settings, or one of the settings is wrong"
+	}
+	u, badURL := url.Parse(address)
+	switch {
+	case badURL != nil:
+		return encode
+	case cutShort(u):
+		return encode
+	case err == nil:
+		return ""
+	}
+	var pe *pgconn.ParseConfigError
+	if errors.As(err, &pe) && pe.Unwrap() != nil {
+		return oneLine(pe.Unwrap())
+	}
+	return "a setting in it is wrong"
+}
+
+// cutShort reports whether a character in the password seems to have ended the host: what should follow an @ is then in the wrong place.
+func cutShort(u *url.URL) bool {
+	if u.Fragment != "" || strings.Contains(u.Path, "@") {
+		return true
+	}
+	for key := range u.Query() {
+		if strings.Contains(key, "@") {
+			return true
+		}
+	}
+	return false
+}
+
+// Database is the connection string, from whichever variables give one.
+func (c Config) Database() (string, error) {
+	switch {
+	case c.DatabaseURL != "":
+		return c.DatabaseURL, nil
+	case c.SupabaseDBURL != "":
+		return c.SupabaseDBURL, nil
+	case c.SupabaseURL == "":
+		return "", errors.New("DATABASE_URL: missing; set it to your database's connection string, for example postgresql://user:password@host:5432/database (on Supabase: Connect, Direct connection)")
+	case c.SupabaseDBPassword == "":
+		return "", errors.New("SUPABASE_DB_PASSWORD: missing; EXPO_PUBLIC_SUPABASE_URL alone gives no access to the database: set the database password, or DATABASE_URL")
+	}
+	return c.supabaseDirect()
+}
+
+func (c Config) supabaseDirect() (string, error) {
+	u, err := url.Parse(c.SupabaseURL)
+	if err == nil {
+		if ref, ok := strings.CutSuffix(u.Hostname(), ".supabase.co"); ok && ref != "" && !strings.Contains(ref, ".") {
+			direct := url.URL{
+				Scheme: "postgresql", User: url.UserPassword("postgres", c.SupabaseDBPassword),
+				Host: "db." + ref + ".supabase.co:5432", Path: "/postgres", RawQuery: "sslmode=require",
+			}
+			return direct.String(), nil
+		}
+	}
+	return "", fmt.Errorf("EXPO_PUBLIC_SUPABASE_URL: not the address of a hosted project (https://<ref>.supabase.co), so it does not tell where the database is; set DATABASE_URL instead")
+}
+
+// databaseSource names the variables that the database's address comes from.
+func (c Config) databaseSource() string {
+	switch {
+	case c.DatabaseURL != "":
+		return "DATABASE_URL"
+	case c.SupabaseDBURL != "":
+		return "SUPABASE_DB_URL"
+	}
+	return "EXPO_PUBLIC_SUPABASE_URL and SUPABASE_DB_PASSWORD"
+}
