@@ -32,7 +32,6 @@ func Run(ctx context.Context, cfg Config) (v Verdict, err error) {
 // perform plays the story, waits, and judges.
 func (s *stage) perform(ctx context.Context) (Verdict, error) {
 	ready := time.Now()
-	s.face.started(s.addresses())
 	tale := &story{family: newFamily(s.db), tracker: s.tracker, face: s.face, limit: patience}
 	if err := s.play(ctx, tale, ready); err != nil {
 		return Verdict{}, err
@@ -81,6 +80,7 @@ func (s *stage) tellAndWait(ctx context.Context, tale *story, ready time.Time) e
 	if err := tale.signUp(ctx, s.google.Grant); err != nil {
 		return err
 	}
+	s.face.started(s.addresses()) // a visitor may use the family from here on
 	if err := tale.tell(ctx); err != nil {
 		return err
 	}

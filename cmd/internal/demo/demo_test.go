@@ -2,53 +2,97 @@ package demo
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"net"
 	"net/url"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
+	gocmp "github.com/google/go-cmp/cmp"
+	"github.com/jackc/pgx/v5"
 )
 
-// The whole demo, as a program reads it. Lateness is not asked for: the machine may be busy.
+// The whole demo, as a program reads it, with a visitor who pastes the SQL it prints. Lateness is not asked for: the machine may be busy.
 func TestRun(t *testing.T) {
 	t.Parallel()
 	var out, errs output
 	cfg := DefaultConfig()
 	cfg.For, cfg.JSON, cfg.Out, cfg.Errs = time.Second, true, &out, &errs
-	v, err := Run(t.Context(), cfg)
-	if err != nil {
-		t.Fatalf("%v\n%s", err, &errs)
+	ctx, leave := context.WithCancel(t.Context())
+	visited := make(chan error, 1)
+	started := out.came(`"try_sql"`)
+	go func() { visited <- visit(ctx, started, &out) }()
+	v, err := Run(ctx, cfg)
+	leave() // also a visitor whom nobody has let in
+	if err := cmp.Or(err, <-visited); err != nil {
+		t.Fatalf("%v\n%s%s", err, &out, &errs)
 	}
 	v.Late = nil
 	if !v.Good() {
 		t.Errorf("verdict %+v\n%s%s", v, &out, &errs)
 	}
-	got, address := map[kind]int{}, ""
-	for line := range strings.Lines(out.String()) {
-		var h struct {
-			Kind     kind
-			Postgres string
-		}
-		if err := json.Unmarshal([]byte(line), &h); err != nil {
-			t.Fatalf("%q: %v", line, err)
-		}
-		got[h.Kind]++
-		address += h.Postgres
-	}
-	want := map[kind]int{kindRow: 12, kindWritten: 6, kindUpdated: 2, kindRemoved: 2, kindNoCopy: 1, kindRefused: 1, kindPushed: 7, "started": 1, "summary": 1}
+	want := map[kind]int{kindRow: 13, kindWritten: 7, kindUpdated: 2, kindRemoved: 2, kindNoCopy: 1, kindRefused: 1, kindPushed: 9, "started": 1, "summary": 1}
+	got := kinds(t, &out)
 	for k := range got {
 		if want[k] == 0 {
 			delete(got, k) // scenes, notes, and plans, which may be shown in one line or two
 		}
 	}
-	if diff := cmp.Diff(want, got); diff != "" {
+	if diff := gocmp.Diff(want, got); diff != "" {
 		t.Errorf("happenings (-want +got):\n%s\n%s%s", diff, &out, &errs)
 	}
-	mustBeGone(t, address)
+	a, err := readAddresses(&out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	mustBeGone(t, a.Postgres)
+}
+
+// visit does what a visitor is asked to do.
+func visit(ctx context.Context, started <-chan struct{}, out *output) error {
+	select {
+	case <-started:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	a, err := readAddresses(out)
+	if err != nil {
+		return err
+	}
+	conn, err := pgx.Connect(ctx, a.Postgres)
+	if err != nil {
+		return err
+	}
+	defer closeAll([]*pgx.Conn{conn})
+	_, err = conn.Exec(ctx, a.Try)
+	return err
+}
+
+// readAddresses finds the line that tells what was started.
+func readAddresses(out *output) (a addresses, err error) {
+	for line := range strings.Lines(out.String()) {
+		if strings.Contains(line, `"kind":"started"`) {
+			return a, json.Unmarshal([]byte(line), &a)
+		}
+	}
+	return a, errors.New("nothing was started")
+}
+
+func kinds(t *testing.T, out *output) map[kind]int {
+	t.Helper()
+	got := map[kind]int{}
+	for line := range strings.Lines(out.String()) {
+		var h struct{ Kind kind }
+		if err := json.Unmarshal([]byte(line), &h); err != nil {
+			t.Fatalf("%q: %v", line, err)
+		}
+		got[h.Kind]++
+	}
+	return got
 }
 
 // A stop in the middle of the story is no error, ends in a summary, and leaves nothing behind. It is not parallel: a program's log has
@@ -136,7 +180,7 @@ func TestValidate(t *testing.T) {
 		"--http-port 9: is the same as --expo-port",
 		"out or errs: missing",
 	}
-	if diff := cmp.Diff(want, strings.Split(err.Error(), "\n")); diff != "" {
+	if diff := gocmp.Diff(want, strings.Split(err.Error(), "\n")); diff != "" {
 		t.Errorf("faults (-want +got):\n%s", diff)
 	}
 	if err := DefaultConfig().Validate(); err != nil {

@@ -31,6 +31,7 @@
 //
 // # Testing
 //
-// The judgement is a pure function with a table. The whole is run once, short, with real parts; the test asks for nothing lost and
-// nothing doubled, and leaves lateness to machines that are not busy.
+// The judgement is a pure function with a table. The whole is run with real parts, once to its end with a visitor who pastes the SQL it
+// prints, and once stopped in the middle; the tests ask for nothing lost and nothing doubled, and leave lateness to machines that are
+// not busy.
 package demo
