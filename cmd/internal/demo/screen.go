@@ -81,10 +81,10 @@ func (s *screen) show(h happening) {
 		took = signed(h.Took)
 	}
 	line := s.paint(dim, h.At.Local().Format("15:04:05.000")) + " " + s.mark(h.Kind) + " " +
-		pad(string(h.Kind), 19) + " " + pad(h.Who, 5) + " " + pad(h.Event, 18) + " " +
-		s.paint(cyan, padLeft(took, 8)) + "  " + h.Note
+		pad(string(h.Kind), 19) + " " + pad(tidy(h.Who, 12), 5) + " " + pad(tidy(h.Event, 40), 18) + " " +
+		s.paint(cyan, padLeft(took, 8)) + "  " + tidy(h.Note, 400)
 	if h.Kind == kindPushed {
-		line += "on " + h.Phone + s.phone(h)
+		line += "on " + tidy(h.Phone, 60) + s.phone(h)
 	}
 	s.print(strings.TrimRight(line, " ") + "\n")
 }
@@ -93,7 +93,11 @@ func (s *screen) show(h happening) {
 func (s *screen) phone(h happening) string {
 	const indent = "\n               "
 	bar := s.paint(dim, "┃ ")
-	return indent + bar + s.paint(bold, h.Title) + indent + bar + strings.ReplaceAll(h.Body, "\n", indent+bar)
+	text := []string{s.paint(bold, tidy(h.Title, 100))}
+	for line := range strings.Lines(h.Body) {
+		text = append(text, tidy(line, 400))
+	}
+	return indent + bar + strings.Join(text, indent+bar)
 }
 
 func (s *screen) started(a addresses) {

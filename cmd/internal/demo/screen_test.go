@@ -99,6 +99,14 @@ func TestWords(t *testing.T) {
 			t.Errorf("clock(%v) = %q, want %q", c.t, got, c.want)
 		}
 	}
+	for s, want := range map[string]string{
+		"": "", "Soccer": "Soccer", "Soccer practice": "Soccer pr…", "a\x1b[31mb\n": "a [31mb", "ÄÖÜäöüßÄÖÜäöüß": "ÄÖÜäöüßÄÖ…",
+		strings.Repeat("ü", 100): "üüüüüüüüü…", "\xff": "",
+	} {
+		if got := tidy(s, 10); got != want {
+			t.Errorf("tidy(%q) = %q, want %q", s, got, want)
+		}
+	}
 	for n, want := range map[int]string{0: "0 copies", 1: "1 copy", 2: "2 copies"} {
 		if got := plural(n, "copy"); got != want {
 			t.Errorf("plural(%d) = %q, want %q", n, got, want)

@@ -5,6 +5,7 @@ import (
 	"os/exec"
 	"strings"
 	"time"
+	"unicode"
 	"unicode/utf8"
 )
 
@@ -50,6 +51,18 @@ func pad(s string, n int) string {
 
 func padLeft(s string, n int) string {
 	return strings.Repeat(" ", max(0, n-utf8.RuneCountInString(s))) + s
+}
+
+// tidy makes one line of what a visitor may have written: no control characters, which a terminal would obey, and no more than n characters.
+func tidy(s string, n int) string {
+	if len(s) > 4*n { // enough for n characters of any kind
+		s = s[:4*n]
+	}
+	s = strings.Join(strings.FieldsFunc(strings.ToValidUTF8(s, ""), func(r rune) bool { return unicode.IsControl(r) }), " ")
+	if runes := []rune(s); len(runes) > n {
+		return string(runes[:n-1]) + "…"
+	}
+	return s
 }
 
 func lowerFirst(s string) string { return strings.ToLower(s[:1]) + s[1:] }
