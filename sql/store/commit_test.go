@@ -1,0 +1,181 @@
+package store_test
+
+import (
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/uuid"
+
+	"github.com/parentpal/reminder-worker/sql/store"
+)
+
+func TestCommitPlansAddsAndAnswers(t *testing.T) {
+	t.Parallel()
+	b := newBase(t)
+	b.eventAt(b.user(), startOf(2*day))
+	row := b.claimEvent()
+	p := new(plan).event(row).before(row, day, 3*hour, hour)
+	p.Statuses[0], p.Reasons[0] = "skipped", "already past"
+	rows := b.commit(p)
+	if !held(rows)[row.ID] || len(armed(rows)) != 2 {
+		t.Errorf("answered %+v, want the event and its two pending reminders", rows)
+	}
+	got := list[string](b, `select concat_ws(' ', status, lead_seconds, plan_revision, planned_for_ts = start_ts, r.error_message)
+		from reminders r join events e on e.id = r.event_id order by notify_at_ts`)
+	want := []string{"skipped 86400 1 t already past", "pending 10800 1 t", "pending 3600 1 t"}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("reminders (-want +got):\n%s", diff)
+	}
+	if again := b.commit(p); len(armed(again)) != 0 || !held(again)[row.ID] {
+		t.Errorf("planning the same again changed %d reminders", len(armed(again)))
+	}
+}
+
+func TestCommitPlansIsFenced(t *testing.T) {
+	t.Parallel()
+	for name, meanwhile := range map[string]string{
+		"changed":          `update events set title = 'Match'`,
+		"moved":            `update events set start_ts = start_ts + interval '1 hour'`,
+		"cancelled":        `update events set status = 'cancelled'`,
+		"given away":       `update events set user_id = (select id from auth.users where email = 'other@example.org')`,
+		"deleted":          `delete from events`,
+		"held by another":  `update events set sync_lease_until = now() + interval '2 minutes'`,
+		"held by no one":   `update events set sync_lease_until = null`,
+		"changed and back": `update events set title = 'Match'; update events set title = 'Practice'`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := newBase(t)
+			b.exec(`insert into auth.users (email) values ('other@example.org')`)
+			b.event(b.user(), day)
+			row := b.claimEvent()
+			if _, err := b.db.Connect(t).Exec(t.Context(), meanwhile); err != nil {
+				t.Fatal(err)
+			}
+			if rows := b.commit(new(plan).event(row).before(row, hour).copied("g")); len(rows) != 0 {
+				t.Errorf("a stale plan counted: %+v", rows)
+			}
+			if n := ask[int](b, `select count(*) from reminders`) + ask[int](b, `select count(*) from reminder_worker.calendar_copies`); n != 0 {
+				t.Errorf("a stale plan left %d rows", n)
+			}
+		})
+	}
+}
+
+func TestGiveBackEvent(t *testing.T) {
+	t.Parallel()
+	b := newBase(t)
+	id := b.event(b.user(), day)
+	row := b.claimEvent()
+	b.exec(`update events set title = 'Match'`)
+	arg := store.GiveBackEventParams{Revision: row.SyncRevision, EventID: id, Lease: row.LeaseUntil}
+	if err := b.q.GiveBackEvent(t.Context(), arg); err != nil {
+		t.Fatal(err)
+	}
+	again := b.claimEvent()
+	if again.Title != "Match" || again.SyncRevision != row.SyncRevision+1 {
+		t.Errorf("claimed %q at revision %d", again.Title, again.SyncRevision)
+	}
+	if err := b.q.GiveBackEvent(t.Context(), arg); err != nil {
+		t.Fatal(err)
+	}
+	if rows := b.claimEvents(); len(rows) != 0 {
+		t.Error("who held it before gave back the claim of another")
+	}
+}
+
+func TestPlanningLeavesTheAppsRemindersAlone(t *testing.T) {
+	t.Parallel()
+	b := newBase(t)
+	user := b.user()
+	start := startOf(2 * day)
+	id := b.eventAt(user, start)
+	b.exec(`insert into reminders (event_id, user_id, notify_at_ts, message) values ($1, $2, $3, 'mine')`, id, user, start.Add(-hour))
+	b.custom(id, user, hour)
+	const mine = `select concat_ws(' ', message, status, notify_at_ts, plan_revision, planned_for_ts, changed_xid) from reminders where plan_revision is null order by notify_at_ts`
+	before := list[string](b, mine)
+	b.settled(day, hour) // one at the same instant
+	b.exec(`update events set start_ts = start_ts + interval '3 hours'`)
+	b.settled(day)
+	b.exec(`update events set status = 'cancelled'`)
+	b.settled()
+	if diff := cmp.Diff(before, list[string](b, mine)); diff != "" {
+		t.Errorf("the app's own reminders changed (-before +after):\n%s", diff)
+	}
+	if n := ask[int](b, `select count(*) from reminders where plan_revision is not null and notify_at_ts = $1`, start.Add(-hour)); n != 0 {
+		t.Error("a second reminder was planned for the instant of the app's own")
+	}
+}
+
+func TestMovedThereAndBack(t *testing.T) {
+	t.Parallel()
+	b := newBase(t)
+	start := startOf(2 * day)
+	b.eventAt(b.user(), start)
+	b.settled(day, hour)
+	const states = `select concat_ws(' ', status, error_message) from reminders order by notify_at_ts`
+	first := list[uuid.UUID](b, `select id from reminders order by notify_at_ts`)
+	b.exec(`update reminders set status = 'sending', retry_count = 2 where id = $1`, first[1])
+	b.exec(`update reminders set status = 'pending', next_attempt_at = now() where id = $1`, first[1]) // a retry is under way
+	b.exec(`update events set start_ts = $1`, start.Add(5*hour))
+	b.settled(day, hour)
+	want := []string{"cancelled the event was moved", "pending", "cancelled the event was moved", "pending"}
+	if diff := cmp.Diff(want, list[string](b, states)); diff != "" {
+		t.Errorf("after the move (-want +got):\n%s", diff)
+	}
+	b.exec(`update events set start_ts = $1`, start)
+	row := b.claimEvent()
+	rows := b.commit(new(plan).event(row).before(row, day, hour))
+	if diff := cmp.Diff(2, len(armed(rows))); diff != "" {
+		t.Errorf("armed after moving back (-want +got):\n%s", diff)
+	}
+	want = []string{"pending", "cancelled the event was moved", "pending", "cancelled the event was moved"}
+	if diff := cmp.Diff(want, list[string](b, states)); diff != "" {
+		t.Errorf("after moving back (-want +got):\n%s", diff)
+	}
+	if ask[bool](b, `select retry_count <> 0 or next_attempt_at is not null from reminders where id = $1`, first[1]) {
+		t.Error("a revived reminder remembers its attempts")
+	}
+}
+
+func TestSentRemindersStay(t *testing.T) {
+	t.Parallel()
+	b := newBase(t)
+	b.eventAt(b.user(), startOf(2*day))
+	b.settled(day, hour)
+	b.exec(`update reminders set status = 'sent', sent_at_ts = now() where lead_seconds = 86400`)
+	b.exec(`update events set title = 'Match'`)
+	b.settled(day, hour)
+	b.exec(`update events set status = 'cancelled'`)
+	b.settled()
+	got := list[string](b, `select concat_ws(' ', lead_seconds, status, sent_at_ts is not null) from reminders order by notify_at_ts`)
+	if diff := cmp.Diff([]string{"86400 sent t", "3600 cancelled f"}, got); diff != "" {
+		t.Errorf("reminders (-want +got):\n%s", diff)
+	}
+}
+
+func TestPlansFollowTheUser(t *testing.T) {
+	t.Parallel()
+	b := newBase(t)
+	id := b.event(b.user(), 2*day)
+	b.settled(day)
+	other := b.user()
+	b.exec(`update events set user_id = $1`, other)
+	b.settled(day)
+	if got := ask[uuid.UUID](b, `select user_id from reminders where event_id = $1`, id); got != other {
+		t.Error("the reminder still belongs to the former user")
+	}
+}
+
+func TestPlanningMakesNoTwinsWithoutTheConstraint(t *testing.T) {
+	t.Parallel()
+	b := newBase(t)
+	b.exec(`alter table reminders drop constraint reminders_event_id_notify_at_ts_key`)
+	b.event(b.user(), 2*day)
+	b.settled(day, hour)
+	b.exec(`update events set title = 'Match'`)
+	b.settled(day, hour)
+	if n := ask[int](b, `select count(*) from reminders`); n != 2 {
+		t.Errorf("%d reminders, want 2", n)
+	}
+}

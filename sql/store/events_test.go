@@ -1,0 +1,204 @@
+package store_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/uuid"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/parentpal/reminder-worker/sql/store"
+)
+
+func TestClaimEventsIsExclusive(t *testing.T) {
+	t.Parallel()
+	b := newBase(t)
+	b.exec(`insert into events (user_id, title, start_ts) select $1, 'Practice', now() + interval '1 day' from generate_series(1, 2000)`, b.user())
+	claimed := make([][]uuid.UUID, 8)
+	var g errgroup.Group
+	for i := range claimed {
+		g.Go(func() error {
+			for {
+				rows, err := b.q.ClaimEvents(t.Context(), store.ClaimEventsParams{MaxRows: 17, MaxBytes: 65536, LeaseMs: lease.Milliseconds()})
+				if err != nil || len(rows) == 0 {
+					return err
+				}
+				for _, r := range rows {
+					claimed[i] = append(claimed[i], r.ID)
+				}
+			}
+		})
+	}
+	if err := g.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	seen := map[uuid.UUID]bool{}
+	for _, ids := range claimed {
+		for _, id := range ids {
+			if seen[id] {
+				t.Errorf("event %s was claimed twice", id)
+			}
+			seen[id] = true
+		}
+	}
+	if len(seen) != 2000 {
+		t.Errorf("claimed %d of 2000 events", len(seen))
+	}
+}
+
+// lapse lets the claims on all events end.
+func (b *base) lapse() {
+	b.t.Helper()
+	b.exec(`update events set sync_lease_until = now() - interval '1 second', sync_due_at = now() - interval '1 second' where sync_lease_until is not null`)
+}
+
+func TestLapsedClaimIsDueAgainAndCounted(t *testing.T) {
+	t.Parallel()
+	b := newBase(t)
+	id := b.event(b.user(), day)
+	if row := b.claimEvent(); row.SyncAttempts != 0 {
+		t.Errorf("first claim: %d attempts", row.SyncAttempts)
+	}
+	if rows := b.claimEvents(); len(rows) != 0 {
+		t.Errorf("claimed %d events that are held", len(rows))
+	}
+	b.lapse()
+	if row := b.claimEvent(); row.ID != id || row.SyncAttempts != 1 {
+		t.Errorf("second claim: %d attempts, want 1 for the claim that lapsed", row.SyncAttempts)
+	}
+	if err := b.q.ReleaseEvents(t.Context(), []uuid.UUID{id}); err != nil {
+		t.Fatal(err)
+	}
+	if row := b.claimEvent(); row.SyncAttempts != 1 {
+		t.Errorf("after a release: %d attempts, want 1 still", row.SyncAttempts)
+	}
+}
+
+func TestExtendEventLeasesTellsWhatIsHeld(t *testing.T) {
+	t.Parallel()
+	b := newBase(t)
+	user := b.user()
+	kept, lapsed, deleted := b.event(user, day), b.event(user, day), b.event(user, day)
+	b.claimEvents()
+	b.exec(`update events set sync_lease_until = now() - interval '1 second' where id = $1`, lapsed)
+	b.exec(`delete from events where id = $1`, deleted)
+	got := must[[]uuid.UUID](t)(b.q.ExtendEventLeases(t.Context(),
+		store.ExtendEventLeasesParams{EventIds: []uuid.UUID{kept, lapsed, deleted}, LeaseMs: hour.Milliseconds()}))
+	if diff := cmp.Diff([]uuid.UUID{kept}, got); diff != "" {
+		t.Errorf("held (-want +got):\n%s", diff)
+	}
+	if !ask[bool](b, `select sync_lease_until > now() + interval '59 minutes' and sync_due_at = sync_lease_until from events where id = $1`, kept) {
+		t.Error("the lease was not extended")
+	}
+}
+
+func TestClaimEventsPassesOverStatesOfTheApp(t *testing.T) {
+	t.Parallel()
+	b := newBase(t)
+	id := b.event(b.user(), day)
+	b.exec(`update events set status = 'draft' where id = $1`, id)
+	if row := b.claimEvent(); row.Status != "draft" {
+		t.Errorf("status %q", row.Status)
+	}
+	if ask[bool](b, `select sync_due_at is not null or sync_lease_until is not null from events where id = $1`, id) {
+		t.Error("a draft is still in the queue")
+	}
+}
+
+// adopted loosens the tables to what an older service may have left behind.
+func (b *base) adopted() {
+	b.t.Helper()
+	b.exec(`alter table events alter user_id drop not null, alter title drop not null, alter start_ts drop not null`)
+	b.exec(`alter table reminders alter user_id drop not null, alter retry_count drop not null, alter event_id drop not null`)
+}
+
+func TestClaimEventsBringsBadRowsHome(t *testing.T) {
+	t.Parallel()
+	b := newBase(t)
+	b.adopted()
+	user := b.user()
+	for _, values := range []string{
+		`nullif($1::uuid, $1), 'no user', now(), null, null, null`,
+		`$1, null, null, null, null, null`,
+		`$1, 'ever', 'infinity', 'infinity', null, null`,
+		`$1, 'never', '-infinity', '-infinity', null, null`,
+		`$1, 'far', '294000-01-01', '294000-01-02', null, null`,
+		`$1, 'long ago', '4000-01-01 BC', null, null, null`,
+		`$1, repeat('x', 10000000), now(), null, repeat('y', 10000000), null`,
+		`$1, 'many things', now(), null, null, array_fill('z'::text, array[100000])`,
+		`$1, 'odd things', now(), null, null, array[null, '', '  ', 'cleats', repeat('w', 600)]`,
+	} {
+		b.exec(`insert into events (user_id, title, start_ts, end_ts, location, prep_items) values (`+values+`)`, user)
+	}
+	rows := b.claimEvents()
+	if len(rows) != 9 {
+		t.Fatalf("claimed %d of 9 events", len(rows))
+	}
+	byTitle := map[string]store.ClaimEventsRow{}
+	for _, r := range rows {
+		byTitle[r.Title[:min(len(r.Title), 20)]+strings.Repeat("-", int(r.TextBytes/10_000_000))] = r
+	}
+	epoch := time.Unix(0, 0)
+	for title, ok := range map[string]func(store.ClaimEventsRow) bool{
+		"no user": func(r store.ClaimEventsRow) bool { return r.UserID == uuid.Nil && r.HasStart },
+		"":        func(r store.ClaimEventsRow) bool { return !r.HasStart && r.StartTs.Equal(epoch) },
+		"ever":    func(r store.ClaimEventsRow) bool { return !r.HasStart && !r.HasEnd },
+		"never":   func(r store.ClaimEventsRow) bool { return !r.HasStart && !r.HasEnd },
+		"far":     func(r store.ClaimEventsRow) bool { return r.HasStart && r.StartTs.UTC().Year() == 294000 },
+		"long ago": func(r store.ClaimEventsRow) bool {
+			return r.HasStart && r.StartTs.Before(epoch)
+		},
+		"--": func(r store.ClaimEventsRow) bool {
+			return r.Title == "" && r.Location == "" && r.TextBytes == 20_000_000
+		},
+		"many things": func(r store.ClaimEventsRow) bool { return len(r.PrepItems) <= 100 },
+		"odd things": func(r store.ClaimEventsRow) bool {
+			return len(r.PrepItems) == 2 && r.PrepItems[0] == "cleats" && len(r.PrepItems[1]) == 512
+		},
+	} {
+		row, found := byTitle[title]
+		if !found || !ok(row) {
+			row.Title = title
+			t.Errorf("%q came back as %+v", title, row)
+		}
+	}
+}
+
+func TestNextEventDue(t *testing.T) {
+	t.Parallel()
+	b := newBase(t)
+	next := func() float64 { return must[float64](t)(b.q.NextEventDue(t.Context())) }
+	if got := next(); got != 1e15 {
+		t.Errorf("nothing queued: %v ms", got)
+	}
+	id := b.event(b.user(), day)
+	if got := next(); got > 0 {
+		t.Errorf("due: %v ms", got)
+	}
+	for due, ok := range map[string]func(float64) bool{
+		"infinity":  func(ms float64) bool { return ms == 1e15 },
+		"-infinity": func(ms float64) bool { return ms <= 0 },
+		"tomorrow":  func(ms float64) bool { return ms > 0 && ms <= 2*86_400_000 },
+	} {
+		b.exec(`update events set sync_due_at = $2::text::timestamptz where id = $1`, id, due)
+		if got := next(); !ok(got) {
+			t.Errorf("due %s: %v ms", due, got)
+		}
+	}
+}
+
+func TestCountOverdueEvents(t *testing.T) {
+	t.Parallel()
+	b := newBase(t)
+	user := b.user()
+	b.event(user, day)
+	old := b.event(user, day)
+	b.exec(`update events set sync_due_at = now() - interval '1 hour' where id = $1`, old)
+	b.exec(`insert into reminder_worker.calendar_copies (event_id, user_id, google_event_id, tombstoned_at, due_at)
+		values (gen_random_uuid(), $1, 'g', now(), now() - interval '1 hour')`, user)
+	if got := must[int64](t)(b.q.CountOverdueEvents(t.Context(), 60_000)); got != 2 {
+		t.Errorf("%d overdue, want 2", got)
+	}
+}

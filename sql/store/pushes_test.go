@@ -1,0 +1,234 @@
+package store_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/uuid"
+
+	"github.com/parentpal/reminder-worker/sql/store"
+)
+
+// pushed is the argument of RecordPushes, built up.
+type pushed struct{ store.RecordPushesParams }
+
+func (p *pushed) reminder(row store.ClaimRemindersRow, status string) *pushed {
+	p.Ids = append(p.Ids, row.ID)
+	p.Leases = append(p.Leases, row.Lease)
+	p.Statuses = append(p.Statuses, status)
+	p.RetryMs = append(p.RetryMs, 0)
+	p.CountAttempts = append(p.CountAttempts, status == "pending")
+	p.SentAts = append(p.SentAts, time.Now())
+	p.ErrorMessages = append(p.ErrorMessages, "")
+	return p
+}
+
+func (p *pushed) to(row store.ClaimRemindersRow, token, state string, gone bool) *pushed {
+	p.PushReminderIds = append(p.PushReminderIds, row.ID)
+	p.PushTokens = append(p.PushTokens, token)
+	p.PushStates = append(p.PushStates, state)
+	p.TicketIds = append(p.TicketIds, "ticket "+token)
+	p.ErrorCodes = append(p.ErrorCodes, "")
+	p.PushErrors = append(p.PushErrors, "")
+	p.PushSentAts = append(p.PushSentAts, time.Now())
+	p.LatenessMs = append(p.LatenessMs, 3)
+	p.Gone = append(p.Gone, gone)
+	return p
+}
+
+func (b *base) push(p *pushed) []uuid.UUID {
+	b.t.Helper()
+	return must[[]uuid.UUID](b.t)(b.q.RecordPushes(b.ctx(), p.RecordPushesParams))
+}
+
+const (
+	phone  = "ExponentPushToken[phone]"
+	tablet = "ExponentPushToken[tablet]"
+)
+
+// sending claims one due reminder of a user with both devices.
+func (b *base) sending() store.ClaimRemindersRow {
+	b.t.Helper()
+	_, ids := b.overdue(b.user(phone, tablet), time.Minute)
+	return b.claimReminders(ids...)[ids[0]]
+}
+
+func TestRecordPushes(t *testing.T) {
+	t.Parallel()
+	b := newBase(t)
+	row := b.sending()
+	if busy := b.push(new(pushed).reminder(row, "sent").to(row, phone, "accepted", false).to(row, tablet, "failed", true)); len(busy) != 0 {
+		t.Errorf("busy: %v", busy)
+	}
+	if !ask[bool](b, `select status = 'sent' and sent_at_ts is not null and next_attempt_at is null and retry_count = 0 from reminders`) {
+		t.Error("the reminder is not recorded as sent")
+	}
+	got := list[string](b, `select concat_ws(' ', l.token, l.state, d.retired_at is not null)
+		from reminder_worker.deliveries l join reminder_worker.push_devices d using (token) order by 1`)
+	if diff := cmp.Diff([]string{phone + " accepted f", tablet + " failed t"}, got); diff != "" {
+		t.Errorf("deliveries (-want +got):\n%s", diff)
+	}
+}
+
+func TestRecordPushesIsFencedByTheClaim(t *testing.T) {
+	t.Parallel()
+	b := newBase(t)
+	first := b.sending()
+	b.exec(`update reminders set next_attempt_at = now() - interval '1 second'`)
+	second := b.claimReminders(first.ID)[first.ID]
+	if busy := b.push(new(pushed).reminder(first, "failed").to(first, phone, "failed", false)); len(busy) != 0 {
+		t.Errorf("busy: %v", busy)
+	}
+	if status, _ := b.statusOf(first.ID); status != "sending" {
+		t.Errorf("a claim that had lapsed made it %s", status)
+	}
+	b.push(new(pushed).reminder(second, "sent"))
+	if status, _ := b.statusOf(first.ID); status != "sent" {
+		t.Errorf("the claim that holds left it %s", status)
+	}
+}
+
+func TestRetryLeavesOutWhoHasIt(t *testing.T) {
+	t.Parallel()
+	b := newBase(t)
+	row := b.sending()
+	b.push(new(pushed).reminder(row, "pending").to(row, phone, "accepted", false))
+	again := b.claimReminders(row.ID)[row.ID]
+	if diff := cmp.Diff([]string{tablet}, again.Tokens); diff != "" || again.RetryCount != 1 {
+		t.Errorf("retry %d goes to (-want +got):\n%s", again.RetryCount, diff)
+	}
+	b.push(new(pushed).reminder(again, "pending"))
+	b.exec(`update reminder_worker.push_devices set retired_at = now() where token = $1`, tablet)
+	if got := b.claimReminders(row.ID)[row.ID].Status; got != "sent" {
+		t.Errorf("%s, want sent: one phone has it and nobody else is left", got)
+	}
+	if !ask[bool](b, `select sent_at_ts is not null from reminders`) {
+		t.Error("sent, but not when")
+	}
+}
+
+func TestRetryEndsAsSentWhenTheEventBegins(t *testing.T) {
+	t.Parallel()
+	b := newBase(t)
+	row := b.sending()
+	b.push(new(pushed).reminder(row, "pending").to(row, phone, "accepted", false))
+	b.exec(`update events set start_ts = now() - interval '1 second'`)
+	b.exec(`update reminders set planned_for_ts = (select start_ts from events)`)
+	if got := b.claimReminders(row.ID)[row.ID].Status; got != "sent" {
+		t.Errorf("%s, want sent: one phone has it", got)
+	}
+}
+
+func TestOwnTokenIsLeftOutOnceDelivered(t *testing.T) {
+	t.Parallel()
+	b := newBase(t)
+	row := b.sending()
+	b.exec(`update reminders set push_token = 'ExponentPushToken[own]'`)
+	b.push(new(pushed).reminder(row, "pending").to(row, "ExponentPushToken[own]", "accepted", false))
+	if got := b.claimReminders(row.ID)[row.ID]; got.Status != "sent" {
+		t.Errorf("%s to %v, want sent", got.Status, got.Tokens)
+	}
+}
+
+func TestAskedForAgainGoesToAll(t *testing.T) {
+	t.Parallel()
+	b := newBase(t)
+	row := b.sending()
+	b.push(new(pushed).reminder(row, "sent").to(row, phone, "accepted", false).to(row, tablet, "accepted", false))
+	b.exec(`update reminders set status = 'pending'`)
+	again := b.claimReminders(row.ID)[row.ID]
+	if diff := cmp.Diff([]string{phone, tablet}, again.Tokens); diff != "" {
+		t.Errorf("goes to (-want +got):\n%s", diff)
+	}
+	b.push(new(pushed).reminder(again, "sent").to(again, phone, "accepted", false))
+	if n := ask[int](b, `select count(*) from reminder_worker.deliveries`); n != 2 {
+		t.Errorf("%d deliveries, want one per device", n)
+	}
+}
+
+func TestDeviceRegisteredAgainIsNotRetired(t *testing.T) {
+	t.Parallel()
+	b := newBase(t)
+	row := b.sending()
+	p := new(pushed).reminder(row, "sent").to(row, phone, "failed", true).to(row, tablet, "failed", true)
+	b.exec(`update reminder_worker.push_devices set registered_at = now() + interval '1 second' where token = $1`, tablet)
+	b.push(p)
+	got := list[string](b, `select token from reminder_worker.push_devices where retired_at is not null`)
+	if diff := cmp.Diff([]string{phone}, got); diff != "" {
+		t.Errorf("retired (-want +got):\n%s", diff)
+	}
+}
+
+func TestReleaseRemindersUsesNoAttempt(t *testing.T) {
+	t.Parallel()
+	b := newBase(t)
+	row := b.sending()
+	stale := store.ReleaseRemindersParams{Ids: []uuid.UUID{row.ID}, Leases: []time.Time{row.Lease.Add(-time.Second)}}
+	if err := b.q.ReleaseReminders(t.Context(), stale); err != nil {
+		t.Fatal(err)
+	}
+	if status, _ := b.statusOf(row.ID); status != "sending" {
+		t.Error("a claim of another was released")
+	}
+	if err := b.q.ReleaseReminders(t.Context(), store.ReleaseRemindersParams{Ids: []uuid.UUID{row.ID}, Leases: []time.Time{row.Lease}}); err != nil {
+		t.Fatal(err)
+	}
+	if again := b.claimReminders(row.ID)[row.ID]; again.Status != "sending" || again.RetryCount != 0 {
+		t.Errorf("after a release: %s with %d retries", again.Status, again.RetryCount)
+	}
+}
+
+// TestDeletedBetweenClaimAndRecord deletes one of two events whose reminders are being sent.
+func TestDeletedBetweenClaimAndRecord(t *testing.T) {
+	t.Parallel()
+	b := newBase(t)
+	gone := b.sending()
+	_, ids := b.overdue(b.user("ExponentPushToken[other]"), time.Minute)
+	stays := b.claimReminders(ids...)[ids[0]]
+	p := new(pushed).reminder(gone, "sent").to(gone, phone, "accepted", false).
+		reminder(stays, "sent").to(stays, "ExponentPushToken[other]", "accepted", false)
+	tx := b.begin()
+	in(t, tx, `delete from events where id = $1`, gone.EventID)
+	if diff := cmp.Diff([]uuid.UUID{gone.ID}, b.push(p)); diff != "" {
+		t.Errorf("busy while the deletion is open (-want +got):\n%s", diff)
+	}
+	if err := tx.Commit(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if busy := b.push(p); len(busy) != 0 {
+		t.Errorf("busy after the deletion: %v", busy)
+	}
+	if status, _ := b.statusOf(stays.ID); status != "sent" || ask[int](b, `select count(*) from reminder_worker.deliveries`) != 1 {
+		t.Errorf("the other reminder is %s", status)
+	}
+}
+
+func TestReceipts(t *testing.T) {
+	t.Parallel()
+	b := newBase(t)
+	row := b.sending()
+	b.push(new(pushed).reminder(row, "sent").to(row, phone, "accepted", false).to(row, tablet, "accepted", false))
+	ask := func() []store.ClaimReceiptsRow {
+		return must[[]store.ClaimReceiptsRow](t)(b.q.ClaimReceipts(t.Context(), store.ClaimReceiptsParams{MaxRows: 10, AgainMs: 60_000}))
+	}
+	if got := ask(); len(got) != 2 {
+		t.Fatalf("%d receipts are due, want 2", len(got))
+	}
+	if got := ask(); len(got) != 0 {
+		t.Errorf("%d receipts are due twice", len(got))
+	}
+	err := b.q.SettleDeliveries(t.Context(), store.SettleDeliveriesParams{
+		ReminderIds: []uuid.UUID{row.ID, row.ID, row.ID}, Tokens: []string{phone, tablet, phone}, TicketIds: []string{"ticket " + phone, "ticket " + tablet, "an older one"},
+		States: []string{"delivered", "failed", "unknown"}, ErrorCodes: []string{"", "DeviceNotRegistered", ""}, ErrorMessages: []string{"", "gone", ""},
+		Gone: []bool{false, true, false},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := list[string](b, `select concat_ws(' ', l.token, l.state, l.error_code, l.settled_at is not null, l.receipt_due_at is null, d.retired_at is not null)
+		from reminder_worker.deliveries l join reminder_worker.push_devices d using (token) order by 1`)
+	if diff := cmp.Diff([]string{phone + " delivered t t f", tablet + " failed DeviceNotRegistered t t t"}, got); diff != "" {
+		t.Errorf("deliveries (-want +got):\n%s", diff)
+	}
+}

@@ -1,0 +1,282 @@
+package store_test
+
+import (
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/uuid"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/parentpal/reminder-worker/sql/store"
+)
+
+// overdue makes a settled event whose planned reminders were due ago before now; it begins in an hour.
+func (b *base) overdue(user uuid.UUID, ago ...time.Duration) (event uuid.UUID, reminders []uuid.UUID) {
+	b.t.Helper()
+	start := startOf(hour)
+	event = b.eventAt(user, start)
+	leads := make([]time.Duration, len(ago))
+	for i, d := range ago {
+		leads[i] = hour + d
+	}
+	b.settled(leads...)
+	return event, list[uuid.UUID](b, `select id from reminders where event_id = $1 order by notify_at_ts`, event)
+}
+
+func TestClaimRemindersIsExclusive(t *testing.T) {
+	t.Parallel()
+	b := newBase(t)
+	user := b.user("ExponentPushToken[a]")
+	event := b.event(user, day)
+	b.exec(`insert into reminders (event_id, user_id, notify_at_ts) select $1, $2, now() - n * interval '1 second' from generate_series(1, 500) n`, event, user)
+	ids := list[uuid.UUID](b, `select id from reminders`)
+	var mu sync.Mutex
+	seen := map[uuid.UUID]int{}
+	var g errgroup.Group
+	for range 8 {
+		g.Go(func() error {
+			rows, err := b.q.ClaimReminders(t.Context(), store.ClaimRemindersParams{Ids: ids, SlackMs: 20, LeaseMs: lease.Milliseconds(), MaxAttempts: 5})
+			mu.Lock()
+			defer mu.Unlock()
+			for _, r := range rows {
+				seen[r.ID]++
+			}
+			return err
+		})
+	}
+	if err := g.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	for id, n := range seen {
+		if n != 1 {
+			t.Errorf("reminder %s was claimed %d times", id, n)
+		}
+	}
+	if len(seen) != len(ids) {
+		t.Errorf("claimed %d of %d reminders", len(seen), len(ids))
+	}
+}
+
+func TestLapsedReminderIsClaimedAgainUntilAttemptsEnd(t *testing.T) {
+	t.Parallel()
+	b := newBase(t)
+	_, ids := b.overdue(b.user("ExponentPushToken[a]"), time.Minute)
+	for try := range int32(6) {
+		row := b.claimReminders(ids...)[ids[0]]
+		if row.Status != "sending" || row.RetryCount != try {
+			t.Fatalf("try %d: %s with %d retries", try, row.Status, row.RetryCount)
+		}
+		if again := b.claimReminders(ids...); len(again) != 0 {
+			t.Fatal("a reminder that is held was claimed")
+		}
+		b.exec(`update reminders set next_attempt_at = now() - interval '1 second'`)
+	}
+	if row := b.claimReminders(ids...)[ids[0]]; row.Status != "failed" {
+		t.Errorf("status %s after six lapsed claims", row.Status)
+	}
+	if _, reason := b.statusOf(ids[0]); reason != "gave up: the worker stopped in the middle of each attempt" {
+		t.Errorf("reason %q", reason)
+	}
+}
+
+func TestNotYetDueIsNotClaimed(t *testing.T) {
+	t.Parallel()
+	b := newBase(t)
+	user := b.user("ExponentPushToken[a]")
+	if rows := b.claimReminders(b.custom(b.event(user, day), user, hour)); len(rows) != 0 {
+		t.Error("claimed a reminder an hour early")
+	}
+}
+
+func TestOverdueRemindersFoldIntoTheNewest(t *testing.T) {
+	t.Parallel()
+	b := newBase(t)
+	event, ids := b.overdue(b.user("ExponentPushToken[a]"), 3*hour, 2*hour, time.Minute)
+	own := b.custom(event, ask[uuid.UUID](b, `select user_id from events`), -time.Second)
+	rows := b.claimReminders(append(ids, own)...)
+	got := []string{rows[ids[0]].Status, rows[ids[1]].Status, rows[ids[2]].Status, rows[own].Status}
+	if diff := cmp.Diff([]string{"skipped", "skipped", "sending", "sending"}, got); diff != "" {
+		t.Errorf("verdicts (-want +got):\n%s", diff)
+	}
+}
+
+func TestOldRetryFoldsIntoOneThatIsOut(t *testing.T) {
+	t.Parallel()
+	for _, state := range []string{"sending", "sent"} {
+		b := newBase(t)
+		_, ids := b.overdue(b.user("ExponentPushToken[a]"), 2*hour, time.Minute)
+		b.exec(`update reminders set status = $2 where id = $1`, ids[1], state)
+		if got := b.claimReminders(ids[0])[ids[0]].Status; got != "skipped" {
+			t.Errorf("a reminder older than one that is %s became %s", state, got)
+		}
+	}
+}
+
+func TestExpiredOrNot(t *testing.T) {
+	t.Parallel()
+	b := newBase(t)
+	user := b.user("ExponentPushToken[a]")
+	begun, ahead := b.event(user, -hour), b.event(user, hour)
+	for name, c := range map[string]struct {
+		event uuid.UUID
+		in    time.Duration
+		want  string
+	}{
+		"before a start that is past":      {begun, -2 * hour, "expired"},
+		"before a start to come":           {ahead, -2 * hour, "sending"},
+		"after the start, on purpose":      {begun, -time.Minute, "sending"},
+		"after the start, a long time":     {b.event(user, -3*day), -2 * day, "expired"},
+		"long ago, for a start to come":    {ahead, -30 * day, "sending"},
+		"so early that nobody can mean it": {begun, -9000 * day, "expired"},
+	} {
+		id := b.custom(c.event, user, c.in)
+		if got := b.claimReminders(id)[id].Status; got != c.want {
+			t.Errorf("%s: %s, want %s", name, got, c.want)
+		}
+	}
+}
+
+func TestStaleReminderIsLeftToPlanningThenPutAway(t *testing.T) {
+	t.Parallel()
+	b := newBase(t)
+	_, ids := b.overdue(b.user("ExponentPushToken[a]"), time.Minute)
+	claimed := b.claimReminders(ids...)
+	b.exec(`update events set start_ts = start_ts + interval '1 day'`)
+	b.exec(`update reminders set next_attempt_at = now() - interval '1 second'`) // who held it died
+	if rows := b.claimReminders(ids...); len(rows) != 0 {
+		t.Fatalf("a moved event's reminder was claimed: %+v", rows)
+	}
+	due := store.DueRemindersParams{GraceMs: 0, MaxRows: 10}
+	if left := must[[]uuid.UUID](t)(b.q.DueReminders(t.Context(), due)); len(left) != 0 {
+		t.Error("the sweep found what waits for planning")
+	}
+	b.settled() // planning cannot withdraw a reminder that is being sent
+	if left := must[[]uuid.UUID](t)(b.q.DueReminders(t.Context(), due)); len(left) != 1 {
+		t.Error("the sweep did not find what planning has left behind")
+	}
+	if got := b.claimReminders(ids...)[ids[0]].Status; got != "cancelled" || len(claimed) != 1 {
+		t.Errorf("status %s, want cancelled", got)
+	}
+	if _, reason := b.statusOf(ids[0]); reason != "the event was moved" {
+		t.Errorf("reason %q", reason)
+	}
+}
+
+func TestReminderOfACancelledOrMissingEvent(t *testing.T) {
+	t.Parallel()
+	b := newBase(t)
+	event, ids := b.overdue(b.user("ExponentPushToken[a]"), time.Minute)
+	b.exec(`update events set status = 'cancelled'`)
+	if got := b.claimReminders(ids...)[ids[0]].Status; got != "cancelled" {
+		t.Errorf("cancelled event: %s", got)
+	}
+	b.exec(`alter table reminders drop constraint reminders_event_id_fkey`) // as an adopted table may be
+	b.exec(`update reminders set status = 'pending'`)
+	b.exec(`delete from events where id = $1`, event)
+	if got := b.claimReminders(ids...)[ids[0]].Status; got != "cancelled" {
+		t.Errorf("missing event: %s", got)
+	}
+}
+
+func TestAddressees(t *testing.T) {
+	t.Parallel()
+	b := newBase(t)
+	user, nobody := b.user("ExponentPushToken[1]", "ExponentPushToken[2]", "ExponentPushToken[gone]"), b.user()
+	b.exec(`update reminder_worker.push_devices set retired_at = now() where token like '%gone%'`)
+	event := b.event(user, day)
+	devices, none := b.custom(event, user, -time.Minute), b.custom(event, nobody, -time.Second)
+	own := ask[uuid.UUID](b, `insert into reminders (event_id, user_id, notify_at_ts, push_token)
+		values ($1, $2, now() - interval '2 seconds', 'ExponentPushToken[own]') returning id`, event, nobody)
+	rows := b.claimReminders(devices, none, own)
+	if diff := cmp.Diff([]string{"ExponentPushToken[1]", "ExponentPushToken[2]"}, rows[devices].Tokens); diff != "" {
+		t.Errorf("a user's devices (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff([]string{"ExponentPushToken[own]"}, rows[own].Tokens); diff != "" {
+		t.Errorf("the row's own token (-want +got):\n%s", diff)
+	}
+	if _, reason := b.statusOf(none); rows[none].Status != "failed" ||
+		reason != "no device: the user has no push token registered (the app calls register_push_token)" {
+		t.Errorf("no device: %s, %q", rows[none].Status, reason)
+	}
+}
+
+func TestBadReminderRowsComeBack(t *testing.T) {
+	t.Parallel()
+	b := newBase(t)
+	b.adopted()
+	user := b.user("ExponentPushToken[a]")
+	event := b.event(user, day)
+	for _, values := range []string{
+		`$1, $2, '-infinity', null, 0`,
+		`$1, $2, '4000-01-01 BC', null, 0`,
+		`$1, nullif($2::uuid, $2), now() - interval '1 minute', null, 0`,
+		`nullif($1::uuid, $1), $2, now() - interval '2 minutes', repeat('x', 10000000), 0`,
+		`$1, $2, now() - interval '3 minutes', null, null`,
+		`$1, $2, 'infinity', null, 0`,
+	} {
+		b.exec(`insert into reminders (event_id, user_id, notify_at_ts, message, retry_count) values (`+values+`)`, event, user)
+	}
+	window := store.WindowPageParams{After: time.Time{}, Until: time.Now().Add(hour), MaxRows: 100}
+	must[[]store.WindowPageRow](t)(b.q.WindowPage(t.Context(), window))
+	changed := store.ChangedRemindersParams{SinceXid: 0, Until: time.Now().Add(hour), MaxRows: 100}
+	if rows := must[[]store.ChangedRemindersRow](t)(b.q.ChangedReminders(t.Context(), changed)); len(rows) != 5 {
+		t.Errorf("%d changed reminders, want 5", len(rows))
+	}
+	due := must[[]uuid.UUID](t)(b.q.DueReminders(t.Context(), store.DueRemindersParams{GraceMs: 0, MaxRows: 100}))
+	if rows := b.claimReminders(due...); len(rows) != 5 {
+		t.Errorf("claimed %d reminders, want 5", len(rows))
+	}
+}
+
+func TestWindowPagesMeetWithoutGapOrTwin(t *testing.T) {
+	t.Parallel()
+	b := newBase(t)
+	user := b.user()
+	b.exec(`insert into events (user_id, title, start_ts) select $1, 'Practice', now() + interval '1 day' from generate_series(1, 9)`, user)
+	b.exec(`insert into reminders (event_id, user_id, notify_at_ts) select id, user_id, at from events, (values (now()), (now() + interval '1 minute')) t (at)`)
+	seen := map[uuid.UUID]bool{}
+	arg := store.WindowPageParams{Until: time.Now().Add(hour), MaxRows: 4}
+	for {
+		page := must[[]store.WindowPageRow](t)(b.q.WindowPage(t.Context(), arg))
+		for _, r := range page {
+			if seen[r.ID] {
+				t.Fatalf("reminder %s came twice", r.ID)
+			}
+			seen[r.ID] = true
+			arg.After, arg.AfterID = r.DueAt, r.ID
+		}
+		if len(page) < 4 {
+			break
+		}
+	}
+	if len(seen) != 18 {
+		t.Errorf("read %d of 18 reminders", len(seen))
+	}
+}
+
+// TestChangedRemindersMissNothing lets an older transaction commit after a younger one was read.
+func TestChangedRemindersMissNothing(t *testing.T) {
+	t.Parallel()
+	b := newBase(t)
+	user := b.user()
+	event := b.event(user, day)
+	slow := b.begin()
+	in(t, slow, `insert into reminders (event_id, user_id, notify_at_ts) values ($1, $2, now() + interval '1 minute')`, event, user)
+	b.custom(event, user, 2*time.Minute)
+	since := must[store.DatabaseNowRow](t)(b.q.DatabaseNow(t.Context())).Xmin
+	read := func() int {
+		return len(must[[]store.ChangedRemindersRow](t)(b.q.ChangedReminders(t.Context(),
+			store.ChangedRemindersParams{SinceXid: since, Until: time.Now().Add(hour), MaxRows: 100})))
+	}
+	if n := read(); n != 1 {
+		t.Errorf("%d reminders are visible, want 1", n)
+	}
+	if err := slow.Commit(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if n := read(); n != 2 {
+		t.Errorf("%d reminders are visible, want 2: the older transaction's was missed", n)
+	}
+}

@@ -1,0 +1,284 @@
+package store_test
+
+import (
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/uuid"
+
+	"github.com/parentpal/reminder-worker/sql/store"
+)
+
+// copied claims the one due event and notes a copy of it.
+func (b *base) copied() store.ClaimEventsRow {
+	b.t.Helper()
+	row := b.claimEvent()
+	b.commit(new(plan).event(row).copied("g" + row.ID.String()))
+	return row
+}
+
+func (b *base) claimRemovals() []store.ClaimRemovalsRow {
+	b.t.Helper()
+	return must[[]store.ClaimRemovalsRow](b.t)(b.q.ClaimRemovals(b.ctx(), store.ClaimRemovalsParams{MaxRows: 100, LeaseMs: lease.Milliseconds()}))
+}
+
+func TestRecordSyncsWritesStateAndCopy(t *testing.T) {
+	t.Parallel()
+	b := newBase(t)
+	id := b.event(b.user(), day)
+	row := b.copied()
+	if again := b.record(synced("synced", row)); len(again) != 0 {
+		t.Errorf("due again or busy: %+v", again)
+	}
+	got := ask[string](b, `select concat_ws(' ', e.status, e.google_calendar_id = 'g' || e.id, e.sync_due_at is null, e.sync_lease_until is null,
+		k.generation, k.etag, k.content_hash, k.written_at is not null)
+		from events e join reminder_worker.calendar_copies k on k.event_id = e.id where e.id = $1`, id)
+	if diff := cmp.Diff(`synced t t t 1 "1" hash t`, got); diff != "" {
+		t.Errorf("row (-want +got):\n%s", diff)
+	}
+}
+
+func TestRecordSyncsRetries(t *testing.T) {
+	t.Parallel()
+	b := newBase(t)
+	b.event(b.user(), day)
+	p := synced("pending", b.claimEvent())
+	p.RetryMs[0], p.CountAttempts[0], p.ErrorMessages[0] = 3_600_000, true, "Google is away"
+	b.record(p)
+	if !ask[bool](b, `select status = 'pending' and sync_attempts = 1 and sync_lease_until is null and error_message = 'Google is away'
+		and sync_due_at between now() + interval '59 minutes' and now() + interval '61 minutes' from events`) {
+		t.Error("the retry is not in the row")
+	}
+}
+
+func TestEventChangedInFlightIsDueAtOnce(t *testing.T) {
+	t.Parallel()
+	b := newBase(t)
+	id := b.event(b.user(), day)
+	row := b.copied()
+	b.exec(`update events set title = 'Match'`)
+	if rows := b.claimEvents(); len(rows) != 0 {
+		t.Fatal("a second worker took an event in flight")
+	}
+	again := b.record(synced("synced", row))
+	if diff := cmp.Diff([]store.RecordSyncsRow{{EventID: id, DueAgain: true}}, again); diff != "" {
+		t.Errorf("answer (-want +got):\n%s", diff)
+	}
+	next := b.claimEvent()
+	if next.Status != "pending" || next.Title != "Match" || next.SyncAttempts != 0 || !next.HasCopy || next.CopyHash != "hash" {
+		t.Errorf("claimed %+v", next)
+	}
+}
+
+func TestCancelledInFlightStaysCancelled(t *testing.T) {
+	t.Parallel()
+	b := newBase(t)
+	b.event(b.user(), day)
+	b.settled()
+	b.exec(`update events set status = 'cancelled'`)
+	p := synced("pending", b.claimEvent())
+	p.RetryMs[0] = 0
+	b.record(p)
+	if row := b.claimEvent(); row.Status != "cancelled" {
+		t.Errorf("a retry turned a cancelled event %s", row.Status)
+	}
+}
+
+func TestEventDeletedInFlight(t *testing.T) {
+	t.Parallel()
+	b := newBase(t)
+	id := b.event(b.user(), day)
+	row := b.copied()
+	b.exec(`delete from events`)
+	if rows := b.claimRemovals(); len(rows) != 0 {
+		t.Fatal("a removal overtook the write under way")
+	}
+	if !ask[bool](b, `select due_at > now() + interval '30 seconds' from reminder_worker.calendar_copies`) {
+		t.Error("the tombstone is not due when the claim ends")
+	}
+	again := b.record(synced("synced", row))
+	if diff := cmp.Diff([]store.RecordSyncsRow{{EventID: id, DueAgain: true}}, again); diff != "" {
+		t.Errorf("answer (-want +got):\n%s", diff)
+	}
+	rows := b.claimRemovals()
+	if len(rows) != 1 || rows[0].GoogleEventID != "g"+id.String() || rows[0].Etag != `"1"` {
+		t.Errorf("removals %+v, want the copy as it was written", rows)
+	}
+}
+
+func TestUserChangedInFlight(t *testing.T) {
+	t.Parallel()
+	b := newBase(t)
+	former := b.user()
+	b.event(former, day)
+	row := b.copied()
+	b.exec(`update events set user_id = $1`, b.user())
+	if again := b.record(synced("synced", row)); len(again) == 0 {
+		t.Error("nothing is due again")
+	}
+	if rows := b.claimRemovals(); len(rows) != 1 || rows[0].UserID != former {
+		t.Errorf("removals %+v, want the former user's copy", rows)
+	}
+	if next := b.claimEvent(); next.HasCopy {
+		t.Error("the new user has the former one's copy")
+	}
+	if ask[bool](b, `select google_calendar_id is not null from events`) {
+		t.Error("the event points to the former user's copy")
+	}
+}
+
+// removal buries the copy of a settled event, and claims the removal.
+func (b *base) removal() (event uuid.UUID, row store.ClaimRemovalsRow) {
+	b.t.Helper()
+	event = b.event(b.user(), day)
+	b.record(synced("synced", b.copied()))
+	b.exec(`update events set status = 'cancelled' where id = $1`, event)
+	cancelled := b.claimEvent()
+	b.commit(new(plan).event(cancelled).buried())
+	p := synced("cancelled", cancelled)
+	p.GoogleIds[0] = ""
+	b.record(p)
+	rows := b.claimRemovals()
+	if len(rows) != 1 {
+		b.t.Fatalf("%d removals, want 1", len(rows))
+	}
+	return event, rows[0]
+}
+
+func TestUncancelWaitsForARemovalUnderWay(t *testing.T) {
+	t.Parallel()
+	b := newBase(t)
+	event, removal := b.removal()
+	b.exec(`update events set status = 'pending' where id = $1`, event)
+	row := b.claimEvent()
+	if row.HasCopy {
+		t.Error("a tombstone counts as a copy")
+	}
+	if rows := b.commit(new(plan).event(row).copied("g" + event.String())); len(rows) != 0 {
+		t.Fatal("a plan counted while the copy is being removed")
+	}
+	b.exec(`update events set sync_lease_until = null, sync_due_at = now() where id = $1`, event)
+	err := b.q.RecordRemovals(t.Context(), store.RecordRemovalsParams{EventIds: []uuid.UUID{event}, UserIds: []uuid.UUID{removal.UserID},
+		Gone: []bool{true}, RetryMs: []int64{-1}, ErrorMessages: []string{""}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	row = b.claimEvent()
+	if rows := b.commit(new(plan).event(row).copied("g" + event.String())); len(rows) == 0 {
+		t.Error("the event waits for a removal that is over")
+	}
+}
+
+func TestUncancelRevivesACopyNotYetRemoved(t *testing.T) {
+	t.Parallel()
+	b := newBase(t)
+	event, removal := b.removal()
+	if err := b.q.ReleaseRemovals(t.Context(), store.ReleaseRemovalsParams{EventIds: []uuid.UUID{event}, UserIds: []uuid.UUID{removal.UserID}}); err != nil {
+		t.Fatal(err)
+	}
+	b.exec(`update events set status = 'pending' where id = $1`, event)
+	if rows := b.commit(new(plan).event(b.claimEvent()).copied("g")); len(rows) == 0 {
+		t.Fatal("the plan did not count")
+	}
+	if rows := b.claimRemovals(); len(rows) != 0 {
+		t.Error("a revived copy is still to be removed")
+	}
+	late := store.RecordRemovalsParams{EventIds: []uuid.UUID{event}, UserIds: []uuid.UUID{removal.UserID},
+		Gone: []bool{true}, RetryMs: []int64{-1}, ErrorMessages: []string{""}}
+	if err := b.q.RecordRemovals(t.Context(), late); err != nil {
+		t.Fatal(err)
+	}
+	if n := ask[int](b, `select count(*) from reminder_worker.calendar_copies where tombstoned_at is null`); n != 1 {
+		t.Error("a removal recorded too late forgot a living copy")
+	}
+}
+
+// TestRemovalClaimedDuringPlanning is the narrow case: the removal is claimed, but not yet committed, while planning looks.
+func TestRemovalClaimedDuringPlanning(t *testing.T) {
+	t.Parallel()
+	b := newBase(t)
+	event, removal := b.removal()
+	if err := b.q.ReleaseRemovals(t.Context(), store.ReleaseRemovalsParams{EventIds: []uuid.UUID{event}, UserIds: []uuid.UUID{removal.UserID}}); err != nil {
+		t.Fatal(err)
+	}
+	b.exec(`update events set status = 'pending' where id = $1`, event)
+	row := b.claimEvent()
+	tx := b.begin()
+	claimed, err := b.q.WithTx(tx).ClaimRemovals(t.Context(), store.ClaimRemovalsParams{MaxRows: 10, LeaseMs: lease.Milliseconds()})
+	if err != nil || len(claimed) != 1 {
+		t.Fatalf("claimed %d removals: %v", len(claimed), err)
+	}
+	if rows := b.commit(new(plan).event(row).copied("g")); len(rows) != 0 {
+		t.Error("a plan counted while a removal was being claimed")
+	}
+}
+
+func TestRemovalRetriesAndWaitsForTheAccount(t *testing.T) {
+	t.Parallel()
+	b := newBase(t)
+	event, removal := b.removal()
+	arg := store.RecordRemovalsParams{EventIds: []uuid.UUID{event}, UserIds: []uuid.UUID{removal.UserID},
+		Gone: []bool{false}, RetryMs: []int64{0}, ErrorMessages: []string{"Google is away"}}
+	if err := b.q.RecordRemovals(t.Context(), arg); err != nil {
+		t.Fatal(err)
+	}
+	if rows := b.claimRemovals(); len(rows) != 1 || rows[0].Attempts != 1 {
+		t.Errorf("removals %+v, want one with one attempt", rows)
+	}
+	arg.RetryMs[0] = -1
+	if err := b.q.RecordRemovals(t.Context(), arg); err != nil {
+		t.Fatal(err)
+	}
+	if ask[bool](b, `select due_at is not null from reminder_worker.calendar_copies`) {
+		t.Error("a removal without an account is due")
+	}
+	b.exec(`select reminder_worker.put_google_account($1, 'a new token')`, removal.UserID)
+	if rows := b.claimRemovals(); len(rows) != 1 || rows[0].RefreshToken != "a new token" {
+		t.Errorf("removals %+v, want the one that waited", rows)
+	}
+}
+
+func TestMarkReconnectSparesANewToken(t *testing.T) {
+	t.Parallel()
+	b := newBase(t)
+	first, second := b.user(), b.user()
+	b.exec(`select reminder_worker.put_google_account(u, 'old') from unnest(array[$1::uuid, $2]) u`, first, second)
+	b.exec(`select reminder_worker.put_google_account($1, 'new')`, second)
+	n := must[int64](t)(b.q.MarkReconnect(t.Context(), store.MarkReconnectParams{
+		UserIds: []uuid.UUID{first, second}, RefreshTokens: []string{"old", "old"}, Reasons: []string{"revoked", "revoked"}}))
+	got := list[string](b, `select state from reminder_worker.google_accounts order by refresh_token`)
+	if diff := cmp.Diff([]string{"connected", "needs_reconnect"}, got); n != 1 || diff != "" {
+		t.Errorf("marked %d (-want +got):\n%s", n, diff)
+	}
+}
+
+func TestRotatedTokenReplacesOnlyTheOld(t *testing.T) {
+	t.Parallel()
+	b := newBase(t)
+	user := b.user()
+	b.exec(`select reminder_worker.put_google_account($1, 'one')`, user)
+	for _, try := range []struct {
+		old  string
+		want int64
+	}{{"another", 0}, {"one", 1}, {"one", 0}} {
+		n := must[int64](t)(b.q.StoreRotatedToken(t.Context(), store.StoreRotatedTokenParams{UserID: user, OldToken: try.old, NewToken: "two"}))
+		if n != try.want {
+			t.Errorf("replacing %q touched %d rows, want %d", try.old, n, try.want)
+		}
+	}
+}
+
+func TestPauseAccountNeverShortens(t *testing.T) {
+	t.Parallel()
+	b := newBase(t)
+	user := b.user()
+	b.exec(`select reminder_worker.put_google_account($1, 'one')`, user)
+	for _, ms := range []int64{hour.Milliseconds(), 1000} {
+		if err := b.q.PauseAccount(t.Context(), store.PauseAccountParams{UserID: user, PauseMs: ms, Reason: "quota"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if !ask[bool](b, `select paused_until > now() + interval '50 minutes' from reminder_worker.google_accounts`) {
+		t.Error("a second pause shortened the first")
+	}
+}
