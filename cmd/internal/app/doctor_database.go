@@ -2,7 +2,6 @@ package app
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"time"
@@ -14,10 +13,6 @@ import (
 const (
 	// oldestServer is the oldest server the schema and the statements are written for.
 	oldestServer = 14
-	// transactionPort is where Supabase's pooler lends a server connection for one transaction at a time.
-	transactionPort = 6543
-	// doctorChannel is heard by nobody but Diagnose, so that no worker is woken by it.
-	doctorChannel = "reminder_worker_doctor"
 	// clockTolerance is how far two clocks may be apart without a remark.
 	clockTolerance = 2 * time.Second
 	// queueWarn and queueFail are shares of the server's queue of changes. A full one refuses every NOTIFY, and with it the app's writes.
@@ -28,6 +23,7 @@ const (
 type patient struct {
 	c       Config
 	conn    *pgx.Conn
+	port    uint16
 	role    string // may be another than the user a pooler is given
 	standby bool
 	swallow bool // its NOTIFY was sent and did not come back
@@ -86,8 +82,8 @@ func (p *patient) connect(ctx context.Context) Finding {
 	if err != nil {
 		return fail(id, oneLine(err), "Run this again.")
 	}
-	p.conn = conn
 	c := conn.Config()
+	p.conn, p.port = conn, c.Port
 	text := fmt.Sprintf("connected to %q at %s as %q in %s", c.Database, place(&c.Config), c.User, rounded(time.Since(began)))
 	if _, encrypted := conn.PgConn().Conn().(interface{ HandshakeContext(context.Context) error }); !encrypted {
 		text += ", without TLS"
@@ -118,10 +114,14 @@ func examineVersion(ctx context.Context, p *patient) Finding {
 	var number int
 	var version string
 	err := p.conn.QueryRow(ctx, `select current_setting('server_version_num')::int, current_setting('server_version'), current_user`).Scan(&number, &version, &p.role)
-	switch {
-	case err != nil:
+	if err != nil {
 		return cannotAsk(err)
-	case number < oldestServer*10_000:
+	}
+	return judgeVersion(number, version)
+}
+
+func judgeVersion(number int, version string) Finding {
+	if number < oldestServer*10_000 {
 		return fail("", fmt.Sprintf("PostgreSQL %s is older than %d", version, oldestServer), fmt.Sprintf("Upgrade the server to PostgreSQL %d or newer.", oldestServer))
 	}
 	return pass("", "PostgreSQL "+version)
@@ -139,73 +139,6 @@ func examineWritable(ctx context.Context, p *patient) Finding {
 		return fail("", "transactions are read-only (default_transaction_read_only)", "Turn it off for this role or database; on Supabase free disk space first, as a full disk turns it on.")
 	}
 	return pass("", "this is the primary, and it takes writes")
-}
-
-// examineRoundTrip listens on one connection and sends on another: a transaction pooler may well give both statements of one client to
-// the same server connection, and would then seem to deliver.
-func examineRoundTrip(ctx context.Context, p *patient) Finding {
-	if p.standby {
-		return skip("", "a standby cannot LISTEN", "Point DATABASE_URL at the primary.")
-	}
-	ear, err := Connect(ctx, p.c)
-	if err != nil {
-		return fail("", "a second connection cannot be made: "+oneLine(err), "The worker needs DATABASE_POOL_SIZE connections and one more: lower it, or allow more.")
-	}
-	defer hangUp(ctx, ear)
-	took, err := roundTrip(ctx, ear, p.conn)
-	if err == nil {
-		return pass("", "a change is heard "+rounded(took)+" after it is sent")
-	}
-	if ctx.Err() == nil {
-		return cannotAsk(err)
-	}
-	p.swallow = true
-	return judgeDeafness(p.c.ChangeSource)
-}
-
-func judgeDeafness(source string) Finding {
-	const fix = "Use a direct or session-mode connection (on Supabase: port 5432), or set CHANGE_SOURCE=poll if there is none."
-	text := "a NOTIFY did not come back within " + checkLimit.String()
-	switch source {
-	case "poll":
-		return pass("", text+"; CHANGE_SOURCE=poll does without")
-	case "notify":
-		return fail("", text, fix)
-	}
-	return warn("", text+"; changes are found by a sweep every second instead", fix)
-}
-
-func roundTrip(ctx context.Context, ear, mouth *pgx.Conn) (time.Duration, error) {
-	if _, err := ear.Exec(ctx, "listen "+doctorChannel); err != nil {
-		return 0, err
-	}
-	payload := rand.Text()
-	sent := time.Now()
-	if _, err := mouth.Exec(ctx, "select pg_notify($1, $2)", doctorChannel, payload); err != nil {
-		return 0, err
-	}
-	for {
-		change, err := ear.WaitForNotification(ctx)
-		if err != nil {
-			return 0, err
-		}
-		if change.Payload == payload {
-			return time.Since(sent), nil
-		}
-	}
-}
-
-func examinePooler(_ context.Context, p *patient) Finding {
-	const fix = "Use a direct or session-mode connection: on Supabase port 5432 of the same pooler, or the direct address."
-	switch {
-	case p.conn.Config().Port == transactionPort:
-		return warn("", fmt.Sprintf("port %d is that of Supabase's pooler in transaction mode, which delivers no changes and keeps no session", transactionPort), fix)
-	case p.swallow:
-		return warn("", "a pooler in transaction mode seems to sit in between", fix)
-	case p.standby:
-		return skip("", "only a round trip could tell", "Point DATABASE_URL at the primary.")
-	}
-	return pass("", "no sign of a pooler in transaction mode")
 }
 
 func examineClock(ctx context.Context, p *patient) Finding {

@@ -26,6 +26,11 @@ func TestJudgements(t *testing.T) {
 		verdict Verdict
 		text    string
 	}{
+		{"old server", judgeVersion(130_014, "13.14"), Fail, "13.14 is older than 14"},
+		{"oldest server", judgeVersion(140_000, "14.0"), Pass, "14.0"},
+		{"transaction port", examinePooler(t.Context(), &patient{port: 6543}), Warn, "port 6543"},
+		{"standby, pooler", examinePooler(t.Context(), &patient{port: 5432, standby: true}), Skip, "round trip"},
+		{"standby, round trip", examineRoundTrip(t.Context(), &patient{standby: true}), Skip, "cannot LISTEN"},
 		{"clocks agree", judgeClock(-20*time.Millisecond, time.Millisecond), Pass, "-20ms"},
 		{"a slow answer proves no offset", judgeClock(3*time.Second, 4*time.Second), Pass, ""},
 		{"ahead", judgeClock(90*time.Second, time.Millisecond), Warn, "1m30s ahead of"},
