@@ -79,22 +79,31 @@ func (s *Sender) look(ctx context.Context, scope Scope) error {
 	return nil
 }
 
+// firstLooks is how often the clock is asked the first time: the first answer may have waited for a connection.
+const firstLooks = 3
+
 // readClock measures the database's clock and returns the oldest transaction that was running then.
-func (s *Sender) readClock(ctx context.Context) (store.DatabaseNowRow, error) {
-	asked := time.Now()
-	row, err := s.db.DatabaseNow(ctx)
-	if err != nil {
-		return row, fmt.Errorf("read database clock: %w", err)
+func (s *Sender) readClock(ctx context.Context) (row store.DatabaseNowRow, err error) {
+	looks := 1
+	if !s.clockKnown.Load() {
+		looks = firstLooks
 	}
-	s.setOffset(row.NowTs, asked.Round(0), time.Now().Round(0))
+	for range looks {
+		asked := time.Now()
+		if row, err = s.db.DatabaseNow(ctx); err != nil {
+			return row, fmt.Errorf("read database clock: %w", err)
+		}
+		s.setOffset(row.NowTs, asked.Round(0), time.Now().Round(0))
+	}
 	return row, nil
 }
 
-// setOffset learns from an answer that the database gave between two of our instants. What is believed already stands as long as the
-// answer allows it: one that was long on its way says little, and a quick one much.
+// setOffset learns from an answer that the database gave between two of our instants. We believe the least that the answer allows, for by
+// that clock nothing can fire before its time; it is late by the time the answer was on its way. What is believed already stands as long
+// as later answers allow it, so the quickest of them decides.
 func (s *Sender) setOffset(database, asked, answered time.Time) {
 	least, most := database.Sub(answered), database.Sub(asked)
-	offset := least + (most-least)/2
+	offset := least
 	if s.clockKnown.Swap(true) {
 		offset = min(max(time.Duration(s.offset.Load()), least), most)
 	}
