@@ -1,0 +1,578 @@
+package notify
+
+import (
+	"context"
+	"encoding/json"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/rs/zerolog"
+
+	"github.com/parentpal/reminder-worker/notify/expo/expofake"
+)
+
+// A reminder goes out at its time, never before, once, with all that a phone needs; its delivery and receipt are recorded.
+func TestFires(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	user, tokens := w.user(1)
+	event := w.event(user, 30*time.Minute)
+	early := w.planned(event, 400*time.Millisecond) // known from the fill
+	s, _ := w.start()
+	late := w.planned(w.event(user, 30*time.Minute), 500*time.Millisecond) // told by planning
+	s.Arm(late, one[time.Time](w, `select notify_at_ts from reminders where id = $1`, late))
+	own := w.own(user, 450*time.Millisecond) // learned from a change
+	s.Look(Changes)
+	for _, id := range []uuid.UUID{early, late, own} {
+		w.untilStatus(id, "sent")
+		pushes := w.pushesOf(id)
+		if len(pushes) != 1 {
+			t.Fatalf("%d pushes, want 1", len(pushes))
+		}
+		if due := one[time.Time](w, `select notify_at_ts from reminders where id = $1`, id); pushes[0].FirstByte.Before(due) {
+			t.Errorf("pushed %s before it was due", due.Sub(pushes[0].FirstByte))
+		}
+	}
+	p := w.pushesOf(early)[0]
+	start := one[time.Time](w, `select start_ts from events where id = $1`, event)
+	if p.Token != tokens[0] || p.Tag != early.String() || p.Priority != "high" || p.Expiration != start.Unix() || p.Title != "Recital" || !strings.HasSuffix(p.Body, " · Field 3") {
+		t.Errorf("push %+v", p)
+	}
+	var data map[string]string
+	if err := json.Unmarshal(p.Data, &data); err != nil || data["reminderId"] != early.String() || data["eventId"] != event.String() {
+		t.Errorf("data %s: %v", p.Data, err)
+	}
+	w.untilTrue(`(select count(*) from reminder_worker.deliveries where state = 'delivered' and lateness_ms >= 0 and settled_at is not null) = 3`)
+	if n := w.metric("sweep_found_total"); n != 0 {
+		t.Errorf("a sweep found %v", n)
+	}
+}
+
+// What is withdrawn before its time does not go out.
+func TestWithdrawn(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	user, _ := w.user(1)
+	events := make([]uuid.UUID, 4)
+	gone := make([]uuid.UUID, 4)
+	for i := range events {
+		events[i] = w.event(user, 30*time.Minute)
+		gone[i] = w.planned(events[i], time.Second)
+	}
+	s, _ := w.start()
+	w.until("armed", func() bool { return s.Waiting() == 4 })
+	w.exec(`update events set start_ts = start_ts + interval '1 day' where id = $1`, events[0])
+	w.exec(`update events set status = 'cancelled' where id = $1`, events[1])
+	w.exec(`delete from events where id = $1`, events[2])
+	w.exec(`update reminders set notify_at_ts = notify_at_ts + interval '1 hour' where id = $1`, gone[3])
+	s.Look(Changes)
+	fence := w.own(user, 1200*time.Millisecond)
+	s.Look(Changes)
+	w.untilStatus(fence, "sent")
+	if n := len(w.expo.Pushes()); n != 1 {
+		t.Errorf("%d pushes, want the fence alone", n)
+	}
+	for i, want := range []string{"pending, 0 tries, -", "cancelled, 0 tries, the event was cancelled", "", "pending, 0 tries, -"} {
+		if want != "" && w.reminder(gone[i]) != want {
+			t.Errorf("reminder %d is %s, want %s", i, w.reminder(gone[i]), want)
+		}
+	}
+}
+
+// A reminder that the app moves earlier fires at the new time.
+func TestMovedEarlier(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	user, _ := w.user(1)
+	id := w.own(user, 30*time.Minute)
+	s, _ := w.start()
+	w.exec(`update reminders set notify_at_ts = clock_timestamp() + interval '200 milliseconds' where id = $1`, id)
+	s.Look(Changes)
+	w.untilStatus(id, "sent")
+}
+
+// A device that is asked to wait is tried five times, then the reminder has failed and says why.
+func TestRetriesEnd(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	user, tokens := w.user(1)
+	w.expo.RefuseTicket(tokens[0], "MessageRateExceeded")
+	id := w.own(user, 0)
+	w.start()
+	w.untilStatus(id, "failed")
+	got := w.reminder(id)
+	if !strings.HasPrefix(got, "failed, 5 tries, gave up after 5 attempts: ExponentPushToken[") || !strings.Contains(got, "MessageRateExceeded") || strings.Contains(got, tokens[0]) {
+		t.Errorf("reminder is %s", got)
+	}
+	if n := w.expo.Counts().Requests; n != 5 {
+		t.Errorf("%d requests, want 5", n)
+	}
+}
+
+func TestRetrySucceeds(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.cfg.RetryBase = 50 * time.Millisecond
+	user, tokens := w.user(1)
+	w.expo.RefuseTicket(tokens[0], "MessageRateExceeded")
+	id := w.own(user, 0)
+	w.start()
+	w.untilTrue(`retry_count >= 1 from reminders where id = $1`, id)
+	w.expo.RefuseTicket(tokens[0], "")
+	w.untilStatus(id, "sent")
+}
+
+// Two phones: the one that was reached is left in peace while the other is tried again.
+func TestTwoPhones(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	user, tokens := w.user(2)
+	w.expo.RefuseTicket(tokens[1], "MessageRateExceeded")
+	id := w.own(user, 0)
+	w.start()
+	w.untilTrue(`retry_count >= 1 from reminders where id = $1`, id)
+	w.expo.RefuseTicket(tokens[1], "")
+	w.untilStatus(id, "sent")
+	got := map[string]int{}
+	for _, p := range w.pushesOf(id) {
+		got[p.Token]++
+	}
+	if got[tokens[0]] != 1 || got[tokens[1]] != 1 {
+		t.Errorf("pushes per phone: %v, want one each", got)
+	}
+	if n := w.expo.Counts().Repeats; n != 0 {
+		t.Errorf("%d repeats", n)
+	}
+}
+
+// A dead token is retired, whether the ticket says so or the receipt; the user's other phone gets its push.
+func TestDeviceGone(t *testing.T) {
+	t.Parallel()
+	for name, place := range map[string]expofake.Place{"ticket": expofake.InTicket, "receipt": expofake.InReceipt} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, func(c *expofake.Config) { c.GoneIn = place })
+			user, tokens := w.user(2)
+			w.expo.Uninstall(tokens[0])
+			id := w.own(user, 0)
+			w.start()
+			w.untilStatus(id, "sent")
+			w.untilTrue(`retired_reason = 'Expo: DeviceNotRegistered' from reminder_worker.push_devices where token = $1`, tokens[0])
+			w.untilTrue(`retired_at is null from reminder_worker.push_devices where token = $1`, tokens[1])
+			if n := len(w.expo.Shown(tokens[1])); n != 1 {
+				t.Errorf("the other phone shows %d", n)
+			}
+		})
+	}
+}
+
+// A token that the app registers again while its push is on the wire is not retired for the old one's answer.
+func TestRegisteredAgain(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, func(c *expofake.Config) { c.GoneIn = expofake.InTicket })
+	user, tokens := w.user(1)
+	w.expo.RefuseTicket(tokens[0], "DeviceNotRegistered")
+	begun, let := w.hold()
+	id := w.own(user, 0)
+	w.start()
+	w.await("request", begun)
+	w.register(user, tokens[0])
+	let()
+	w.untilStatus(id, "failed")
+	w.untilTrue(`retired_at is null from reminder_worker.push_devices where token = $1`, tokens[0])
+}
+
+// The last device gone, or a message that Expo never takes: failed at once, in words.
+func TestRefusedForGood(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	user, tokens := w.user(1)
+	nobody, _ := w.user(0)
+	w.expo.RefuseTicket(tokens[0], "MessageTooBig")
+	big, none := w.own(user, 0), w.own(nobody, 0)
+	w.start()
+	w.untilStatus(big, "failed")
+	w.untilStatus(none, "failed")
+	if got := w.reminder(big); !strings.HasPrefix(got, "failed, 0 tries, ExponentPushToken[") || !strings.Contains(got, "MessageTooBig") {
+		t.Errorf("reminder is %s", got)
+	}
+	if got := w.reminder(none); !strings.HasPrefix(got, "failed, 0 tries, no device: ") {
+		t.Errorf("reminder without a device is %s", got)
+	}
+	w.untilTrue(`retired_at is null from reminder_worker.push_devices where token = $1`, tokens[0])
+	w.untilTrue(`(select count(*) from reminder_worker.deliveries where state = 'failed' and error_code = 'MessageTooBig') = 1`)
+}
+
+// Requests that fail as a whole say nothing about reminders: the sender rests, no attempt is used, then all go out.
+func TestOutage(t *testing.T) {
+	t.Parallel()
+	for name, fault := range map[string]*expofake.Fault{
+		"503":           expofake.Status(503, `{"errors":[{"code":"API_ERROR","message":"down"}]}`),
+		"429":           expofake.Refuse(429, "TOO_MANY_REQUESTS"),
+		"gateway":       expofake.Gateway(),
+		"drop":          expofake.Drop(),
+		"wrong tickets": expofake.ErrorsWith200("API_ERROR"),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			user, _ := w.user(1)
+			w.expo.Fail(expofake.Once(expofake.SendEndpoint, 8, fault))
+			for range 30 {
+				w.own(user, 0)
+			}
+			w.start()
+			w.untilTrue(`(select count(*) from reminders where status = 'sent') = 30`)
+			w.untilTrue(`(select max(retry_count) from reminders) = 0`)
+			if w.log.count("sender paused") == 0 {
+				t.Error("the rest was not logged")
+			}
+			if c := w.expo.Counts(); c.Accepted != 30 || c.Repeats != 0 {
+				t.Errorf("%d pushes, %d repeats, want 30 and none", c.Accepted, c.Repeats)
+			}
+		})
+	}
+}
+
+// While the sender rests nothing goes out, also not what falls due in the meantime.
+func TestRestIsKept(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.cfg.PauseMin, w.cfg.PauseMax = 700*time.Millisecond, time.Second
+	w.cfg.Jitter = func(d time.Duration) time.Duration { return d }
+	user, _ := w.user(1)
+	failed := make(chan time.Time, 100)
+	w.expo.Fail(func(r expofake.Request) *expofake.Fault {
+		if r.Endpoint == expofake.SendEndpoint && r.Number == 1 {
+			failed <- r.FirstByte
+			return expofake.Status(503, "")
+		}
+		return nil
+	})
+	s, _ := w.start()
+	first := w.own(user, 0)
+	s.Look(Changes)
+	w.until("rest", func() bool { left, _ := s.Paused(); return left > 0 })
+	for range 5 {
+		w.own(user, 0)
+	}
+	s.Look(Changes)
+	w.untilStatus(first, "sent")
+	w.untilTrue(`(select count(*) from reminders where status = 'sent') = 6`)
+	end := (<-failed).Add(700 * time.Millisecond)
+	for _, p := range w.expo.Pushes() {
+		if p.FirstByte.Before(end) {
+			t.Errorf("pushed %s before the rest was over", end.Sub(p.FirstByte))
+		}
+	}
+}
+
+// A wrong access token rests the sender with an error in the log; no device and no attempt is lost.
+func TestUnauthorized(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	user, _ := w.user(1)
+	w.expo.Fail(expofake.Once(expofake.SendEndpoint, 3, expofake.Refuse(401, "UNAUTHORIZED")))
+	id := w.own(user, 0)
+	w.start()
+	w.untilStatus(id, "sent")
+	if got := w.reminder(id); got != "sent, 0 tries, -" {
+		t.Errorf("reminder is %s", got)
+	}
+	if w.log.count(`"level":"error"`) == 0 {
+		t.Error("no error was logged")
+	}
+	w.untilTrue(`not exists (select from reminder_worker.push_devices where retired_at is not null)`)
+}
+
+// Credentials that Expo refuses for every device rest the sender; a sender id that is wrong for one device is that device's matter.
+func TestCredentialsInTickets(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	user, tokens := w.user(1)
+	w.expo.RefuseTicket(tokens[0], "InvalidCredentials")
+	id := w.own(user, 0)
+	s, _ := w.start()
+	w.until("rest", func() bool { left, _ := s.Paused(); return left > 0 && w.expo.Counts().Refused >= 3 })
+	w.untilTrue(`retry_count = 0 from reminders where id = $1`, id)
+	w.expo.RefuseTicket(tokens[0], "")
+	w.untilStatus(id, "sent")
+
+	w.expo.RefuseTicket(tokens[0], "MismatchSenderId")
+	id = w.own(user, 0)
+	s.Look(Changes)
+	w.untilStatus(id, "failed")
+	if got := w.reminder(id); !strings.HasPrefix(got, "failed, 5 tries, gave up after 5 attempts") {
+		t.Errorf("reminder is %s", got)
+	}
+}
+
+// Tokens of another project in a batch keep nobody from getting their push.
+func TestForeignProject(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	for i := range 20 {
+		user, tokens := w.user(1)
+		if i%7 == 3 {
+			w.expo.Assign("@other/app", tokens[0])
+		}
+		w.own(user, 0)
+	}
+	w.start()
+	w.untilTrue(`(select count(*) from reminders where status = 'sent' and retry_count = 0) = 20`)
+	if c := w.expo.Counts(); c.Accepted != 20 || c.Repeats != 0 {
+		t.Errorf("%d pushes, %d repeats", c.Accepted, c.Repeats)
+	}
+}
+
+// Two thousand at one instant: each goes out once, in full requests.
+func TestHerd(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	user, _ := w.user(1)
+	w.herd(user, 2000, 700*time.Millisecond)
+	s, _ := w.start()
+	w.untilTrue(`not exists (select from reminders where status <> 'sent')`)
+	w.once(2000)
+	if n := w.expo.Counts().Requests; n > 100 {
+		t.Errorf("%d requests for 2000 messages", n)
+	}
+	if s.Waiting() != 0 {
+		t.Errorf("%d are left in the wheel", s.Waiting())
+	}
+}
+
+// herd makes n reminders due at the same instant.
+func (w *world) herd(user uuid.UUID, n int, in time.Duration) {
+	w.t.Helper()
+	w.exec(`with e as (
+			insert into events (user_id, title, start_ts, status)
+			select $1, 'Event ' || n, now() + interval '5 hours', 'synced' from generate_series(1, $2) n returning id)
+		insert into reminders (event_id, user_id, notify_at_ts, message) select id, $1, clock_timestamp() + $3, 'Go' from e`, user, n, in)
+}
+
+// once checks that each of n reminders was pushed once.
+func (w *world) once(n int) {
+	w.t.Helper()
+	of := map[string]int{}
+	for _, p := range w.expo.Pushes() {
+		of[p.CollapseID]++
+	}
+	twice := 0
+	for _, times := range of {
+		if times > 1 {
+			twice++
+		}
+	}
+	if len(of) != n || twice > 0 {
+		w.t.Errorf("%d reminders pushed, %d of them more than once, want %d once", len(of), twice, n)
+	}
+}
+
+// Two workers hold the same wheel and fire at the same instant: each reminder goes out once.
+func TestTwoSenders(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.cfg.Batch = 10
+	user, _ := w.user(1)
+	w.herd(user, 400, time.Second)
+	w.start()
+	w.start()
+	w.untilTrue(`not exists (select from reminders where status <> 'sent')`)
+	w.once(400)
+}
+
+// Connections to the database are cut again and again: every reminder goes out, and no phone shows one twice.
+func TestDatabaseCutOff(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.cfg.Lease, w.cfg.Batch, w.cfg.Connections = 2*time.Second, 10, 2
+	user, tokens := w.user(1)
+	w.herd(user, 300, 0)
+	s, _ := w.start()
+	w.sweep(s)
+	for n := 30; n <= 150; n += 30 {
+		w.untilTrue(`count(*) >= $1 from reminders where status = 'sent'`, n)
+		w.exec(`select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'worker' and datname = current_database()`)
+	}
+	w.untilTrue(`not exists (select from reminders where status <> 'sent')`)
+	if n := len(w.expo.Shown(tokens[0])); n != 300 {
+		t.Errorf("the phone shows %d, want 300", n)
+	}
+}
+
+// A claim whose worker died runs out, and the reminder is sent again under the same collapse id: the phone shows one.
+func TestLeaseRunsOut(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.cfg.Lease = time.Second
+	user, tokens := w.user(1)
+	id := w.own(user, 0)
+	w.expo.Fail(expofake.Once(expofake.SendEndpoint, 1, &expofake.Fault{Accept: true, Delay: time.Hour}))
+	dying := w.sender()
+	work, kill := context.WithCancel(context.Background())
+	stop := w.run(dying, work)
+	dying.Look(Window)
+	w.until("first push", func() bool { return len(w.expo.Pushes()) == 1 })
+	kill()
+	stop()
+	if got := w.reminder(id); got != "sending, 0 tries, -" {
+		t.Errorf("after the death of its worker the reminder is %s", got)
+	}
+	w.start() // the fill arms the end of the claim
+	w.untilStatus(id, "sent")
+	if n := len(w.pushesOf(id)); n != 2 {
+		t.Errorf("%d pushes, want 2", n)
+	}
+	if n := len(w.expo.Shown(tokens[0])); n != 1 {
+		t.Errorf("the phone shows %d, want 1", n)
+	}
+	w.untilTrue(`retry_count = 1 from reminders where id = $1`, id)
+}
+
+// A stop lets the request on the wire finish and be recorded, and claims nothing more.
+func TestStop(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.cfg.Batch, w.cfg.Connections = 5, 1
+	user, _ := w.user(1)
+	w.herd(user, 20, 0)
+	begun, let := w.hold()
+	s, stop := w.start()
+	w.await("request", begun)
+	stopped := make(chan struct{})
+	go func() { defer close(stopped); stop() }()
+	s.Look(Overdue)
+	let()
+	w.await("end", stopped)
+	state := one[string](w, `select string_agg(format('%s %s', status, n), ', ' order by status) from (select status, count(*) as n from reminders group by status) s`)
+	if want := "pending 15, sent 5"; state != want {
+		// The loop may have claimed one more batch before the stop reached it.
+		if want = "pending 10, sent 10"; state != want {
+			t.Errorf("after the stop: %s", state)
+		}
+	}
+}
+
+// Drain sends all that is due, settles what receipts there are, and ends.
+func TestDrain(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.cfg.Batch = 7
+	user, _ := w.user(2)
+	w.herd(user, 30, 0)
+	future := w.own(user, time.Hour)
+	if err := w.sender().Drain(t.Context(), t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if n := one[int](w, `select count(*)::int from reminders where status = 'sent'`); n != 30 || w.expo.Counts().Accepted != 60 {
+		t.Errorf("%d sent, %d pushes, want 30 and 60", n, w.expo.Counts().Accepted)
+	}
+	if got := w.reminder(future); got != "pending, 0 tries, -" {
+		t.Errorf("what is not due is %s", got)
+	}
+	w.untilTrue(`now() > max(receipt_due_at) from reminder_worker.deliveries`)
+	if err := w.sender().Drain(t.Context(), t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if n := one[int](w, `select count(*)::int from reminder_worker.deliveries where state = 'delivered'`); n != 60 {
+		t.Errorf("%d receipts settled, want 60", n)
+	}
+}
+
+// Drain ends although it cannot take what is due, and although Expo is down.
+func TestDrainEnds(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	user, _ := w.user(1)
+	id := w.own(user, 0)
+	tx, err := w.pool.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tx.Rollback(context.Background())
+	if _, err := tx.Exec(t.Context(), `select from reminders where id = $1 for update`, id); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.sender().Drain(t.Context(), t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := tx.Rollback(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	w.expo.Fail(func(expofake.Request) *expofake.Fault { return expofake.Status(503, "") })
+	if err := w.sender().Drain(t.Context(), t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	w.untilTrue(`status = 'pending' and retry_count = 0 from reminders where id = $1`, id)
+}
+
+// Expo has no receipt until the limit: the delivery is 'unknown', and nobody asks again.
+func TestReceiptUnknown(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, func(c *expofake.Config) { c.ReceiptDelay = time.Hour })
+	w.cfg.ReceiptLimit = 150 * time.Millisecond
+	user, _ := w.user(1)
+	id := w.own(user, 0)
+	w.start()
+	w.untilStatus(id, "sent")
+	w.untilTrue(`exists (select from reminder_worker.deliveries where state = 'unknown' and error_message like 'Expo has no receipt%' and receipt_due_at is null)`)
+}
+
+// Receipts that cannot be had now are asked for again.
+func TestReceiptsRecover(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	user, tokens := w.user(1)
+	w.expo.RefuseReceipt(tokens[0], "InvalidCredentials")
+	w.expo.Fail(expofake.Once(expofake.ReceiptsEndpoint, 2, expofake.Gateway()))
+	id := w.own(user, 0)
+	w.start()
+	w.untilStatus(id, "sent")
+	w.untilTrue(`exists (select from reminder_worker.deliveries where state = 'failed' and error_code = 'InvalidCredentials')`)
+	w.untilTrue(`not exists (select from reminder_worker.push_devices where retired_at is not null)`)
+	if w.log.count("receipts not read") == 0 {
+		t.Error("the failure was not logged")
+	}
+}
+
+// Many devices and a small batch: every device is reached, a foreign project among them or not.
+func TestManyDevices(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.cfg.Batch, w.cfg.Rate = 3, 500
+	user, tokens := w.user(40)
+	w.expo.Assign("@other/app", tokens[11])
+	ids := []uuid.UUID{w.own(user, 0), w.own(user, 0), w.own(user, 0)}
+	w.start()
+	for _, id := range ids {
+		w.untilStatus(id, "sent")
+		if n := len(w.pushesOf(id)); n != 40 {
+			t.Errorf("%d pushes, want 40", n)
+		}
+	}
+}
+
+func TestConfigReportsEverything(t *testing.T) {
+	t.Parallel()
+	err := Config{Rate: 1, Batch: 1000}.Validate()
+	if err == nil {
+		t.Fatal("an empty config is valid")
+	}
+	for _, part := range []string{
+		"zone", "horizon", "page size", "sweep grace", "batch 1000", "connections", "rate 1", "lease", "max attempts", "retry base",
+		"pause min", "receipt delay", "jitter",
+	} {
+		if !strings.Contains(err.Error(), part) {
+			t.Errorf("fault about %q is not reported: %v", part, err)
+		}
+	}
+	if _, err := New(nil, nil, Config{}, zerolog.Nop(), NewMetrics(nil)); err == nil {
+		t.Error("a sender was made of it")
+	}
+	if err := DefaultConfig().Validate(); err != nil {
+		t.Errorf("default config: %v", err)
+	}
+}
