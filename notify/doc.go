@@ -28,10 +28,11 @@
 //
 // # Failure
 //
-// A ticket that asks for another try counts an attempt, up to Config.MaxAttempts, with growing pauses. A request that fails as a whole says
-// nothing about its reminders: it pauses the sender, not the rows, and no attempt is used. After it the sender feels its way with one
-// reminder, then twice as many with each success, so that one bad message cannot hold up the rest. A dead token is retired unless it was
-// registered again since the push. While the database is away nothing is claimed; when it is back, what became due is.
+// A ticket that asks for another try counts an attempt, up to Config.MaxAttempts, with growing pauses. A request that fails as a
+// whole says nothing about its reminders: it pauses the sender, not the rows, and no attempt is used. So do tickets that all blame
+// our credentials. After it the sender feels its way with one reminder, then twice as many with each success, so that one bad
+// message cannot hold up the rest. A dead token is retired unless it was registered again since the push. While the database is
+// away nothing is claimed; when it is back, what became due is.
 //
 // # Receipts
 //

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -24,12 +25,18 @@ type verdict struct {
 }
 
 // record writes what became of a claimed batch, in one statement, and arms what is to be tried again. It repeats until it succeeds or
-// ctx ends: then the claims run out and the reminders are sent again.
+// ctx ends: then the claims run out and the reminders are sent again. A batch that the database refuses is split, so that one row at
+// fault does not have the others sent again.
 func (s *Sender) record(ctx context.Context, rows []store.ClaimRemindersRow, pushes []push) {
 	verdicts := s.verdicts(rows, pushes)
 	arg := recordParams(rows, pushes, verdicts)
 	arg.ReceiptDelayMs = s.cfg.ReceiptDelay.Milliseconds()
 	if !s.write(ctx, arg) {
+		if half := len(rows) / 2; half > 0 && ctx.Err() == nil {
+			first, second := divide(pushes, half)
+			s.record(ctx, rows[:half], first)
+			s.record(ctx, rows[half:], second)
+		}
 		return
 	}
 	now := s.now()
@@ -41,6 +48,19 @@ func (s *Sender) record(ctx context.Context, rows []store.ClaimRemindersRow, pus
 		}
 	}
 	s.wheel.ArmAll(retries)
+}
+
+// divide separates the pushes of the first half of a batch, which come first, from the others.
+func divide(pushes []push, half int) (first, second []push) {
+	n := 0
+	for n < len(pushes) && pushes[n].reminder < half {
+		n++
+	}
+	second = slices.Clone(pushes[n:])
+	for i := range second {
+		second[i].reminder -= half
+	}
+	return pushes[:n], second
 }
 
 // maxRefusals is how often a statement is repeated that the database refuses for its content: a row that is deleted at that very moment

@@ -432,6 +432,28 @@ func TestLeaseRunsOut(t *testing.T) {
 	w.untilTrue(`retry_count = 1 from reminders where id = $1`, id)
 }
 
+// One row whose result the database refuses does not have the others sent again.
+func TestRefusedResultStandsAlone(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.cfg.Lease = time.Second
+	user, _ := w.user(2)
+	w.exec(`alter table reminders add constraint no_poison check (message <> 'poison' or status <> 'sent')`)
+	for range 12 {
+		w.own(user, 0)
+	}
+	bad := w.own(user, 0)
+	w.exec(`update reminders set message = 'poison' where id = $1`, bad)
+	w.start()
+	w.untilTrue(`(select count(*) from reminders where status = 'sent') = 12`)
+	for _, p := range w.expo.Pushes() {
+		if p.Repeat && p.CollapseID != bad.String() {
+			t.Errorf("a reminder without fault was sent again")
+		}
+	}
+	w.untilTrue(`(select count(*) from reminder_worker.deliveries where state = 'delivered') = 24`)
+}
+
 // A stop lets the request on the wire finish and be recorded, and claims nothing more.
 func TestStop(t *testing.T) {
 	t.Parallel()

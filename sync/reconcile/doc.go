@@ -23,15 +23,19 @@
 // # How it works
 //
 // One goroutine claims, plans and commits. What needs Google goes to the user's lane: one call at a time per user, at most
-// Config.Concurrency users at once. One goroutine records results, as many as there are per statement. One keeps the leases of what
-// is in flight alive and learns from that which events are gone.
+// Config.Concurrency users at once, in turns. One lane holds an eighth of what memory holds; what finds it full comes back when its
+// turn is to be expected, so that a large import into a slow calendar keeps nobody's reminders from being planned. One goroutine
+// records results, as many as there are per statement. One keeps the leases of what is in flight alive and learns from that which
+// events are gone.
 //
 // # Failure
 //
 // Errors of Google are classified by gcal. Retry: attempts are counted in the row, with growing pauses, for about a day. Throttled:
-// that user's calendar pauses. Reconnect: the account is parked, its events become 'scheduled' until the user connects again.
-// Project: every calendar pauses, an error is logged, no user is marked and no attempt is used. Permanent: the event is 'failed',
-// its reminders stay. If the database is away results wait in memory; nothing new is claimed meanwhile.
+// that user's calendar pauses, for what waits in the lane at once. Reconnect: the account is parked, its events become 'scheduled'
+// until the user connects again. Project: every calendar pauses, an error is logged, no user is marked and no attempt is used.
+// Permanent: the event is 'failed', its reminders stay. A call that fails after long pauses its user's calendar for a while, and
+// calls of several users stuck in a row pause all: events then leave memory instead of filling it. If the database is away results
+// wait in memory; nothing new is claimed meanwhile.
 //
 // # Stopping
 //
@@ -40,5 +44,5 @@
 //
 // # Testing
 //
-// Planning is pure (plan_test.go). The rest is tested against a real Postgres and gcalfake over HTTP.
+// Planning is pure: testdata shows rows and what comes of them. The rest is tested against a real Postgres and gcalfake over HTTP.
 package reconcile
