@@ -298,3 +298,52 @@ func TestWake(t *testing.T) {
 	}
 	w.untilStatus(event, "synced")
 }
+
+// Google hangs for everybody: all calendars pause, events leave memory, and every reminder is planned all the same.
+func TestOutageKeepsMemoryFree(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.gcal.Timeout = time.Second
+	w.cfg.Batch, w.cfg.InFlight = 8, 16
+	heal := w.google.Fail(gcalfake.Always(gcalfake.OpInsert, gcalfake.Fault{Hang: true}))
+	users := make([]uuid.UUID, 8)
+	for i := range users {
+		users[i] = w.user()
+		w.events(users[i], 5)
+	}
+	w.start()
+	w.untilTrue(`(select count(*) from reminders where status = 'pending') = 120`)
+	w.until("pause of everybody", func() bool { return w.log.count("all calendars paused") > 0 })
+	heal()
+	w.untilAll("synced")
+	for _, u := range users {
+		w.wantCopies(u, 5)
+	}
+}
+
+// A due event that a transaction of the app's holds locked is waited for, not asked for without pause.
+func TestLockedEventIsNoBusyLoop(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	event := w.event(w.user(), "Practice")
+	tx, err := w.pool.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tx.Rollback(context.Background())
+	if _, err := tx.Exec(t.Context(), `select from events where id = $1 for update`, event); err != nil {
+		t.Fatal(err)
+	}
+	w.start()
+	w.until("first look", func() bool { return w.statements.n.Load() > 3 })
+	before, began := w.statements.n.Load(), time.Now()
+	w.until("ten rests", func() bool { return time.Since(began) > 10*lockedRest })
+	asked := w.statements.n.Load() - before
+	if most := 3 * (int64(time.Since(began)/lockedRest) + 2); asked > most {
+		t.Errorf("%d statements in %s, want at most %d", asked, time.Since(began), most)
+	}
+	if err := tx.Commit(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	w.untilStatus(event, "synced")
+}

@@ -7,10 +7,12 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/rs/zerolog"
 	"go.uber.org/goleak"
@@ -45,8 +47,9 @@ type world struct {
 	gcal   gcal.Config
 	log    journal
 
-	mu    sync.Mutex
-	armed map[uuid.UUID]time.Time
+	statements statements
+	mu         sync.Mutex
+	armed      map[uuid.UUID]time.Time
 }
 
 func newWorld(t *testing.T, change ...func(*gcalfake.Config)) *world {
@@ -83,6 +86,7 @@ func (w *world) reconciler() *Reconciler {
 	}
 	pc.MaxConns = 4
 	pc.ConnConfig.RuntimeParams["application_name"] = "worker"
+	pc.ConnConfig.Tracer = &w.statements
 	pool, err := pgxpool.NewWithConfig(context.Background(), pc)
 	if err != nil {
 		w.t.Fatal(err)
@@ -296,3 +300,13 @@ func (j *journal) tail() string {
 	s := j.buf.String()
 	return s[max(0, len(s)-3000):]
 }
+
+// statements counts what the worker asks of the database.
+type statements struct{ n atomic.Int64 }
+
+func (s *statements) TraceQueryStart(ctx context.Context, _ *pgx.Conn, _ pgx.TraceQueryStartData) context.Context {
+	s.n.Add(1)
+	return ctx
+}
+
+func (s *statements) TraceQueryEnd(context.Context, *pgx.Conn, pgx.TraceQueryEndData) {}
