@@ -68,20 +68,29 @@ with input as (
     unnest(sqlc.arg(bury_copies)::boolean[]) as bury_copy
 ), tombstones as (
   -- Locked before the events are judged: no removal can be claimed between the judgement and the revival of the copy below.
-  select k.event_id, k.user_id, coalesce(k.lease_until <= now(), true) as free
+  -- (Locking inside of lateral also keeps the planner to one lookup per event, whatever it thinks of a table without statistics.)
+  select t.event_id, t.user_id, t.free
   from input i
-  join reminder_worker.calendar_copies k on k.event_id = i.id and k.tombstoned_at is not null
-  for no key update of k skip locked
+  cross join lateral (
+    select k.event_id, k.user_id, coalesce(k.lease_until <= now(), true) as free
+    from reminder_worker.calendar_copies k
+    where k.event_id = i.id and k.tombstoned_at is not null
+    for no key update skip locked) t
 ), locked_reminders as (
-  select r.id
+  select t.id
   from input i
-  join public.reminders r on r.event_id = i.id and r.plan_revision is not null and r.status in ('pending', 'cancelled', 'skipped')
-  for no key update of r skip locked
+  cross join lateral (
+    select r.id
+    from public.reminders r
+    where r.event_id = i.id and r.plan_revision is not null and r.status in ('pending', 'cancelled', 'skipped')
+    for no key update skip locked) t
 ), busy as (
-  select r.event_id
+  select i.id as event_id
   from input i
-  join public.reminders r on r.event_id = i.id and r.plan_revision is not null and r.status in ('pending', 'cancelled', 'skipped')
-  where r.id not in (select l.id from locked_reminders l)
+  where (
+    select count(*) from public.reminders r
+    where r.event_id = i.id and r.plan_revision is not null and r.status in ('pending', 'cancelled', 'skipped')
+      and r.id not in (select l.id from locked_reminders l)) > 0
 ), held as (
   select e.id, e.user_id, e.start_ts, i.revision, i.withdraw_reason, i.google_id, i.calendar_id, i.bury_copy
   from input i

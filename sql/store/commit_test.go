@@ -20,7 +20,7 @@ func TestCommitPlansAddsAndAnswers(t *testing.T) {
 	if !held(rows)[row.ID] || len(armed(rows)) != 2 {
 		t.Errorf("answered %+v, want the event and its two pending reminders", rows)
 	}
-	got := list[string](b, `select concat_ws(' ', status, lead_seconds, plan_revision, planned_for_ts = start_ts, r.error_message)
+	got := list[string](b, `select concat_ws(' ', r.status, lead_seconds, plan_revision, planned_for_ts = start_ts, r.error_message)
 		from reminders r join events e on e.id = r.event_id order by notify_at_ts`)
 	want := []string{"skipped 86400 1 t already past", "pending 10800 1 t", "pending 3600 1 t"}
 	if diff := cmp.Diff(want, got); diff != "" {
