@@ -298,6 +298,8 @@ begin
       continue;
     end if;
     execute format('alter table public.%I enable row level security', tab);
+    -- A row is updated several times in its life, and its queue is read from the front: let vacuum come early.
+    execute format('alter table public.%I set (autovacuum_vacuum_scale_factor = 0.02, autovacuum_analyze_scale_factor = 0.02)', tab);
     if not api then
       continue;
     end if;

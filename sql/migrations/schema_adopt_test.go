@@ -84,13 +84,16 @@ func TestAdoptedTablesTakeBothListsOfStates(t *testing.T) {
 	s.refused("23514", "reminder_states", `update public.reminders set status = 'nonsense'`)
 }
 
-func TestAdoptedTablesCanBePlanned(t *testing.T) {
+func TestAdoptedTablesAreServed(t *testing.T) {
 	t.Parallel()
 	s := adopt(t, older)
-	s.exec(`insert into public.reminders (event_id, user_id, notify_at_ts, plan_revision, message) select id, user_id, now(), 1, '' from public.events limit 1`)
-	if got := s.line(`insert into public.events (user_id, title, start_ts) values ($1, 'new', now()) returning status || ' ' || (sync_due_at <= now())`, anna); got != "pending true" {
-		t.Errorf("a new event is %s", got)
-	}
+	s.exec(`delete from public.events`)
+	s.exec(`update auth.users set google_refresh_token = 'a token', expo_push_token = 'ExponentPushToken[a]' where id = $1`, anna)
+	s.exec(`insert into public.events (user_id, title, start_ts) values ($1, 'new', now() + interval '2 days')`, anna)
+	s.exec(`insert into public.reminders (event_id, user_id, notify_at_ts, message) select id, user_id, now() - interval '1 second', 'mine' from public.events`)
+	serveAs(t, s.conn)
+	s.same("states", []string{"synced pending sent"},
+		s.lines(`select status || ' ' || (select string_agg(status, ' ' order by status) from public.reminders) from public.events`))
 }
 
 func TestTokensWrittenTheOldWay(t *testing.T) {
