@@ -101,13 +101,13 @@ func (w *world) sender() *Sender {
 func (w *world) start() (s *Sender, stop func()) {
 	w.t.Helper()
 	s = w.sender()
-	stop = w.run(s, context.Background())
+	stop = w.run(context.Background(), s)
 	s.Look(Window)
 	w.until("wheel filled", s.Ready)
 	return s, stop
 }
 
-func (w *world) run(s *Sender, work context.Context) (stop func()) {
+func (w *world) run(work context.Context, s *Sender) (stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- s.Run(ctx, work) }()

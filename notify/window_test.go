@@ -128,7 +128,7 @@ func TestFillIsRepeated(t *testing.T) {
 	id := w.own(user, 0)
 	w.exec(`alter table reminders rename to elsewhere`)
 	s := w.sender()
-	w.run(s, context.Background())
+	w.run(context.Background(), s)
 	s.Look(Changes)
 	w.until("failure", func() bool { return w.log.count("wheel not filled") > 0 })
 	if s.Ready() {

@@ -330,7 +330,7 @@ func TestLockedEventIsNoBusyLoop(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer tx.Rollback(context.Background())
+	defer func() { _ = tx.Rollback(context.Background()) }()
 	if _, err := tx.Exec(t.Context(), `select from events where id = $1 for update`, event); err != nil {
 		t.Fatal(err)
 	}
