@@ -9,11 +9,13 @@ from (
   for no key update of x skip locked) i
 where a.user_id = i.user_id;
 
--- PauseAccount keeps a user's calendar alone for a while.
+-- PauseAccount keeps a user's calendar alone for a while. One that somebody else is at is not paused: Google will ask for it again.
 -- name: PauseAccount :exec
 update reminder_worker.google_accounts a
 set paused_until = greatest(a.paused_until, now() + sqlc.arg(pause_ms)::bigint * interval '1 millisecond'), reason = sqlc.arg(reason)::text, updated_at = now()
-where a.user_id = sqlc.arg(user_id)::uuid;
+where a.user_id in (
+  select x.user_id from reminder_worker.google_accounts x where x.user_id = sqlc.arg(user_id)::uuid
+  for no key update skip locked);
 
 -- StoreRotatedToken replaces a refresh token by the one Google sent in its place.
 -- name: StoreRotatedToken :execrows

@@ -159,12 +159,17 @@ union all
 select a.event_id, a.id, a.due_at from added a where a.status = 'pending';
 
 -- GiveBackEvent ends the claim of one event whose plan did not count: because it has changed, or a removal of its copy is under way, or
--- somebody else was at its row. One row, so that waiting for it holds no other.
+-- somebody else was at its row. One row, so that waiting for it holds no other; and not for long (SQLSTATE 55P03): a transaction of the app
+-- may be open for hours.
 -- name: GiveBackEvent :exec
+with patience as materialized (
+  select set_config('lock_timeout', '250ms', true) as value -- for this statement, which is a transaction of its own
+)
 update public.events e
 set sync_lease_until = null,
     sync_due_at = now() + case when e.sync_revision = sqlc.arg(revision)::bigint then interval '100 milliseconds' else interval '0' end
-where e.id = sqlc.arg(event_id)::uuid and e.sync_lease_until = sqlc.arg(lease)::timestamptz;
+from patience p
+where p.value <> '' and e.id = sqlc.arg(event_id)::uuid and e.sync_lease_until = sqlc.arg(lease)::timestamptz;
 
 -- RecordSyncs writes what became of a batch of events, and answers for each whether somebody else was at its row (busy: nothing was
 -- written, try again) and whether it is due again (it changed meanwhile, or it was deleted and its copy is to be removed). An event that

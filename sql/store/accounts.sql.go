@@ -40,7 +40,9 @@ func (q *Queries) MarkReconnect(ctx context.Context, arg MarkReconnectParams) (i
 const PauseAccount = `-- name: PauseAccount :exec
 update reminder_worker.google_accounts a
 set paused_until = greatest(a.paused_until, now() + $1::bigint * interval '1 millisecond'), reason = $2::text, updated_at = now()
-where a.user_id = $3::uuid
+where a.user_id in (
+  select x.user_id from reminder_worker.google_accounts x where x.user_id = $3::uuid
+  for no key update skip locked)
 `
 
 type PauseAccountParams struct {
@@ -49,7 +51,7 @@ type PauseAccountParams struct {
 	UserID  uuid.UUID
 }
 
-// PauseAccount keeps a user's calendar alone for a while.
+// PauseAccount keeps a user's calendar alone for a while. One that somebody else is at is not paused: Google will ask for it again.
 func (q *Queries) PauseAccount(ctx context.Context, arg PauseAccountParams) error {
 	_, err := q.db.Exec(ctx, PauseAccount, arg.PauseMs, arg.Reason, arg.UserID)
 	return err

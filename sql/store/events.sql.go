@@ -371,10 +371,14 @@ func (q *Queries) ExtendEventLeases(ctx context.Context, arg ExtendEventLeasesPa
 }
 
 const GiveBackEvent = `-- name: GiveBackEvent :exec
+with patience as materialized (
+  select set_config('lock_timeout', '250ms', true) as value -- for this statement, which is a transaction of its own
+)
 update public.events e
 set sync_lease_until = null,
     sync_due_at = now() + case when e.sync_revision = $1::bigint then interval '100 milliseconds' else interval '0' end
-where e.id = $2::uuid and e.sync_lease_until = $3::timestamptz
+from patience p
+where p.value <> '' and e.id = $2::uuid and e.sync_lease_until = $3::timestamptz
 `
 
 type GiveBackEventParams struct {
@@ -384,7 +388,8 @@ type GiveBackEventParams struct {
 }
 
 // GiveBackEvent ends the claim of one event whose plan did not count: because it has changed, or a removal of its copy is under way, or
-// somebody else was at its row. One row, so that waiting for it holds no other.
+// somebody else was at its row. One row, so that waiting for it holds no other; and not for long (SQLSTATE 55P03): a transaction of the app
+// may be open for hours.
 func (q *Queries) GiveBackEvent(ctx context.Context, arg GiveBackEventParams) error {
 	_, err := q.db.Exec(ctx, GiveBackEvent, arg.Revision, arg.EventID, arg.Lease)
 	return err

@@ -65,6 +65,9 @@ func TestNothingWaitsForTheApp(t *testing.T) {
 	if err != nil || n != 1 {
 		t.Errorf("mark reconnect: %d accounts, want 1, %v", n, err)
 	}
+	if err := b.q.PauseAccount(ctx, store.PauseAccountParams{UserID: theirs.UserID, PauseMs: 1000, Reason: "quota"}); err != nil {
+		t.Errorf("pause account: %v", err)
+	}
 	tombstones := store.RecordRemovalsParams{UserIds: []uuid.UUID{theirs.UserID, free.UserID}, Gone: []bool{true, true}, RetryMs: []int64{-1, -1}, ErrorMessages: []string{"", ""}}
 	for _, user := range tombstones.UserIds {
 		tombstones.EventIds = append(tombstones.EventIds, ask[uuid.UUID](b, `select event_id from reminder_worker.calendar_copies where user_id = $1 and tombstoned_at is not null`, user))
@@ -77,6 +80,11 @@ func TestNothingWaitsForTheApp(t *testing.T) {
 	}
 	if err := b.q.RecordRemovals(ctx, tombstones); err != nil || ask[int](b, `select count(*) from reminder_worker.calendar_copies where tombstoned_at is not null`) != 1 {
 		t.Errorf("record removals: %v", err)
+	}
+	err = b.q.GiveBackEvent(ctx, store.GiveBackEventParams{Revision: theirs.SyncRevision, EventID: theirs.ID, Lease: rows[0].LeaseUntil})
+	var pe *pgconn.PgError
+	if !errors.As(err, &pe) || pe.Code != "55P03" {
+		t.Errorf("give back event: %v, want that it has waited long enough", err)
 	}
 	if err := b.q.ReleaseEvents(ctx, both); err != nil {
 		t.Errorf("release events: %v", err)

@@ -146,26 +146,36 @@ func (r *Reconciler) start(ctx context.Context, batch []planned, rows []store.Co
 	if len(armed) > 0 {
 		r.arm(armed)
 	}
-	var fault error
+	var lost []planned
 	for _, p := range batch {
 		if held[p.row.ID] {
 			r.dispatch(p)
-		} else if err := r.giveBack(ctx, p); err != nil {
-			fault = err // its claim ends by itself
+		} else {
+			lost = append(lost, p)
 		}
 	}
-	return fault
+	return r.giveBack(ctx, lost)
 }
 
-// giveBack ends the claim of an event that changed under our hands, or that somebody else was at.
-func (r *Reconciler) giveBack(ctx context.Context, p planned) error {
-	r.Wake()
-	err := r.db.GiveBackEvent(ctx, store.GiveBackEventParams{EventID: p.row.ID, Revision: p.row.SyncRevision, Lease: p.row.LeaseUntil})
-	if err != nil {
-		return fmt.Errorf("give back event: %w", err)
+// giveBack ends the claims of events that changed under our hands, or that somebody else was at. The first that is still locked
+// ends it: who holds one for long may hold many, and claims end by themselves.
+func (r *Reconciler) giveBack(ctx context.Context, lost []planned) error {
+	for _, p := range lost {
+		r.Wake()
+		err := r.db.GiveBackEvent(ctx, store.GiveBackEventParams{EventID: p.row.ID, Revision: p.row.SyncRevision, Lease: p.row.LeaseUntil})
+		var pe *pgconn.PgError
+		if errors.As(err, &pe) && pe.Code == lockNotAvailable {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("give back event: %w", err)
+		}
 	}
 	return nil
 }
+
+// lockNotAvailable is the SQLSTATE of a statement that has waited long enough for a row.
+const lockNotAvailable = "55P03"
 
 func (r *Reconciler) dispatch(p planned) {
 	j := newJob(p)
