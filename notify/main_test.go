@@ -7,6 +7,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -242,13 +243,11 @@ func (w *world) pushesOf(id uuid.UUID) (pushes []expofake.Push) {
 // hold makes the first request to Expo wait until it is let go.
 func (w *world) hold() (begun <-chan struct{}, let func()) {
 	started, release := make(chan struct{}), make(chan struct{})
-	var first sync.Once
+	var met atomic.Bool
 	w.expo.Fail(func(r expofake.Request) *expofake.Fault {
-		if r.Endpoint == expofake.SendEndpoint {
-			first.Do(func() {
-				close(started)
-				<-release
-			})
+		if r.Endpoint == expofake.SendEndpoint && met.CompareAndSwap(false, true) {
+			close(started)
+			<-release
 		}
 		return nil
 	})

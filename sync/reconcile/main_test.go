@@ -240,15 +240,15 @@ type held struct {
 // hold makes the first request of an operation wait, for one user or, if that is nil, for anybody.
 func (w *world) hold(op string, user uuid.UUID) held {
 	begun, release := make(chan struct{}), make(chan struct{})
-	var first sync.Once
+	var met atomic.Bool
 	w.google.Fail(func(r gcalfake.Request) *gcalfake.Fault {
 		if r.Op != op || user != uuid.Nil && r.User != user.String() {
 			return nil
 		}
-		first.Do(func() {
+		if met.CompareAndSwap(false, true) {
 			close(begun)
 			<-release
-		})
+		}
 		return nil
 	})
 	h := held{begun: begun, let: sync.OnceFunc(func() { close(release) })}
