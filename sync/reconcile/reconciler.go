@@ -38,6 +38,10 @@ type Reconciler struct {
 	results chan outcome
 	pause   pause
 
+	// rows is held by the statement that writes to rows of events in flight: the recorder's, or that which extends their leases. Each
+	// passes over rows that somebody else is at, and must not take the other for somebody else.
+	rows sync.Mutex
+
 	patience patience
 	share    int          // how much of the memory one user's lane may fill
 	callTook atomic.Int64 // nanoseconds that a call takes of late
@@ -210,7 +214,9 @@ func (r *Reconciler) extend(ctx context.Context) error {
 	for _, j := range jobs {
 		arg.EventIds = append(arg.EventIds, j.event)
 	}
+	r.rows.Lock()
 	still, err := r.db.ExtendEventLeases(ctx, arg)
+	r.rows.Unlock()
 	if err != nil {
 		return fmt.Errorf("extend leases: %w", err)
 	}

@@ -150,7 +150,9 @@ func (r *Reconciler) writeEvents(ctx context.Context, batch []outcome) error {
 
 // writeFree records the outcomes of events that nobody else is at, and returns the others.
 func (r *Reconciler) writeFree(ctx context.Context, batch []outcome) (busy []outcome, err error) {
+	r.rows.Lock()
 	answers, err := r.db.RecordSyncs(ctx, syncParams(batch))
+	r.rows.Unlock()
 	if err != nil {
 		return nil, fmt.Errorf("record events: %w", err)
 	}
@@ -224,7 +226,10 @@ func (r *Reconciler) release(ctx context.Context, batch []outcome) error {
 		}
 	}
 	if len(events) > 0 {
-		if err := r.db.ReleaseEvents(ctx, events); err != nil {
+		r.rows.Lock()
+		err := r.db.ReleaseEvents(ctx, events)
+		r.rows.Unlock()
+		if err != nil {
 			return fmt.Errorf("release events: %w", err)
 		}
 	}

@@ -17,6 +17,8 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/parentpal/reminder-worker/cmd/internal/ops"
+	"github.com/parentpal/reminder-worker/notify"
+	"github.com/parentpal/reminder-worker/notify/expo"
 )
 
 // beWorker makes the test binary run as the program itself, so that it can be killed.
@@ -60,7 +62,7 @@ func (w *world) spawn() *process {
 		"DATABASE_URL="+w.cfg.DatabaseURL, "HTTP_ADDR=off", "LOG_FORMAT=json",
 		"GOOGLE_CLIENT_ID="+w.cfg.GoogleClientID, "GOOGLE_CLIENT_SECRET="+w.cfg.GoogleClientSecret,
 		"GOOGLE_CALENDAR_URL="+w.cfg.GoogleCalendarURL, "GOOGLE_TOKEN_URL="+w.cfg.GoogleTokenURL, "GOOGLE_REVOKE_URL="+w.cfg.GoogleRevokeURL,
-		"EXPO_PUSH_URL="+w.cfg.ExpoPushURL, "LEASE=2s", "SWEEP_INTERVAL=1s", "RETRY_BASE=50ms", "SHUTDOWN_GRACE=20s")
+		"EXPO_PUSH_URL="+w.cfg.ExpoPushURL, "SWEEP_INTERVAL=1s", "RETRY_BASE=50ms", "SHUTDOWN_GRACE=30s")
 	p.cmd.Stderr = &p.log
 	if err := p.cmd.Start(); err != nil {
 		w.t.Fatal(err)
@@ -181,9 +183,8 @@ func (w *world) checkServed(users []uuid.UUID) (repeats int) {
 	return repeats
 }
 
-// Killed in the middle of everything and started again: nothing is lost, no copy has a twin, and what is pushed again is one batch at most.
-func TestKilled(t *testing.T) {
-	t.Parallel()
+// Killed in the middle of everything and started again: nothing is lost, no copy has a twin, and only what was on the wire is pushed again.
+func TestKilled(t *testing.T) { // not parallel: an answer that comes too late on a busy machine is a repeat by right
 	w := newWorld(t)
 	users := w.crowd(100)
 	w.midway(users)
@@ -192,21 +193,25 @@ func TestKilled(t *testing.T) {
 	if code := p.end(syscall.SIGKILL); code != -1 {
 		t.Fatalf("killed worker exited with %d", code)
 	}
+	claimed := one[int](w, `select count(*)::int from reminders where status = 'sending'`)
 	done := one[int](w, `select count(*)::int from events where title like 'Practice%' and status = 'synced'`)
 	sent := one[int](w, `select count(*)::int from reminders where status = 'sent'`)
 	t.Logf("killed with %d of 2000 events synced, %d of 2000 reminders sent", done, sent)
 	w.spawn()
 	w.untilServed()
 	repeats := w.checkServed(users)
-	t.Logf("%d pushes were repeated", repeats)
-	if repeats > 100 {
-		t.Errorf("%d pushes were repeated, at most one batch of 100 may be", repeats)
+	t.Logf("%d reminders were claimed and not recorded, %d pushes were repeated", claimed, repeats)
+	if repeats > claimed {
+		t.Errorf("%d pushes were repeated, of %d that were on the wire", repeats, claimed)
+	}
+	// One batch is on the wire while Expo answers within the time that the pace leaves between two. A machine that is slower than that has more.
+	if most := expo.MaxMessages * notify.DefaultConfig().Connections; claimed > most {
+		t.Errorf("%d reminders were on the wire, at most %d may be", claimed, most)
 	}
 }
 
 // Asked to stop in the same place: no push is repeated.
-func TestStopped(t *testing.T) {
-	t.Parallel()
+func TestStopped(t *testing.T) { // not parallel: an answer that comes too late on a busy machine is a repeat by right
 	w := newWorld(t)
 	users := w.crowd(100)
 	w.midway(users)
