@@ -24,12 +24,12 @@ func TestTheWorkerRingsNobody(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	row := b.claimEvent()
+	b.claimEvent()
 	must[[]uuid.UUID](t)(b.q.ExtendEventLeases(t.Context(), store.ExtendEventLeasesParams{EventIds: []uuid.UUID{event}, LeaseMs: lease.Milliseconds()}))
 	if err := b.q.ReleaseEvents(t.Context(), []uuid.UUID{event}); err != nil {
 		t.Fatal(err)
 	}
-	row = b.claimEvent()
+	row := b.claimEvent()
 	b.commit(new(plan).event(row).before(row, day, 3*hour).copied("g")) // one withdrawn, one kept or added, one new
 	retry := synced("pending", row)
 	retry.RetryMs[0], retry.CountAttempts[0], retry.ErrorMessages[0] = 0, true, "Google is away"

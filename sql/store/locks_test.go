@@ -16,11 +16,16 @@ import (
 	"github.com/parentpal/reminder-worker/sql/store"
 )
 
-// TestNothingWaitsForTheApp lets a transaction of the app sit on everything of one event, and runs every statement that
-// writes on a batch with that event and another in it. None may wait, and the other's part must be done.
-func TestNothingWaitsForTheApp(t *testing.T) {
-	t.Parallel()
-	b := newBase(t)
+// impatient is a context far longer than any statement takes; one that waits for the app, waits for ever.
+func impatient(t *testing.T) context.Context {
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+// occupied claims two events, and lets a transaction of the app sit on everything that belongs to the first.
+func (b *base) occupied() (theirs, free store.ClaimEventsRow) {
+	b.t.Helper()
 	for _, token := range []string{phone, tablet} {
 		b.eventAt(b.user(token), startOf(2*day))
 		b.settled(day)
@@ -28,11 +33,8 @@ func TestNothingWaitsForTheApp(t *testing.T) {
 	b.exec(`select reminder_worker.put_google_account(id, 'token') from auth.users`)
 	b.exec(`update events set title = 'Match'`)
 	rows := b.claimEvents()
-	theirs, free := rows[0], rows[1]
 	b.exec(`insert into reminder_worker.calendar_copies (event_id, user_id, google_event_id, tombstoned_at, due_at, lease_until)
 		select gen_random_uuid(), user_id, id::text, now(), now(), now() from events`)
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second) // far above what a statement takes; one that waits, waits for ever
-	defer cancel()
 	tx := b.begin()
 	for _, sql := range []string{
 		`select from events where id = $1 for update`,
@@ -41,53 +43,70 @@ func TestNothingWaitsForTheApp(t *testing.T) {
 		`select from reminder_worker.google_accounts where user_id = (select user_id from events where id = $1) for update`,
 		`select from reminder_worker.push_devices where user_id = (select user_id from events where id = $1) for update`,
 	} {
-		in(t, tx, sql, theirs.ID)
+		in(b.t, tx, sql, rows[0].ID)
 	}
+	return rows[0], rows[1]
+}
+
+// TestEventsDoNotWaitForTheApp runs what writes events on a batch with one that the app sits on and another. None may wait, and the
+// other's part must be done.
+func TestEventsDoNotWaitForTheApp(t *testing.T) {
+	t.Parallel()
+	b, ctx := newBase(t), impatient(t)
+	theirs, free := b.occupied()
 	both := []uuid.UUID{theirs.ID, free.ID}
-	extended, err := b.q.ExtendEventLeases(ctx, store.ExtendEventLeasesParams{EventIds: both, LeaseMs: lease.Milliseconds()})
-	if err != nil || len(extended) != 2 {
-		t.Errorf("extend: %d of 2 are held, %v", len(extended), err)
-	}
-	for i := range rows {
-		rows[i].LeaseUntil = ask[time.Time](b, `select sync_lease_until from events where id = $1`, rows[i].ID)
-	}
-	p := new(plan).event(rows[0]).before(rows[0], day).copied("a").event(rows[1]).before(rows[1], day).copied("b")
+	p := new(plan).event(theirs).before(theirs, day).copied("a").event(free).before(free, day).copied("b")
 	planned, err := b.q.CommitPlans(ctx, p.CommitPlansParams)
 	if got := held(planned); err != nil || got[theirs.ID] || !got[free.ID] {
 		t.Errorf("commit plans: held %v, %v", got, err)
 	}
-	recorded, err := b.q.RecordSyncs(ctx, synced("synced", rows...))
+	err = b.q.GiveBackEvent(ctx, store.GiveBackEventParams{Revision: theirs.SyncRevision, EventID: theirs.ID, Lease: theirs.LeaseUntil})
+	if pe, ok := errors.AsType[*pgconn.PgError](err); !ok || pe.Code != "55P03" {
+		t.Errorf("give back event: %v, want that it has waited long enough", err)
+	}
+	extended, err := b.q.ExtendEventLeases(ctx, store.ExtendEventLeasesParams{EventIds: both, LeaseMs: lease.Milliseconds()})
+	if err != nil || len(extended) != 2 {
+		t.Errorf("extend: %d of 2 are held, %v", len(extended), err)
+	}
+	recorded, err := b.q.RecordSyncs(ctx, synced("synced", theirs, free))
 	if diff := cmp.Diff([]store.RecordSyncsRow{{EventID: theirs.ID, Busy: true}}, recorded); err != nil || diff != "" {
 		t.Errorf("record syncs: %v (-want +got):\n%s", err, diff)
 	}
-	n, err := b.q.MarkReconnect(ctx, store.MarkReconnectParams{
-		UserIds: []uuid.UUID{theirs.UserID, free.UserID}, RefreshTokens: []string{"token", "token"}, Reasons: []string{"revoked", "revoked"}})
+	if err := b.q.ReleaseEvents(ctx, both); err != nil {
+		t.Errorf("release events: %v", err)
+	}
+}
+
+// TestCopiesDoNotWaitForTheApp is the same for accounts and removals.
+func TestCopiesDoNotWaitForTheApp(t *testing.T) {
+	t.Parallel()
+	b, ctx := newBase(t), impatient(t)
+	theirs, free := b.occupied()
+	users := []uuid.UUID{theirs.UserID, free.UserID}
+	n, err := b.q.MarkReconnect(ctx, store.MarkReconnectParams{UserIds: users, RefreshTokens: repeat("token", 2), Reasons: repeat("revoked", 2)})
 	if err != nil || n != 1 {
 		t.Errorf("mark reconnect: %d accounts, want 1, %v", n, err)
 	}
 	if err := b.q.PauseAccount(ctx, store.PauseAccountParams{UserID: theirs.UserID, PauseMs: 1000, Reason: "quota"}); err != nil {
 		t.Errorf("pause account: %v", err)
 	}
-	tombstones := store.RecordRemovalsParams{UserIds: []uuid.UUID{theirs.UserID, free.UserID}, Gone: []bool{true, true}, RetryMs: []int64{-1, -1}, ErrorMessages: []string{"", ""}}
-	for _, user := range tombstones.UserIds {
-		tombstones.EventIds = append(tombstones.EventIds, ask[uuid.UUID](b, `select event_id from reminder_worker.calendar_copies where user_id = $1 and tombstoned_at is not null`, user))
+	arg := store.RecordRemovalsParams{UserIds: users, Gone: repeat(true, 2), RetryMs: repeat(int64(-1), 2), ErrorMessages: repeat("", 2)}
+	const tombstones = `select event_id from reminder_worker.calendar_copies where tombstoned_at is not null`
+	for _, user := range users {
+		arg.EventIds = append(arg.EventIds, ask[uuid.UUID](b, tombstones+` and user_id = $1`, user))
 	}
-	if err := b.q.ReleaseRemovals(ctx, store.ReleaseRemovalsParams{EventIds: tombstones.EventIds, UserIds: tombstones.UserIds}); err != nil {
+	if err := b.q.ReleaseRemovals(ctx, store.ReleaseRemovalsParams{EventIds: arg.EventIds, UserIds: users}); err != nil {
 		t.Errorf("release removals: %v", err)
 	}
-	if removals, err := b.q.ClaimRemovals(ctx, store.ClaimRemovalsParams{MaxRows: 10, LeaseMs: 1000}); err != nil || len(removals) != 1 {
+	removals, err := b.q.ClaimRemovals(ctx, store.ClaimRemovalsParams{MaxRows: 10, LeaseMs: 1000})
+	if err != nil || len(removals) != 1 {
 		t.Errorf("claim removals: %d, want 1, %v", len(removals), err)
 	}
-	if err := b.q.RecordRemovals(ctx, tombstones); err != nil || ask[int](b, `select count(*) from reminder_worker.calendar_copies where tombstoned_at is not null`) != 1 {
+	if err := b.q.RecordRemovals(ctx, arg); err != nil {
 		t.Errorf("record removals: %v", err)
 	}
-	err = b.q.GiveBackEvent(ctx, store.GiveBackEventParams{Revision: theirs.SyncRevision, EventID: theirs.ID, Lease: rows[0].LeaseUntil})
-	var pe *pgconn.PgError
-	if !errors.As(err, &pe) || pe.Code != "55P03" {
-		t.Errorf("give back event: %v, want that it has waited long enough", err)
-	}
-	if err := b.q.ReleaseEvents(ctx, both); err != nil {
-		t.Errorf("release events: %v", err)
+	if diff := cmp.Diff(arg.EventIds[:1], list[uuid.UUID](b, tombstones)); diff != "" {
+		t.Errorf("tombstones left (-want +got):\n%s", diff)
 	}
 }
 
@@ -98,8 +117,7 @@ func TestPushesDoNotWaitForTheApp(t *testing.T) {
 	_, theirs := b.overdue(b.user(phone), time.Minute)
 	_, free := b.overdue(b.user(tablet), time.Minute)
 	rows := b.claimReminders(theirs[0], free[0])
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
-	defer cancel()
+	ctx := impatient(t)
 	tx := b.begin()
 	in(t, tx, `select from reminders where id = $1 for update`, theirs[0])
 	in(t, tx, `select from reminder_worker.push_devices where token = $1 for update`, phone)
@@ -160,8 +178,7 @@ func TestNoDeadlocks(t *testing.T) {
 		})
 	}
 	if err := g.Wait(); err != nil {
-		var pe *pgconn.PgError
-		if errors.As(err, &pe) {
+		if pe, ok := errors.AsType[*pgconn.PgError](err); ok {
 			err = fmt.Errorf("%w: %s: %s", err, pe.Detail, pe.Where)
 		}
 		t.Error(err)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -90,35 +91,15 @@ type asked struct {
 
 // questions is every statement with arguments of a usual batch. DatabaseNow reads no table.
 func questions(b batch) map[string]asked {
-	n, now := len(b.events), time.Now()
-	commit := store.CommitPlansParams{
-		EventIds: b.events, Revisions: repeat(int64(1), n), Leases: repeat(now, n), WithdrawReasons: repeat("moved", n),
-		GoogleIds: repeat("g", n), CalendarIds: repeat("primary", n), BuryCopies: repeat(false, n),
+	all := map[string]asked{"DatabaseNow": {func(ctx context.Context, q *store.Queries) { _, _ = q.DatabaseNow(ctx) }, nil}}
+	for _, part := range []map[string]asked{ofEvents(b), ofPlans(b), ofAccounts(b), ofCopies(b), ofReminders(b), ofPushes(b)} {
+		maps.Copy(all, part)
 	}
-	for _, id := range b.events {
-		commit.ReminderEventIds = append(commit.ReminderEventIds, id, id, id)
-	}
-	commit.NotifyAts, commit.LeadSeconds, commit.Messages = repeat(now, 3*n), repeat(int32(1800), 3*n), repeat("Field 3", 3*n)
-	commit.Statuses, commit.Reasons = repeat("pending", 3*n), repeat("", 3*n)
-	syncs := store.RecordSyncsParams{
-		EventIds: b.events, UserIds: b.users, Revisions: repeat(int64(1), n), Statuses: repeat("synced", n), ErrorMessages: repeat("", n),
-		RetryMs: repeat(int64(-1), n), CountAttempts: repeat(false, n), GoogleIds: repeat("g", n), CalendarIds: repeat("primary", n),
-		Generations: repeat(int32(0), n), Etags: repeat("1", n), Hashes: repeat("h", n),
-	}
-	pushes := store.RecordPushesParams{
-		Ids: b.reminders, Leases: repeat(now, n), Statuses: repeat("sent", n), RetryMs: repeat(int64(0), n), CountAttempts: repeat(true, n),
-		SentAts: repeat(now, n), ErrorMessages: repeat("", n), PushReminderIds: b.reminders, PushTokens: b.tokens, PushStates: repeat("accepted", n),
-		TicketIds: repeat("t", n), ErrorCodes: repeat("", n), PushErrors: repeat("", n), PushSentAts: repeat(now, n), LatenessMs: repeat(int64(3), n),
-		Gone: repeat(true, n), ReceiptDelayMs: 900_000,
-	}
-	settle := store.SettleDeliveriesParams{
-		ReminderIds: b.reminders, Tokens: b.tokens, TicketIds: repeat("t", n), States: repeat("delivered", n), ErrorCodes: repeat("", n),
-		ErrorMessages: repeat("", n), Gone: repeat(true, n),
-	}
-	removals := store.RecordRemovalsParams{
-		EventIds: b.events, UserIds: b.users, Gone: repeat(true, n), RetryMs: repeat(int64(0), n), ErrorMessages: repeat("", n),
-	}
-	limit := int32(n)
+	return all
+}
+
+func ofEvents(b batch) map[string]asked {
+	limit, now := int32(len(b.events)), time.Now()
 	return map[string]asked{
 		"ClaimEvents": {
 			func(ctx context.Context, q *store.Queries) {
@@ -126,18 +107,10 @@ func questions(b batch) map[string]asked {
 			},
 			[]string{"events_sync_due_idx", "events_pkey", "google_accounts_pkey", "calendar_copies_pkey"},
 		},
-		"CommitPlans": {
-			func(ctx context.Context, q *store.Queries) { _, _ = q.CommitPlans(ctx, commit) },
-			[]string{"events_pkey", "reminders_event_id_notify_at_ts_key", "calendar_copies_pkey"},
-		},
 		"GiveBackEvent": {
 			func(ctx context.Context, q *store.Queries) {
 				_ = q.GiveBackEvent(ctx, store.GiveBackEventParams{Revision: 1, EventID: b.events[0], Lease: now})
 			},
-			[]string{"events_pkey"},
-		},
-		"RecordSyncs": {
-			func(ctx context.Context, q *store.Queries) { _, _ = q.RecordSyncs(ctx, syncs) },
 			[]string{"events_pkey"},
 		},
 		"ExtendEventLeases": {
@@ -158,22 +131,40 @@ func questions(b batch) map[string]asked {
 			func(ctx context.Context, q *store.Queries) { _, _ = q.CountOverdueEvents(ctx, 5000) },
 			[]string{"events_sync_due_idx", "calendar_copies_due_idx"},
 		},
-		"ClaimRemovals": {
-			func(ctx context.Context, q *store.Queries) {
-				_, _ = q.ClaimRemovals(ctx, store.ClaimRemovalsParams{MaxRows: limit, LeaseMs: 15000})
-			},
-			[]string{"calendar_copies_due_idx", "calendar_copies_pkey", "google_accounts_pkey"},
+	}
+}
+
+func ofPlans(b batch) map[string]asked {
+	n, now := len(b.events), time.Now()
+	commit := store.CommitPlansParams{
+		EventIds: b.events, Revisions: repeat(int64(1), n), Leases: repeat(now, n), WithdrawReasons: repeat("moved", n),
+		GoogleIds: repeat("g", n), CalendarIds: repeat("primary", n), BuryCopies: repeat(false, n),
+	}
+	for _, id := range b.events {
+		commit.ReminderEventIds = append(commit.ReminderEventIds, id, id, id)
+	}
+	commit.NotifyAts, commit.LeadSeconds, commit.Messages = repeat(now, 3*n), repeat(int32(1800), 3*n), repeat("Field 3", 3*n)
+	commit.Statuses, commit.Reasons = repeat("pending", 3*n), repeat("", 3*n)
+	syncs := store.RecordSyncsParams{
+		EventIds: b.events, UserIds: b.users, Revisions: repeat(int64(1), n), Statuses: repeat("synced", n), ErrorMessages: repeat("", n),
+		RetryMs: repeat(int64(-1), n), CountAttempts: repeat(false, n), GoogleIds: repeat("g", n), CalendarIds: repeat("primary", n),
+		Generations: repeat(int32(0), n), Etags: repeat("1", n), Hashes: repeat("h", n),
+	}
+	return map[string]asked{
+		"CommitPlans": {
+			func(ctx context.Context, q *store.Queries) { _, _ = q.CommitPlans(ctx, commit) },
+			[]string{"events_pkey", "reminders_event_id_notify_at_ts_key", "calendar_copies_pkey"},
 		},
-		"RecordRemovals": {
-			func(ctx context.Context, q *store.Queries) { _ = q.RecordRemovals(ctx, removals) },
-			[]string{"calendar_copies_pkey", "events_pkey"},
+		"RecordSyncs": {
+			func(ctx context.Context, q *store.Queries) { _, _ = q.RecordSyncs(ctx, syncs) },
+			[]string{"events_pkey"},
 		},
-		"ReleaseRemovals": {
-			func(ctx context.Context, q *store.Queries) {
-				_ = q.ReleaseRemovals(ctx, store.ReleaseRemovalsParams{EventIds: b.events, UserIds: b.users})
-			},
-			[]string{"calendar_copies_pkey"},
-		},
+	}
+}
+
+func ofAccounts(b batch) map[string]asked {
+	n := len(b.users)
+	return map[string]asked{
 		"MarkReconnect": {
 			func(ctx context.Context, q *store.Queries) {
 				_, _ = q.MarkReconnect(ctx, store.MarkReconnectParams{UserIds: b.users, RefreshTokens: repeat("token", n), Reasons: repeat("revoked", n)})
@@ -192,6 +183,37 @@ func questions(b batch) map[string]asked {
 			},
 			[]string{"google_accounts_pkey"},
 		},
+	}
+}
+
+func ofCopies(b batch) map[string]asked {
+	n, limit := len(b.events), int32(len(b.events))
+	removals := store.RecordRemovalsParams{
+		EventIds: b.events, UserIds: b.users, Gone: repeat(true, n), RetryMs: repeat(int64(0), n), ErrorMessages: repeat("", n),
+	}
+	return map[string]asked{
+		"ClaimRemovals": {
+			func(ctx context.Context, q *store.Queries) {
+				_, _ = q.ClaimRemovals(ctx, store.ClaimRemovalsParams{MaxRows: limit, LeaseMs: 15000})
+			},
+			[]string{"calendar_copies_due_idx", "calendar_copies_pkey", "google_accounts_pkey"},
+		},
+		"RecordRemovals": {
+			func(ctx context.Context, q *store.Queries) { _ = q.RecordRemovals(ctx, removals) },
+			[]string{"calendar_copies_pkey", "events_pkey"},
+		},
+		"ReleaseRemovals": {
+			func(ctx context.Context, q *store.Queries) {
+				_ = q.ReleaseRemovals(ctx, store.ReleaseRemovalsParams{EventIds: b.events, UserIds: b.users})
+			},
+			[]string{"calendar_copies_pkey"},
+		},
+	}
+}
+
+func ofReminders(b batch) map[string]asked {
+	n, now := len(b.reminders), time.Now()
+	return map[string]asked{
 		"WindowPage": {
 			func(ctx context.Context, q *store.Queries) {
 				_, _ = q.WindowPage(ctx, store.WindowPageParams{After: now.Add(-hour), Until: now.Add(hour), MaxRows: 2000})
@@ -216,15 +238,31 @@ func questions(b batch) map[string]asked {
 			},
 			[]string{"reminders_pkey", "events_pkey", "deliveries_pkey", "push_devices_user_idx"},
 		},
-		"RecordPushes": {
-			func(ctx context.Context, q *store.Queries) { _, _ = q.RecordPushes(ctx, pushes) },
-			[]string{"reminders_pkey", "push_devices_token_key"},
-		},
 		"ReleaseReminders": {
 			func(ctx context.Context, q *store.Queries) {
 				_ = q.ReleaseReminders(ctx, store.ReleaseRemindersParams{Ids: b.reminders, Leases: repeat(now, n)})
 			},
 			[]string{"reminders_pkey"},
+		},
+	}
+}
+
+func ofPushes(b batch) map[string]asked {
+	n, now := len(b.reminders), time.Now()
+	pushes := store.RecordPushesParams{
+		Ids: b.reminders, Leases: repeat(now, n), Statuses: repeat("sent", n), RetryMs: repeat(int64(0), n), CountAttempts: repeat(true, n),
+		SentAts: repeat(now, n), ErrorMessages: repeat("", n), PushReminderIds: b.reminders, PushTokens: b.tokens, PushStates: repeat("accepted", n),
+		TicketIds: repeat("t", n), ErrorCodes: repeat("", n), PushErrors: repeat("", n), PushSentAts: repeat(now, n), LatenessMs: repeat(int64(3), n),
+		Gone: repeat(true, n), ReceiptDelayMs: 900_000,
+	}
+	settle := store.SettleDeliveriesParams{
+		ReminderIds: b.reminders, Tokens: b.tokens, TicketIds: repeat("t", n), States: repeat("delivered", n), ErrorCodes: repeat("", n),
+		ErrorMessages: repeat("", n), Gone: repeat(true, n),
+	}
+	return map[string]asked{
+		"RecordPushes": {
+			func(ctx context.Context, q *store.Queries) { _, _ = q.RecordPushes(ctx, pushes) },
+			[]string{"reminders_pkey", "push_devices_token_key"},
 		},
 		"ClaimReceipts": {
 			func(ctx context.Context, q *store.Queries) {
@@ -235,10 +273,6 @@ func questions(b batch) map[string]asked {
 		"SettleDeliveries": {
 			func(ctx context.Context, q *store.Queries) { _ = q.SettleDeliveries(ctx, settle) },
 			[]string{"deliveries_pkey", "push_devices_token_key"},
-		},
-		"DatabaseNow": {
-			func(ctx context.Context, q *store.Queries) { _, _ = q.DatabaseNow(ctx) },
-			nil,
 		},
 	}
 }

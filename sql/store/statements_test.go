@@ -95,9 +95,9 @@ func TestStatementsAreThoseOfTheQueryFiles(t *testing.T) {
 // methods are the statements as methods.
 func methods() (names []string) {
 	queries := reflect.TypeFor[*store.Queries]()
-	for i := range queries.NumMethod() {
-		if name := queries.Method(i).Name; name != "WithTx" {
-			names = append(names, name)
+	for method := range queries.Methods() {
+		if method.Name != "WithTx" {
+			names = append(names, method.Name)
 		}
 	}
 	return names
