@@ -192,11 +192,13 @@ alter table public.events
 --   sync_attempts     tries of the present revision
 --   sync_due_at       when the row next needs work; null: nothing to do. This is the queue.
 --   sync_lease_until  until when a worker holds the row; null: nobody does
+--   sync_worker       which process held it last
 alter table public.events
   add column if not exists sync_revision bigint not null default 1,
   add column if not exists sync_attempts integer not null default 0,
   add column if not exists sync_due_at timestamptz,
-  add column if not exists sync_lease_until timestamptz;
+  add column if not exists sync_lease_until timestamptz,
+  add column if not exists sync_worker uuid;
 
 -- The worker's own columns on reminders:
 --   plan_revision    the sync_revision that planned the row; null: the app wrote it, planning leaves it alone

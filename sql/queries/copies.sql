@@ -30,7 +30,8 @@ order by t.user_id, t.event_id;
 -- name: RecordRemovals :exec
 with input as (
   select unnest(sqlc.arg(event_ids)::uuid[]) as event_id, unnest(sqlc.arg(user_ids)::uuid[]) as user_id, unnest(sqlc.arg(gone)::boolean[]) as gone,
-    unnest(sqlc.arg(retry_ms)::bigint[]) as retry_ms, unnest(sqlc.arg(error_messages)::text[]) as error_message
+    unnest(sqlc.arg(retry_ms)::bigint[]) as retry_ms, unnest(sqlc.arg(count_attempts)::boolean[]) as count_attempt,
+    unnest(sqlc.arg(error_messages)::text[]) as error_message
 ), mine as (
   select k.event_id, k.user_id
   from input i
@@ -45,7 +46,7 @@ with input as (
 ), postponed as (
   update reminder_worker.calendar_copies k
   set due_at = case when i.retry_ms >= 0 then now() + i.retry_ms * interval '1 millisecond' end,
-      lease_until = null, attempts = k.attempts + 1, error_message = nullif(i.error_message, '')
+      lease_until = null, attempts = k.attempts + coalesce(i.count_attempt, true)::integer, error_message = nullif(i.error_message, '')
   from input i
   join mine m on m.event_id = i.event_id and m.user_id = i.user_id
   where not i.gone and k.event_id = m.event_id and k.user_id = m.user_id

@@ -14,6 +14,7 @@ with due as (
   update public.events e
   set sync_lease_until = case when e.status in ('pending', 'cancelled') then now() + sqlc.arg(lease_ms)::bigint * interval '1 millisecond' end,
       sync_due_at = case when e.status in ('pending', 'cancelled') then now() + sqlc.arg(lease_ms)::bigint * interval '1 millisecond' end,
+      sync_worker = sqlc.arg(worker)::uuid,
       sync_attempts = e.sync_attempts + (e.sync_lease_until is not null)::integer
   from due
   where e.id = due.id
@@ -172,9 +173,12 @@ from patience p
 where p.value <> '' and e.id = sqlc.arg(event_id)::uuid and e.sync_lease_until = sqlc.arg(lease)::timestamptz;
 
 -- RecordSyncs writes what became of a batch of events, and answers for each whether somebody else was at its row (busy: nothing was
--- written, try again) and whether it is due again (it changed meanwhile, or it was deleted and its copy is to be removed). An event that
--- changed keeps its state. Rows are never waited for while others are held, so the app's own statements over many events cannot deadlock
--- with this one.
+-- written, try again) and whether there is more to do (it changed meanwhile, or it was deleted and its copy is to be removed). An event
+-- that changed keeps its state. Rows are never waited for while others are held, so the app's own statements over many events cannot
+-- deadlock with this one.
+-- A worker whose claim has passed to another and who wrote a copy all the same may have overwritten what that other wrote: the event is
+-- served once more, and the hash of its copy is forgotten, so that Google is asked. A copy that nobody remembers is remembered again: as a
+-- tombstone, if its event is gone.
 -- name: RecordSyncs :many
 with input as (
   select unnest(sqlc.arg(event_ids)::uuid[]) as id, unnest(sqlc.arg(user_ids)::uuid[]) as user_id, unnest(sqlc.arg(revisions)::bigint[]) as revision,
@@ -206,27 +210,56 @@ with input as (
       end,
       sync_lease_until = null
   from free i
-  where e.id = i.id and e.sync_lease_until is not null
+  where e.id = i.id and e.sync_lease_until is not null and e.sync_worker = sqlc.arg(worker)::uuid
   returning e.id, e.sync_revision <> i.revision as again
+), strayed as (
+  update public.events e
+  set sync_revision = e.sync_revision + 1, sync_attempts = 0,
+      status = case when e.status in ('synced', 'scheduled', 'failed') then 'pending' else e.status end,
+      sync_due_at = case when e.sync_lease_until > now() then e.sync_lease_until else now() end
+  from free i
+  where e.id = i.id and i.google_id <> ''
+    and (e.sync_lease_until is null or e.sync_worker is distinct from sqlc.arg(worker)::uuid)
+  returning e.id
 ), written as (
   update reminder_worker.calendar_copies k
-  set google_event_id = case when i.google_id <> '' then i.google_id else k.google_event_id end,
-      calendar_id = case when i.google_id <> '' then i.calendar_id else k.calendar_id end,
-      generation = case when i.google_id <> '' then i.generation else k.generation end,
-      etag = case when i.google_id <> '' then i.etag else k.etag end,
-      content_hash = case when i.google_id <> '' then i.hash else k.content_hash end,
+  set google_event_id = case when i.kept then i.google_id else k.google_event_id end,
+      calendar_id = case when i.kept then i.calendar_id else k.calendar_id end,
+      generation = case when i.kept then i.generation else k.generation end,
+      etag = case when i.kept then i.etag else k.etag end,
+      content_hash = case when i.google_id = '' then k.content_hash when i.kept and not i.again then i.hash else '' end,
       written_at = case when i.google_id <> '' then now() else k.written_at end,
       due_at = case when k.tombstoned_at is not null then now() end
-  from free i
+  from (
+    select f.*, f.google_id <> '' and f.id not in (select s.id from strayed s) as kept,
+      f.id in (select r.id from recorded r where r.again) as again
+    from free f
+  ) i
   where k.event_id = i.id and k.user_id = i.user_id
     and (i.google_id <> '' or k.tombstoned_at is not null) and k.lease_until is null
   returning k.event_id as id, k.tombstoned_at is not null as again
+), orphaned as (
+  insert into reminder_worker.calendar_copies (event_id, user_id, calendar_id, google_event_id, generation, etag, content_hash, written_at, tombstoned_at, due_at)
+  select i.id, i.user_id, i.calendar_id, i.google_id, i.generation, i.etag,
+    case when e.id is not null and i.id not in (select s.id from strayed s) then i.hash else '' end,
+    now(), case when e.id is null then now() end, case when e.id is null then now() end
+  from free i
+  join auth.users u on u.id = i.user_id
+  left join public.events e on e.id = i.id and e.user_id = i.user_id and e.status <> 'cancelled'
+  where i.google_id <> ''
+    and not exists (select from reminder_worker.calendar_copies k where k.event_id = i.id and k.user_id = i.user_id)
+  on conflict do nothing
+  returning event_id as id, tombstoned_at is not null as again
 )
 select b.id::uuid as event_id, true::boolean as busy, false::boolean as due_again from seen b
 union
 select r.id, false, true from recorded r where r.again
 union
-select w.id, false, true from written w where w.again;
+select s.id, false, true from strayed s
+union
+select w.id, false, true from written w where w.again
+union
+select o.id, false, true from orphaned o where o.again;
 
 -- ExtendEventLeases keeps claimed events for longer and answers which are still held. An event deleted meanwhile is missing; one that
 -- somebody else is at keeps the lease it has.
@@ -234,7 +267,9 @@ select w.id, false, true from written w where w.again;
 with input as (
   select unnest(sqlc.arg(event_ids)::uuid[]) as id
 ), locked as (
-  select e.id from public.events e join input i on i.id = e.id where e.sync_lease_until > now() for no key update of e skip locked
+  select e.id from public.events e join input i on i.id = e.id
+  where e.sync_lease_until > now() and e.sync_worker = sqlc.arg(worker)::uuid
+  for no key update of e skip locked
 ), extended as (
   update public.events e
   set sync_lease_until = now() + sqlc.arg(lease_ms)::bigint * interval '1 millisecond',
@@ -243,13 +278,14 @@ with input as (
   where e.id = l.id
   returning e.id
 )
-select e.id from public.events e join input i on i.id = e.id where e.sync_lease_until > now();
+select e.id from public.events e join input i on i.id = e.id
+where e.sync_lease_until > now() and e.sync_worker = sqlc.arg(worker)::uuid;
 
 -- ReleaseEvents gives claimed events back unserved: they are due at once. Those that somebody else is at are due when their claims end.
 -- name: ReleaseEvents :exec
 with locked as (
   select e.id from public.events e
-  where e.id = any (sqlc.arg(event_ids)::uuid[]) and e.sync_lease_until is not null
+  where e.id = any (sqlc.arg(event_ids)::uuid[]) and e.sync_lease_until is not null and e.sync_worker = sqlc.arg(worker)::uuid
   for no key update skip locked
 )
 update public.events e

@@ -95,7 +95,8 @@ func (q *Queries) ClaimRemovals(ctx context.Context, arg ClaimRemovalsParams) ([
 const RecordRemovals = `-- name: RecordRemovals :exec
 with input as (
   select unnest($1::uuid[]) as event_id, unnest($2::uuid[]) as user_id, unnest($3::boolean[]) as gone,
-    unnest($4::bigint[]) as retry_ms, unnest($5::text[]) as error_message
+    unnest($4::bigint[]) as retry_ms, unnest($5::boolean[]) as count_attempt,
+    unnest($6::text[]) as error_message
 ), mine as (
   select k.event_id, k.user_id
   from input i
@@ -110,7 +111,7 @@ with input as (
 ), postponed as (
   update reminder_worker.calendar_copies k
   set due_at = case when i.retry_ms >= 0 then now() + i.retry_ms * interval '1 millisecond' end,
-      lease_until = null, attempts = k.attempts + 1, error_message = nullif(i.error_message, '')
+      lease_until = null, attempts = k.attempts + coalesce(i.count_attempt, true)::integer, error_message = nullif(i.error_message, '')
   from input i
   join mine m on m.event_id = i.event_id and m.user_id = i.user_id
   where not i.gone and k.event_id = m.event_id and k.user_id = m.user_id
@@ -131,6 +132,7 @@ type RecordRemovalsParams struct {
 	UserIds       []uuid.UUID
 	Gone          []bool
 	RetryMs       []int64
+	CountAttempts []bool
 	ErrorMessages []string
 }
 
@@ -143,6 +145,7 @@ func (q *Queries) RecordRemovals(ctx context.Context, arg RecordRemovalsParams) 
 		arg.UserIds,
 		arg.Gone,
 		arg.RetryMs,
+		arg.CountAttempts,
 		arg.ErrorMessages,
 	)
 	return err

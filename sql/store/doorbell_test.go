@@ -26,7 +26,7 @@ func TestTheWorkerRingsNobody(t *testing.T) {
 
 	b.claimEvent()
 	must[[]uuid.UUID](t)(b.q.ExtendEventLeases(t.Context(), store.ExtendEventLeasesParams{EventIds: []uuid.UUID{event}, LeaseMs: lease.Milliseconds()}))
-	if err := b.q.ReleaseEvents(t.Context(), []uuid.UUID{event}); err != nil {
+	if err := b.q.ReleaseEvents(t.Context(), store.ReleaseEventsParams{EventIds: []uuid.UUID{event}}); err != nil {
 		t.Fatal(err)
 	}
 	row := b.claimEvent()

@@ -24,10 +24,11 @@ with due as (
   update public.events e
   set sync_lease_until = case when e.status in ('pending', 'cancelled') then now() + $3::bigint * interval '1 millisecond' end,
       sync_due_at = case when e.status in ('pending', 'cancelled') then now() + $3::bigint * interval '1 millisecond' end,
+      sync_worker = $4::uuid,
       sync_attempts = e.sync_attempts + (e.sync_lease_until is not null)::integer
   from due
   where e.id = due.id
-  returning e.id, e.user_id, e.child_id, e.title, e.start_ts, e.end_ts, e.location, e.prep_items, e.status, e.google_calendar_id, e.error_message, e.created_at, e.sync_revision, e.sync_attempts, e.sync_due_at, e.sync_lease_until
+  returning e.id, e.user_id, e.child_id, e.title, e.start_ts, e.end_ts, e.location, e.prep_items, e.status, e.google_calendar_id, e.error_message, e.created_at, e.sync_revision, e.sync_attempts, e.sync_due_at, e.sync_lease_until, e.sync_worker
 )
 select
   t.id,
@@ -70,6 +71,7 @@ type ClaimEventsParams struct {
 	MaxBytes int32
 	MaxRows  int32
 	LeaseMs  int64
+	Worker   uuid.UUID
 }
 
 type ClaimEventsRow struct {
@@ -106,7 +108,12 @@ type ClaimEventsRow struct {
 // (text_bytes) tells whether they were cut. Null and infinite times come back as the epoch with has_start or has_end false, a null user as
 // the nil UUID, for planning to refuse.
 func (q *Queries) ClaimEvents(ctx context.Context, arg ClaimEventsParams) ([]ClaimEventsRow, error) {
-	rows, err := q.db.Query(ctx, ClaimEvents, arg.MaxBytes, arg.MaxRows, arg.LeaseMs)
+	rows, err := q.db.Query(ctx, ClaimEvents,
+		arg.MaxBytes,
+		arg.MaxRows,
+		arg.LeaseMs,
+		arg.Worker,
+	)
 	if err != nil {
 		return nil, err
 	}
@@ -329,21 +336,25 @@ func (q *Queries) CountOverdueEvents(ctx context.Context, graceMs int64) (int64,
 
 const ExtendEventLeases = `-- name: ExtendEventLeases :many
 with input as (
-  select unnest($1::uuid[]) as id
+  select unnest($2::uuid[]) as id
 ), locked as (
-  select e.id from public.events e join input i on i.id = e.id where e.sync_lease_until > now() for no key update of e skip locked
+  select e.id from public.events e join input i on i.id = e.id
+  where e.sync_lease_until > now() and e.sync_worker = $1::uuid
+  for no key update of e skip locked
 ), extended as (
   update public.events e
-  set sync_lease_until = now() + $2::bigint * interval '1 millisecond',
-      sync_due_at = now() + $2::bigint * interval '1 millisecond'
+  set sync_lease_until = now() + $3::bigint * interval '1 millisecond',
+      sync_due_at = now() + $3::bigint * interval '1 millisecond'
   from locked l
   where e.id = l.id
   returning e.id
 )
-select e.id from public.events e join input i on i.id = e.id where e.sync_lease_until > now()
+select e.id from public.events e join input i on i.id = e.id
+where e.sync_lease_until > now() and e.sync_worker = $1::uuid
 `
 
 type ExtendEventLeasesParams struct {
+	Worker   uuid.UUID
 	EventIds []uuid.UUID
 	LeaseMs  int64
 }
@@ -351,7 +362,7 @@ type ExtendEventLeasesParams struct {
 // ExtendEventLeases keeps claimed events for longer and answers which are still held. An event deleted meanwhile is missing; one that
 // somebody else is at keeps the lease it has.
 func (q *Queries) ExtendEventLeases(ctx context.Context, arg ExtendEventLeasesParams) ([]uuid.UUID, error) {
-	rows, err := q.db.Query(ctx, ExtendEventLeases, arg.EventIds, arg.LeaseMs)
+	rows, err := q.db.Query(ctx, ExtendEventLeases, arg.Worker, arg.EventIds, arg.LeaseMs)
 	if err != nil {
 		return nil, err
 	}
@@ -448,27 +459,56 @@ with input as (
       end,
       sync_lease_until = null
   from free i
-  where e.id = i.id and e.sync_lease_until is not null
+  where e.id = i.id and e.sync_lease_until is not null and e.sync_worker = $13::uuid
   returning e.id, e.sync_revision <> i.revision as again
+), strayed as (
+  update public.events e
+  set sync_revision = e.sync_revision + 1, sync_attempts = 0,
+      status = case when e.status in ('synced', 'scheduled', 'failed') then 'pending' else e.status end,
+      sync_due_at = case when e.sync_lease_until > now() then e.sync_lease_until else now() end
+  from free i
+  where e.id = i.id and i.google_id <> ''
+    and (e.sync_lease_until is null or e.sync_worker is distinct from $13::uuid)
+  returning e.id
 ), written as (
   update reminder_worker.calendar_copies k
-  set google_event_id = case when i.google_id <> '' then i.google_id else k.google_event_id end,
-      calendar_id = case when i.google_id <> '' then i.calendar_id else k.calendar_id end,
-      generation = case when i.google_id <> '' then i.generation else k.generation end,
-      etag = case when i.google_id <> '' then i.etag else k.etag end,
-      content_hash = case when i.google_id <> '' then i.hash else k.content_hash end,
+  set google_event_id = case when i.kept then i.google_id else k.google_event_id end,
+      calendar_id = case when i.kept then i.calendar_id else k.calendar_id end,
+      generation = case when i.kept then i.generation else k.generation end,
+      etag = case when i.kept then i.etag else k.etag end,
+      content_hash = case when i.google_id = '' then k.content_hash when i.kept and not i.again then i.hash else '' end,
       written_at = case when i.google_id <> '' then now() else k.written_at end,
       due_at = case when k.tombstoned_at is not null then now() end
-  from free i
+  from (
+    select f.id, f.user_id, f.revision, f.status, f.error_message, f.retry_ms, f.count_attempt, f.google_id, f.calendar_id, f.generation, f.etag, f.hash, f.google_id <> '' and f.id not in (select s.id from strayed s) as kept,
+      f.id in (select r.id from recorded r where r.again) as again
+    from free f
+  ) i
   where k.event_id = i.id and k.user_id = i.user_id
     and (i.google_id <> '' or k.tombstoned_at is not null) and k.lease_until is null
   returning k.event_id as id, k.tombstoned_at is not null as again
+), orphaned as (
+  insert into reminder_worker.calendar_copies (event_id, user_id, calendar_id, google_event_id, generation, etag, content_hash, written_at, tombstoned_at, due_at)
+  select i.id, i.user_id, i.calendar_id, i.google_id, i.generation, i.etag,
+    case when e.id is not null and i.id not in (select s.id from strayed s) then i.hash else '' end,
+    now(), case when e.id is null then now() end, case when e.id is null then now() end
+  from free i
+  join auth.users u on u.id = i.user_id
+  left join public.events e on e.id = i.id and e.user_id = i.user_id and e.status <> 'cancelled'
+  where i.google_id <> ''
+    and not exists (select from reminder_worker.calendar_copies k where k.event_id = i.id and k.user_id = i.user_id)
+  on conflict do nothing
+  returning event_id as id, tombstoned_at is not null as again
 )
 select b.id::uuid as event_id, true::boolean as busy, false::boolean as due_again from seen b
 union
 select r.id, false, true from recorded r where r.again
 union
+select s.id, false, true from strayed s
+union
 select w.id, false, true from written w where w.again
+union
+select o.id, false, true from orphaned o where o.again
 `
 
 type RecordSyncsParams struct {
@@ -484,6 +524,7 @@ type RecordSyncsParams struct {
 	Generations   []int32
 	Etags         []string
 	Hashes        []string
+	Worker        uuid.UUID
 }
 
 type RecordSyncsRow struct {
@@ -493,9 +534,12 @@ type RecordSyncsRow struct {
 }
 
 // RecordSyncs writes what became of a batch of events, and answers for each whether somebody else was at its row (busy: nothing was
-// written, try again) and whether it is due again (it changed meanwhile, or it was deleted and its copy is to be removed). An event that
-// changed keeps its state. Rows are never waited for while others are held, so the app's own statements over many events cannot deadlock
-// with this one.
+// written, try again) and whether there is more to do (it changed meanwhile, or it was deleted and its copy is to be removed). An event
+// that changed keeps its state. Rows are never waited for while others are held, so the app's own statements over many events cannot
+// deadlock with this one.
+// A worker whose claim has passed to another and who wrote a copy all the same may have overwritten what that other wrote: the event is
+// served once more, and the hash of its copy is forgotten, so that Google is asked. A copy that nobody remembers is remembered again: as a
+// tombstone, if its event is gone.
 func (q *Queries) RecordSyncs(ctx context.Context, arg RecordSyncsParams) ([]RecordSyncsRow, error) {
 	rows, err := q.db.Query(ctx, RecordSyncs,
 		arg.EventIds,
@@ -510,6 +554,7 @@ func (q *Queries) RecordSyncs(ctx context.Context, arg RecordSyncsParams) ([]Rec
 		arg.Generations,
 		arg.Etags,
 		arg.Hashes,
+		arg.Worker,
 	)
 	if err != nil {
 		return nil, err
@@ -532,7 +577,7 @@ func (q *Queries) RecordSyncs(ctx context.Context, arg RecordSyncsParams) ([]Rec
 const ReleaseEvents = `-- name: ReleaseEvents :exec
 with locked as (
   select e.id from public.events e
-  where e.id = any ($1::uuid[]) and e.sync_lease_until is not null
+  where e.id = any ($1::uuid[]) and e.sync_lease_until is not null and e.sync_worker = $2::uuid
   for no key update skip locked
 )
 update public.events e
@@ -541,8 +586,13 @@ from locked l
 where e.id = l.id
 `
 
+type ReleaseEventsParams struct {
+	EventIds []uuid.UUID
+	Worker   uuid.UUID
+}
+
 // ReleaseEvents gives claimed events back unserved: they are due at once. Those that somebody else is at are due when their claims end.
-func (q *Queries) ReleaseEvents(ctx context.Context, eventIds []uuid.UUID) error {
-	_, err := q.db.Exec(ctx, ReleaseEvents, eventIds)
+func (q *Queries) ReleaseEvents(ctx context.Context, arg ReleaseEventsParams) error {
+	_, err := q.db.Exec(ctx, ReleaseEvents, arg.EventIds, arg.Worker)
 	return err
 }

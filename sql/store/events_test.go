@@ -68,7 +68,7 @@ func TestLapsedClaimIsDueAgainAndCounted(t *testing.T) {
 	if row := b.claimEvent(); row.ID != id || row.SyncAttempts != 1 {
 		t.Errorf("second claim: %d attempts, want 1 for the claim that lapsed", row.SyncAttempts)
 	}
-	if err := b.q.ReleaseEvents(t.Context(), []uuid.UUID{id}); err != nil {
+	if err := b.q.ReleaseEvents(t.Context(), store.ReleaseEventsParams{EventIds: []uuid.UUID{id}}); err != nil {
 		t.Fatal(err)
 	}
 	if row := b.claimEvent(); row.SyncAttempts != 1 {

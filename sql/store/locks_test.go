@@ -72,7 +72,7 @@ func TestEventsDoNotWaitForTheApp(t *testing.T) {
 	if diff := cmp.Diff([]store.RecordSyncsRow{{EventID: theirs.ID, Busy: true}}, recorded); err != nil || diff != "" {
 		t.Errorf("record syncs: %v (-want +got):\n%s", err, diff)
 	}
-	if err := b.q.ReleaseEvents(ctx, both); err != nil {
+	if err := b.q.ReleaseEvents(ctx, store.ReleaseEventsParams{EventIds: both}); err != nil {
 		t.Errorf("release events: %v", err)
 	}
 }

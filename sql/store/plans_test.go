@@ -120,7 +120,9 @@ func ofEvents(b batch) map[string]asked {
 			[]string{"events_pkey"},
 		},
 		"ReleaseEvents": {
-			func(ctx context.Context, q *store.Queries) { _ = q.ReleaseEvents(ctx, b.events) },
+			func(ctx context.Context, q *store.Queries) {
+				_ = q.ReleaseEvents(ctx, store.ReleaseEventsParams{EventIds: b.events})
+			},
 			[]string{"events_pkey"},
 		},
 		"NextEventDue": {

@@ -232,3 +232,21 @@ func TestReceipts(t *testing.T) {
 		t.Errorf("deliveries (-want +got):\n%s", diff)
 	}
 }
+
+// The last attempt of the last device fails; another device had the reminder long before.
+func TestFailedAfterAnotherDeviceHadItIsSent(t *testing.T) {
+	t.Parallel()
+	b := newBase(t)
+	user := b.user(phone, tablet)
+	_, ids := b.overdue(user, time.Minute)
+	row := b.claimReminders(ids...)[ids[0]]
+	b.push(new(pushed).reminder(row, "pending").to(row, phone, "accepted", false))
+	row = b.claimReminders(ids...)[ids[0]]
+	b.push(new(pushed).reminder(row, "failed").to(row, tablet, "failed", false))
+	if status, _ := b.statusOf(ids[0]); status != "sent" {
+		t.Errorf("status %s, want sent", status)
+	}
+	if !ask[bool](b, `select sent_at_ts = (select sent_at from reminder_worker.deliveries where token = $1) from reminders where id = $2`, phone, ids[0]) {
+		t.Error("sent_at_ts is not when the other device was sent to")
+	}
+}

@@ -302,15 +302,24 @@ with input as (
   set retired_at = now(), retired_reason = 'Expo: DeviceNotRegistered'
   where d.id in (select g.id from gone g)
   returning d.id
+), earlier as (
+  -- A device that took an earlier attempt: the reminder has been sent, whatever became of the others.
+  select i.id, min(d.sent_at) as sent_at
+  from input i
+  join public.reminders x on x.id = i.id
+  join reminder_worker.deliveries d on d.reminder_id = i.id and d.state in ('accepted', 'delivered') and d.sent_at >= x.notify_at_ts
+  where i.status = 'failed'
+  group by i.id
 ), recorded as (
 update public.reminders r
-set status = i.status,
-    sent_at_ts = case when i.status = 'sent' then i.sent_at else r.sent_at_ts end,
+set status = case when p.id is not null then 'sent' else i.status end,
+    sent_at_ts = case when i.status = 'sent' then i.sent_at when p.id is not null then p.sent_at else r.sent_at_ts end,
     retry_count = coalesce(r.retry_count, 0) + i.count_attempt::integer,
     next_attempt_at = case when i.status = 'pending' then now() + i.retry_ms * interval '1 millisecond' end,
     error_message = nullif(i.error_message, '')
 from input i
 join locked l on l.id = i.id
+left join earlier p on p.id = i.id
 where r.id = i.id
 returning r.id
 )

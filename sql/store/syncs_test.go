@@ -65,7 +65,7 @@ func TestEventChangedInFlightIsDueAtOnce(t *testing.T) {
 		t.Errorf("answer (-want +got):\n%s", diff)
 	}
 	next := b.claimEvent()
-	if next.Status != "pending" || next.Title != "Match" || next.SyncAttempts != 0 || !next.HasCopy || next.CopyHash != "hash" {
+	if next.Status != "pending" || next.Title != "Match" || next.SyncAttempts != 0 || !next.HasCopy || next.CopyHash != "" {
 		t.Errorf("claimed %+v", next)
 	}
 }

@@ -32,6 +32,7 @@ type Reconciler struct {
 	m   *Metrics
 	arm ArmFunc
 
+	worker  uuid.UUID     // names this reconciler in the rows it claims
 	wake    chan struct{} // capacity 1
 	flight  *flight
 	lanes   *lanes
@@ -55,6 +56,7 @@ func New(db *store.Queries, cal *gcal.Client, cfg Config, log zerolog.Logger, m 
 	r := &Reconciler{
 		db: db, cal: cal, cfg: cfg, m: m, arm: arm,
 		log:     log.With().Str("component", "reconcile").Logger(),
+		worker:  uuid.New(),
 		wake:    make(chan struct{}, 1),
 		flight:  newFlight(cfg.InFlight),
 		results: make(chan outcome, cfg.InFlight),
@@ -210,7 +212,7 @@ func (r *Reconciler) extend(ctx context.Context) error {
 	if len(jobs) == 0 {
 		return nil
 	}
-	arg := store.ExtendEventLeasesParams{LeaseMs: r.cfg.Lease.Milliseconds()}
+	arg := store.ExtendEventLeasesParams{LeaseMs: r.cfg.Lease.Milliseconds(), Worker: r.worker}
 	for _, j := range jobs {
 		arg.EventIds = append(arg.EventIds, j.event)
 	}

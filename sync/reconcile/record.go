@@ -151,7 +151,7 @@ func (r *Reconciler) writeEvents(ctx context.Context, batch []outcome) error {
 // writeFree records the outcomes of events that nobody else is at, and returns the others.
 func (r *Reconciler) writeFree(ctx context.Context, batch []outcome) (busy []outcome, err error) {
 	r.rows.Lock()
-	answers, err := r.db.RecordSyncs(ctx, syncParams(batch))
+	answers, err := r.db.RecordSyncs(ctx, r.syncParams(batch))
 	r.rows.Unlock()
 	if err != nil {
 		return nil, fmt.Errorf("record events: %w", err)
@@ -173,8 +173,8 @@ func (r *Reconciler) writeFree(ctx context.Context, batch []outcome) (busy []out
 	return busy, nil
 }
 
-func syncParams(batch []outcome) store.RecordSyncsParams {
-	var arg store.RecordSyncsParams
+func (r *Reconciler) syncParams(batch []outcome) store.RecordSyncsParams {
+	arg := store.RecordSyncsParams{Worker: r.worker}
 	for _, o := range batch {
 		c, calendar := gcal.Copy{}, ""
 		if o.copy != nil {
@@ -205,6 +205,7 @@ func (r *Reconciler) writeRemovals(ctx context.Context, batch []outcome) error {
 		arg.EventIds = append(arg.EventIds, o.job.event)
 		arg.UserIds = append(arg.UserIds, o.job.user)
 		arg.Gone = append(arg.Gone, o.gone)
+		arg.CountAttempts = append(arg.CountAttempts, o.counts)
 		arg.RetryMs = append(arg.RetryMs, millis(o.retry))
 		arg.ErrorMessages = append(arg.ErrorMessages, storable(o.message))
 	}
@@ -227,7 +228,7 @@ func (r *Reconciler) release(ctx context.Context, batch []outcome) error {
 	}
 	if len(events) > 0 {
 		r.rows.Lock()
-		err := r.db.ReleaseEvents(ctx, events)
+		err := r.db.ReleaseEvents(ctx, store.ReleaseEventsParams{EventIds: events, Worker: r.worker})
 		r.rows.Unlock()
 		if err != nil {
 			return fmt.Errorf("release events: %w", err)

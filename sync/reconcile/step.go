@@ -35,7 +35,7 @@ func (r *Reconciler) step(ctx context.Context) (took taken, err error) {
 		return took, nil
 	}
 	rows, err := r.db.ClaimEvents(ctx, store.ClaimEventsParams{
-		MaxRows: int32(limit), MaxBytes: maxTextBytes, LeaseMs: r.cfg.Lease.Milliseconds(),
+		MaxRows: int32(limit), MaxBytes: maxTextBytes, LeaseMs: r.cfg.Lease.Milliseconds(), Worker: r.worker,
 	})
 	if err != nil {
 		return took, fmt.Errorf("claim events: %w", err)
