@@ -493,7 +493,7 @@ with input as (
     case when e.id is not null and i.id not in (select s.id from strayed s) then i.hash else '' end,
     now(), case when e.id is null then now() end, case when e.id is null then now() end
   from free i
-  join auth.users u on u.id = i.user_id
+  join reminder_worker.google_accounts a on a.user_id = i.user_id
   left join public.events e on e.id = i.id and e.user_id = i.user_id and e.status <> 'cancelled'
   where i.google_id <> ''
     and not exists (select from reminder_worker.calendar_copies k where k.event_id = i.id and k.user_id = i.user_id)

@@ -83,7 +83,9 @@ func TestLateLoserChangesNothing(t *testing.T) {
 func TestOrphanBecomesATombstone(t *testing.T) {
 	t.Parallel()
 	b := newBase(t)
-	b.event(b.user(), day)
+	user := b.user()
+	b.event(user, day)
+	b.exec(`select reminder_worker.put_google_account($1, 'token')`, user)
 	late := b.copied()
 	b.exec(`delete from events`)
 	b.exec(`delete from reminder_worker.calendar_copies`)
