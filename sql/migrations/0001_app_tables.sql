@@ -64,36 +64,93 @@ begin
 end
 $$;
 
--- An existing table must be one the worker can serve. Say what is in the way before anything is changed.
+-- An existing table must be one the worker can serve. Say all that is in the way before anything is changed.
 do $$
 declare
   need record;
-  have text;
+  col record;
   faults text := '';
 begin
   for need in
-    select n.*, to_regclass('public.' || n.tab) as rel from (values
-      ('events', 'id', 'uuid', true), ('events', 'user_id', 'uuid', true), ('events', 'title', 'text', true),
-      ('events', 'start_ts', 'timestamp with time zone', true), ('events', 'status', 'text', true),
-      ('events', 'child_id', 'uuid', false), ('events', 'end_ts', 'timestamp with time zone', false), ('events', 'location', 'text', false),
-      ('events', 'prep_items', 'text[]', false), ('events', 'google_calendar_id', 'text', false), ('events', 'error_message', 'text', false),
-      ('reminders', 'id', 'uuid', true), ('reminders', 'event_id', 'uuid', true), ('reminders', 'user_id', 'uuid', true),
-      ('reminders', 'notify_at_ts', 'timestamp with time zone', true), ('reminders', 'status', 'text', true),
-      ('reminders', 'message', 'text', false), ('reminders', 'push_token', 'text', false),
-      ('reminders', 'sent_at_ts', 'timestamp with time zone', false), ('reminders', 'retry_count', 'integer', false),
-      ('reminders', 'error_message', 'text', false),
-      ('children', 'id', 'uuid', true)) as n (tab, col, typ, required)
+    select to_regclass(n.tab) as rel, n.* from (values
+      ('auth.users', false), ('public.children', false), ('public.events', true), ('public.reminders', true)) as n (tab, plain)
+    where to_regclass(n.tab) is not null
   loop
-    if need.rel is null then
-      continue;
+    if need.plain and (select relkind from pg_catalog.pg_class where oid = need.rel) <> 'r' then
+      faults := faults || format(E'\n  %s is a %s, needed is an ordinary table', need.tab,
+        (select case relkind when 'p' then 'partitioned table' when 'v' then 'view' when 'f' then 'foreign table' else 'relation of another kind' end
+         from pg_catalog.pg_class where oid = need.rel));
+    elsif not exists (
+      select from pg_catalog.pg_index i
+      join pg_catalog.pg_attribute a on a.attrelid = i.indrelid and a.attnum = i.indkey[0]
+      where i.indrelid = need.rel and a.attname = 'id' and i.indnkeyatts = 1
+        and i.indisunique and i.indisvalid and i.indimmediate and i.indpred is null)
+    then
+      faults := faults || format(E'\n  %s has no primary key on id: alter table %1$s add primary key (id)', need.tab);
     end if;
-    select replace(format_type(a.atttypid, null), 'character varying', 'text') into have
+  end loop;
+  -- width: the shortest varchar that holds what the worker writes. own: a column that only the worker has; whether it holds nulls.
+  for need in
+    select to_regclass(n.tab) as rel, n.* from (values
+      ('auth.users', 'id', 'uuid', true, 0, null::text),
+      ('public.children', 'id', 'uuid', true, 0, null),
+      ('public.events', 'id', 'uuid', true, 0, null),
+      ('public.events', 'user_id', 'uuid', true, 0, null),
+      ('public.events', 'title', 'text', true, 0, null),
+      ('public.events', 'start_ts', 'timestamp with time zone', true, 0, null),
+      ('public.events', 'status', 'text', true, 10, null),
+      ('public.events', 'child_id', 'uuid', false, 0, null),
+      ('public.events', 'end_ts', 'timestamp with time zone', false, 0, null),
+      ('public.events', 'location', 'text', false, 0, null),
+      ('public.events', 'prep_items', 'text[]', false, 0, null),
+      ('public.events', 'google_calendar_id', 'text', false, 255, null),
+      ('public.events', 'error_message', 'text', false, 1000, null),
+      ('public.events', 'sync_revision', 'bigint', false, 0, 'no nulls'),
+      ('public.events', 'sync_attempts', 'integer', false, 0, 'no nulls'),
+      ('public.events', 'sync_due_at', 'timestamp with time zone', false, 0, 'nulls'),
+      ('public.events', 'sync_lease_until', 'timestamp with time zone', false, 0, 'nulls'),
+      ('public.events', 'sync_worker', 'uuid', false, 0, 'nulls'),
+      ('public.events', 'sync_planned', 'bigint', false, 0, 'nulls'),
+      ('public.events', 'sync_changed_at', 'timestamp with time zone', false, 0, 'no nulls'),
+      ('public.reminders', 'id', 'uuid', true, 0, null),
+      ('public.reminders', 'event_id', 'uuid', true, 0, null),
+      ('public.reminders', 'user_id', 'uuid', true, 0, null),
+      ('public.reminders', 'notify_at_ts', 'timestamp with time zone', true, 0, null),
+      ('public.reminders', 'status', 'text', true, 10, null),
+      ('public.reminders', 'message', 'text', false, 1000, null),
+      ('public.reminders', 'push_token', 'text', false, 0, null),
+      ('public.reminders', 'sent_at_ts', 'timestamp with time zone', false, 0, null),
+      ('public.reminders', 'retry_count', 'integer', false, 0, null),
+      ('public.reminders', 'error_message', 'text', false, 1000, null),
+      ('public.reminders', 'plan_revision', 'bigint', false, 0, 'nulls'),
+      ('public.reminders', 'planned_for_ts', 'timestamp with time zone', false, 0, 'nulls'),
+      ('public.reminders', 'lead_seconds', 'integer', false, 0, 'nulls'),
+      ('public.reminders', 'next_attempt_at', 'timestamp with time zone', false, 0, 'nulls'),
+      ('public.reminders', 'changed_xid', 'xid8', false, 0, 'no nulls')) as n (tab, col, typ, required, width, own)
+    where to_regclass(n.tab) is not null
+  loop
+    select replace(format_type(a.atttypid, null), 'character varying', 'text') as typ, format_type(a.atttypid, a.atttypmod) as full_typ,
+        case when a.atttypid = 'varchar'::regtype and a.atttypmod > 4 then a.atttypmod - 4 end as width,
+        a.attnotnull, a.atthasdef, a.attgenerated <> '' as generated
+      into col
       from pg_catalog.pg_attribute a
       where a.attrelid = need.rel and a.attname = need.col and a.attnum > 0 and not a.attisdropped;
-    if have is null and need.required then
-      faults := faults || format(E'\n  public.%s has no column %s (%s)', need.tab, need.col, need.typ);
-    elsif have <> need.typ and not (need.typ = 'integer' and have in ('smallint', 'bigint')) then
-      faults := faults || format(E'\n  public.%s.%s is %s, needed is %s', need.tab, need.col, have, need.typ);
+    if not found then
+      if need.required then
+        faults := faults || format(E'\n  %s has no column %s (%s)', need.tab, need.col, need.typ);
+      end if;
+    elsif col.typ <> need.typ and not (need.col = 'retry_count' and col.typ in ('smallint', 'bigint')) then
+      faults := faults || format(E'\n  %s.%s is %s, needed is %s', need.tab, need.col, col.full_typ, need.typ)
+        || case when need.own is not null then ': it is the worker''s own, so drop or rename it' else '' end;
+    elsif col.generated and need.col <> 'id' then
+      faults := faults || format(E'\n  %s.%s is generated, needed is a plain column: alter table %1$s alter column %2$s drop expression', need.tab, need.col);
+    elsif col.width < need.width then
+      faults := faults || format(E'\n  %s.%s is %s, needed is text or varchar of %s and more: alter table %1$s alter column %2$s type text',
+        need.tab, need.col, col.full_typ, need.width);
+    elsif need.own = 'nulls' and col.attnotnull then
+      faults := faults || format(E'\n  %s.%s is NOT NULL: it is the worker''s own, so drop or rename it', need.tab, need.col);
+    elsif need.own = 'no nulls' and not (col.attnotnull and col.atthasdef) then
+      faults := faults || format(E'\n  %s.%s is not NOT NULL with a default: it is the worker''s own, so drop or rename it', need.tab, need.col);
     end if;
   end loop;
   -- What planning does not write must not be asked of it.
@@ -102,7 +159,8 @@ begin
     from pg_catalog.pg_attribute a
     where a.attrelid = to_regclass('public.reminders') and a.attnum > 0 and not a.attisdropped
       and a.attnotnull and not a.atthasdef and a.attidentity = '' and a.attname not in
-        ('event_id', 'user_id', 'notify_at_ts', 'message', 'status', 'push_token', 'sent_at_ts', 'error_message', 'retry_count')
+        ('event_id', 'user_id', 'notify_at_ts', 'message', 'status', 'push_token', 'sent_at_ts', 'error_message', 'retry_count',
+         'plan_revision', 'planned_for_ts', 'lead_seconds', 'next_attempt_at', 'changed_xid')
     order by a.attnum
   loop
     faults := faults || format(E'\n  public.reminders.%s is NOT NULL and has no default, so no reminder can be planned', need.col);
@@ -193,12 +251,16 @@ alter table public.events
 --   sync_due_at       when the row next needs work; null: nothing to do. This is the queue.
 --   sync_lease_until  until when a worker holds the row; null: nobody does
 --   sync_worker       which process held it last
+--   sync_planned      the revision whose reminders are committed; of a row with another one the reminders come first
+--   sync_changed_at   when the present revision was written: what was past then is not reminded of
 alter table public.events
   add column if not exists sync_revision bigint not null default 1,
   add column if not exists sync_attempts integer not null default 0,
   add column if not exists sync_due_at timestamptz,
   add column if not exists sync_lease_until timestamptz,
-  add column if not exists sync_worker uuid;
+  add column if not exists sync_worker uuid,
+  add column if not exists sync_planned bigint,
+  add column if not exists sync_changed_at timestamptz not null default now();
 
 -- The worker's own columns on reminders:
 --   plan_revision    the sync_revision that planned the row; null: the app wrote it, planning leaves it alone
@@ -254,7 +316,11 @@ from public.events e, (values (86400), (10800), (1800)) as l (seconds)
 where e.id = r.event_id and r.status = 'pending' and r.plan_revision is null
   and case when e.start_ts > '1900-01-01' and e.start_ts < '9999-01-01' then r.notify_at_ts = e.start_ts - l.seconds * interval '1 second' end;
 
-create index if not exists events_sync_due_idx on public.events (sync_due_at) where sync_due_at is not null;
+-- The queue, in two halves: rows whose reminders are to be planned, which never waits, and rows that wait for Google.
+create index if not exists events_unplanned_idx on public.events (sync_due_at, id)
+  where sync_due_at is not null and sync_planned is distinct from sync_revision;
+create index if not exists events_planned_idx on public.events (sync_due_at, id)
+  where sync_due_at is not null and sync_planned = sync_revision;
 create index if not exists events_waiting_idx on public.events (user_id) where status = 'scheduled';
 -- The second half of these predicates is always true. It keeps the planner from reading a whole queue in order to look up the
 -- pending reminders of one event, which it does while it has no statistics of a young table.

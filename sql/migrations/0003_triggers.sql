@@ -35,6 +35,7 @@ language plpgsql set search_path = '' as $$
 begin
   new.sync_revision := old.sync_revision + 1;
   new.sync_attempts := 0;
+  new.sync_changed_at := now();
   new.sync_lease_until := old.sync_lease_until;
   new.sync_due_at := case when old.sync_lease_until > now() then old.sync_lease_until else now() end;
   if new.status is distinct from 'cancelled' then

@@ -10,9 +10,11 @@ begin
   on conflict (user_id) do update
     set refresh_token = excluded.refresh_token, state = 'connected', reason = null, paused_until = null,
         connected_at = now(), updated_at = now();
+  -- A pending one may be served without the account at this very moment: the next revision makes sure that it is served again.
   update public.events
-  set status = 'pending'
-  where user_id = for_user and status = 'scheduled' and coalesce(end_ts, start_ts) > now();
+  set status = 'pending', sync_revision = sync_revision + 1, sync_attempts = 0,
+      sync_due_at = case when sync_lease_until > now() then sync_lease_until else now() end
+  where user_id = for_user and status in ('scheduled', 'pending') and coalesce(end_ts, start_ts) > now();
   update reminder_worker.calendar_copies
   set due_at = now(), attempts = 0
   where user_id = for_user and tombstoned_at is not null and due_at is null;

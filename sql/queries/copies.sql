@@ -45,7 +45,10 @@ with input as (
   returning k.event_id, k.user_id, k.google_event_id
 ), postponed as (
   update reminder_worker.calendar_copies k
-  set due_at = case when i.retry_ms >= 0 then now() + i.retry_ms * interval '1 millisecond' end,
+  set due_at = case
+        when i.retry_ms >= 0 then now() + i.retry_ms * interval '1 millisecond'
+        when exists (select from reminder_worker.google_accounts a where a.user_id = k.user_id and a.state = 'connected') then now()
+      end,
       lease_until = null, attempts = k.attempts + coalesce(i.count_attempt, true)::integer, error_message = nullif(i.error_message, '')
   from input i
   join mine m on m.event_id = i.event_id and m.user_id = i.user_id

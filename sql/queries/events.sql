@@ -1,15 +1,26 @@
--- ClaimEvents takes up to max_rows due events for lease_ms milliseconds. Rows whose state asks for nothing leave
--- the queue and come back with that state, for the caller to pass over. Texts come bounded: their size
--- (text_bytes) tells whether they were cut. Null and infinite times come back as the epoch with has_start or has_end false, a null user as
--- the nil UUID, for planning to refuse.
+-- ClaimEvents takes due events for lease_ms milliseconds: up to max_rows whose reminders are not planned yet, and up to max_copies that
+-- wait for Google only. The first never stand behind the second. Rows whose state asks for nothing leave the queue and come back with that
+-- state, for the caller to pass over; those in skip are left alone. Texts come bounded: their size (text_bytes) tells whether they were
+-- cut. Null and infinite times come back as the epoch with has_start or has_end false, a null user as the nil UUID, for planning to refuse.
 -- name: ClaimEvents :many
-with due as (
+with unplanned as (
   select e.id
   from public.events e
-  where e.sync_due_at <= now()
-  order by e.sync_due_at
+  where e.sync_due_at <= now() and e.sync_planned is distinct from e.sync_revision and e.id <> all (coalesce(sqlc.arg(skip)::uuid[], '{}'))
+  order by e.sync_due_at, e.id
   limit sqlc.arg(max_rows)::integer
   for no key update skip locked
+), waiting as (
+  select e.id
+  from public.events e
+  where e.sync_due_at <= now() and e.sync_planned = e.sync_revision and e.id <> all (coalesce(sqlc.arg(skip)::uuid[], '{}'))
+  order by e.sync_due_at, e.id
+  limit sqlc.arg(max_copies)::integer
+  for no key update skip locked
+), due as (
+  select u.id from unplanned u
+  union all
+  select w.id from waiting w
 ), taken as (
   update public.events e
   set sync_lease_until = case when e.status in ('pending', 'cancelled') then now() + sqlc.arg(lease_ms)::bigint * interval '1 millisecond' end,
@@ -26,6 +37,8 @@ select
   t.status,
   t.sync_revision,
   t.sync_attempts,
+  (t.sync_planned is not distinct from t.sync_revision)::boolean as planned,
+  t.sync_changed_at,
   coalesce(t.sync_lease_until, 'epoch')::timestamptz as lease_until,
   coalesce(left(case when octet_length(t.title) <= sqlc.arg(max_bytes)::integer then t.title end, 4096), '')::text as title,
   coalesce(left(case when octet_length(t.location) <= sqlc.arg(max_bytes)::integer then t.location end, 4096), '')::text as location,
@@ -62,11 +75,17 @@ order by t.sync_lease_until, t.id;
 -- for each reminder to arm.
 -- The app's own reminders (plan_revision null) are never touched.
 -- name: CommitPlans :many
-with input as (
+with patience as materialized (
+  -- For this statement, which is a transaction of its own. The foreign keys make it wait for a user who is being deleted; it gives up
+  -- before the server looks for deadlocks, so that never the app's statement is the one to fail.
+  select set_config('lock_timeout', '250ms', true) as value
+), input as (
   select unnest(sqlc.arg(event_ids)::uuid[]) as id, unnest(sqlc.arg(revisions)::bigint[]) as revision,
     unnest(sqlc.arg(leases)::timestamptz[]) as lease, unnest(sqlc.arg(withdraw_reasons)::text[]) as withdraw_reason,
     unnest(sqlc.arg(google_ids)::text[]) as google_id, unnest(sqlc.arg(calendar_ids)::text[]) as calendar_id,
     unnest(sqlc.arg(bury_copies)::boolean[]) as bury_copy
+  from patience p
+  where p.value <> ''
 ), tombstones as (
   -- Locked before the events are judged: no removal can be claimed between the judgement and the revival of the copy below.
   -- (Locking inside of lateral also keeps the planner to one lookup per event, whatever it thinks of a table without statistics.)
@@ -183,7 +202,7 @@ where p.value <> '' and e.id = sqlc.arg(event_id)::uuid and e.sync_lease_until =
 with input as (
   select unnest(sqlc.arg(event_ids)::uuid[]) as id, unnest(sqlc.arg(user_ids)::uuid[]) as user_id, unnest(sqlc.arg(revisions)::bigint[]) as revision,
     unnest(sqlc.arg(statuses)::text[]) as status, unnest(sqlc.arg(error_messages)::text[]) as error_message, unnest(sqlc.arg(retry_ms)::bigint[]) as retry_ms,
-    unnest(sqlc.arg(count_attempts)::boolean[]) as count_attempt,
+    unnest(sqlc.arg(count_attempts)::boolean[]) as count_attempt, unnest(sqlc.arg(planned)::boolean[]) as planned,
     unnest(sqlc.arg(google_ids)::text[]) as google_id, unnest(sqlc.arg(calendar_ids)::text[]) as calendar_id, unnest(sqlc.arg(generations)::integer[]) as generation,
     unnest(sqlc.arg(etags)::text[]) as etag, unnest(sqlc.arg(hashes)::text[]) as hash
 ), locked_events as (
@@ -197,21 +216,25 @@ with input as (
   select i.id from input i join reminder_worker.calendar_copies k on k.event_id = i.id and k.user_id = i.user_id
   where k.event_id not in (select l.event_id from locked_copies l)
 ), free as (
-  select i.* from input i where i.id not in (select b.id from seen b)
+  -- The user connected Google while the event was served without it.
+  select i.*, i.status = 'scheduled' and i.retry_ms < 0 and sqlc.arg(writes_calendars)::boolean and exists (
+      select from reminder_worker.google_accounts a where a.user_id = i.user_id and a.state = 'connected') as connected
+  from input i where i.id not in (select b.id from seen b)
 ), recorded as (
   update public.events e
-  set status = case when e.sync_revision = i.revision and e.status <> 'cancelled' then i.status else e.status end,
+  set status = case when e.sync_revision <> i.revision or e.status = 'cancelled' then e.status when i.connected then 'pending' else i.status end,
+      sync_planned = case when e.sync_revision = i.revision and coalesce(i.planned, true) then i.revision else e.sync_planned end,
       error_message = case when e.sync_revision = i.revision then nullif(i.error_message, '') else e.error_message end,
       google_calendar_id = case when i.google_id <> '' and e.user_id = i.user_id then i.google_id else e.google_calendar_id end,
       sync_attempts = case when e.sync_revision = i.revision and i.retry_ms >= 0 then e.sync_attempts + i.count_attempt::integer else 0 end,
       sync_due_at = case
-        when e.sync_revision <> i.revision then now()
+        when e.sync_revision <> i.revision or i.connected then now()
         when i.retry_ms >= 0 then now() + i.retry_ms * interval '1 millisecond'
       end,
       sync_lease_until = null
   from free i
   where e.id = i.id and e.sync_lease_until is not null and e.sync_worker = sqlc.arg(worker)::uuid
-  returning e.id, e.sync_revision <> i.revision as again
+  returning e.id, e.sync_revision <> i.revision or i.connected as again
 ), strayed as (
   update public.events e
   set sync_revision = e.sync_revision + 1, sync_attempts = 0,
@@ -297,7 +320,8 @@ where e.id = l.id;
 -- name: NextEventDue :one
 with next as materialized (
   select least(
-    (select min(e.sync_due_at) from public.events e where e.sync_due_at is not null),
+    (select min(e.sync_due_at) from public.events e where e.sync_due_at is not null and e.sync_planned is distinct from e.sync_revision),
+    (select min(e.sync_due_at) from public.events e where e.sync_due_at is not null and e.sync_planned = e.sync_revision),
     (select min(k.due_at) from reminder_worker.calendar_copies k where k.due_at is not null)) as due_at
 )
 select (case
@@ -307,9 +331,14 @@ select (case
   end)::double precision as in_ms
 from next n;
 
--- CountOverdueEvents says how many due events and removals wait longer than grace_ms, up to a thousand. In a healthy system: none.
--- name: CountOverdueEvents :one
-select (
-  (select count(*) from (select from public.events e where e.sync_due_at < now() - sqlc.arg(grace_ms)::bigint * interval '1 millisecond' limit 1000) x)
-  + (select count(*) from (select from reminder_worker.calendar_copies k where k.due_at < now() - sqlc.arg(grace_ms)::bigint * interval '1 millisecond' limit 1000) y)
-)::bigint as overdue;
+-- FirstDueEvent names the event that a claim of one would take, planned or not; the nil UUID: there is none.
+-- name: FirstDueEvent :one
+select coalesce(case when sqlc.arg(planned)::boolean then (
+    select e.id from public.events e
+    where e.sync_due_at <= now() and e.sync_planned = e.sync_revision and e.id <> all (coalesce(sqlc.arg(skip)::uuid[], '{}'))
+    order by e.sync_due_at, e.id limit 1)
+  else (
+    select e.id from public.events e
+    where e.sync_due_at <= now() and e.sync_planned is distinct from e.sync_revision and e.id <> all (coalesce(sqlc.arg(skip)::uuid[], '{}'))
+    order by e.sync_due_at, e.id limit 1)
+  end, '00000000-0000-0000-0000-000000000000')::uuid as id;

@@ -13,22 +13,33 @@ import (
 )
 
 const ClaimEvents = `-- name: ClaimEvents :many
-with due as (
+with unplanned as (
   select e.id
   from public.events e
-  where e.sync_due_at <= now()
-  order by e.sync_due_at
-  limit $2::integer
+  where e.sync_due_at <= now() and e.sync_planned is distinct from e.sync_revision and e.id <> all (coalesce($2::uuid[], '{}'))
+  order by e.sync_due_at, e.id
+  limit $3::integer
   for no key update skip locked
+), waiting as (
+  select e.id
+  from public.events e
+  where e.sync_due_at <= now() and e.sync_planned = e.sync_revision and e.id <> all (coalesce($2::uuid[], '{}'))
+  order by e.sync_due_at, e.id
+  limit $4::integer
+  for no key update skip locked
+), due as (
+  select u.id from unplanned u
+  union all
+  select w.id from waiting w
 ), taken as (
   update public.events e
-  set sync_lease_until = case when e.status in ('pending', 'cancelled') then now() + $3::bigint * interval '1 millisecond' end,
-      sync_due_at = case when e.status in ('pending', 'cancelled') then now() + $3::bigint * interval '1 millisecond' end,
-      sync_worker = $4::uuid,
+  set sync_lease_until = case when e.status in ('pending', 'cancelled') then now() + $5::bigint * interval '1 millisecond' end,
+      sync_due_at = case when e.status in ('pending', 'cancelled') then now() + $5::bigint * interval '1 millisecond' end,
+      sync_worker = $6::uuid,
       sync_attempts = e.sync_attempts + (e.sync_lease_until is not null)::integer
   from due
   where e.id = due.id
-  returning e.id, e.user_id, e.child_id, e.title, e.start_ts, e.end_ts, e.location, e.prep_items, e.status, e.google_calendar_id, e.error_message, e.created_at, e.sync_revision, e.sync_attempts, e.sync_due_at, e.sync_lease_until, e.sync_worker
+  returning e.id, e.user_id, e.child_id, e.title, e.start_ts, e.end_ts, e.location, e.prep_items, e.status, e.google_calendar_id, e.error_message, e.created_at, e.sync_revision, e.sync_attempts, e.sync_due_at, e.sync_lease_until, e.sync_worker, e.sync_planned, e.sync_changed_at
 )
 select
   t.id,
@@ -36,6 +47,8 @@ select
   t.status,
   t.sync_revision,
   t.sync_attempts,
+  (t.sync_planned is not distinct from t.sync_revision)::boolean as planned,
+  t.sync_changed_at,
   coalesce(t.sync_lease_until, 'epoch')::timestamptz as lease_until,
   coalesce(left(case when octet_length(t.title) <= $1::integer then t.title end, 4096), '')::text as title,
   coalesce(left(case when octet_length(t.location) <= $1::integer then t.location end, 4096), '')::text as location,
@@ -68,10 +81,12 @@ order by t.sync_lease_until, t.id
 `
 
 type ClaimEventsParams struct {
-	MaxBytes int32
-	MaxRows  int32
-	LeaseMs  int64
-	Worker   uuid.UUID
+	MaxBytes  int32
+	Skip      []uuid.UUID
+	MaxRows   int32
+	MaxCopies int32
+	LeaseMs   int64
+	Worker    uuid.UUID
 }
 
 type ClaimEventsRow struct {
@@ -80,6 +95,8 @@ type ClaimEventsRow struct {
 	Status             string
 	SyncRevision       int64
 	SyncAttempts       int32
+	Planned            bool
+	SyncChangedAt      time.Time
 	LeaseUntil         time.Time
 	Title              string
 	Location           string
@@ -103,14 +120,16 @@ type ClaimEventsRow struct {
 	CopyHash           string
 }
 
-// ClaimEvents takes up to max_rows due events for lease_ms milliseconds. Rows whose state asks for nothing leave
-// the queue and come back with that state, for the caller to pass over. Texts come bounded: their size
-// (text_bytes) tells whether they were cut. Null and infinite times come back as the epoch with has_start or has_end false, a null user as
-// the nil UUID, for planning to refuse.
+// ClaimEvents takes due events for lease_ms milliseconds: up to max_rows whose reminders are not planned yet, and up to max_copies that
+// wait for Google only. The first never stand behind the second. Rows whose state asks for nothing leave the queue and come back with that
+// state, for the caller to pass over; those in skip are left alone. Texts come bounded: their size (text_bytes) tells whether they were
+// cut. Null and infinite times come back as the epoch with has_start or has_end false, a null user as the nil UUID, for planning to refuse.
 func (q *Queries) ClaimEvents(ctx context.Context, arg ClaimEventsParams) ([]ClaimEventsRow, error) {
 	rows, err := q.db.Query(ctx, ClaimEvents,
 		arg.MaxBytes,
+		arg.Skip,
 		arg.MaxRows,
+		arg.MaxCopies,
 		arg.LeaseMs,
 		arg.Worker,
 	)
@@ -127,6 +146,8 @@ func (q *Queries) ClaimEvents(ctx context.Context, arg ClaimEventsParams) ([]Cla
 			&i.Status,
 			&i.SyncRevision,
 			&i.SyncAttempts,
+			&i.Planned,
+			&i.SyncChangedAt,
 			&i.LeaseUntil,
 			&i.Title,
 			&i.Location,
@@ -160,11 +181,17 @@ func (q *Queries) ClaimEvents(ctx context.Context, arg ClaimEventsParams) ([]Cla
 }
 
 const CommitPlans = `-- name: CommitPlans :many
-with input as (
+with patience as materialized (
+  -- For this statement, which is a transaction of its own. The foreign keys make it wait for a user who is being deleted; it gives up
+  -- before the server looks for deadlocks, so that never the app's statement is the one to fail.
+  select set_config('lock_timeout', '250ms', true) as value
+), input as (
   select unnest($1::uuid[]) as id, unnest($2::bigint[]) as revision,
     unnest($3::timestamptz[]) as lease, unnest($4::text[]) as withdraw_reason,
     unnest($5::text[]) as google_id, unnest($6::text[]) as calendar_id,
     unnest($7::boolean[]) as bury_copy
+  from patience p
+  where p.value <> ''
 ), tombstones as (
   -- Locked before the events are judged: no removal can be claimed between the judgement and the revival of the copy below.
   -- (Locking inside of lateral also keeps the planner to one lookup per event, whatever it thinks of a table without statistics.)
@@ -319,21 +346,6 @@ func (q *Queries) CommitPlans(ctx context.Context, arg CommitPlansParams) ([]Com
 	return items, nil
 }
 
-const CountOverdueEvents = `-- name: CountOverdueEvents :one
-select (
-  (select count(*) from (select from public.events e where e.sync_due_at < now() - $1::bigint * interval '1 millisecond' limit 1000) x)
-  + (select count(*) from (select from reminder_worker.calendar_copies k where k.due_at < now() - $1::bigint * interval '1 millisecond' limit 1000) y)
-)::bigint as overdue
-`
-
-// CountOverdueEvents says how many due events and removals wait longer than grace_ms, up to a thousand. In a healthy system: none.
-func (q *Queries) CountOverdueEvents(ctx context.Context, graceMs int64) (int64, error) {
-	row := q.db.QueryRow(ctx, CountOverdueEvents, graceMs)
-	var overdue int64
-	err := row.Scan(&overdue)
-	return overdue, err
-}
-
 const ExtendEventLeases = `-- name: ExtendEventLeases :many
 with input as (
   select unnest($2::uuid[]) as id
@@ -381,6 +393,31 @@ func (q *Queries) ExtendEventLeases(ctx context.Context, arg ExtendEventLeasesPa
 	return items, nil
 }
 
+const FirstDueEvent = `-- name: FirstDueEvent :one
+select coalesce(case when $1::boolean then (
+    select e.id from public.events e
+    where e.sync_due_at <= now() and e.sync_planned = e.sync_revision and e.id <> all (coalesce($2::uuid[], '{}'))
+    order by e.sync_due_at, e.id limit 1)
+  else (
+    select e.id from public.events e
+    where e.sync_due_at <= now() and e.sync_planned is distinct from e.sync_revision and e.id <> all (coalesce($2::uuid[], '{}'))
+    order by e.sync_due_at, e.id limit 1)
+  end, '00000000-0000-0000-0000-000000000000')::uuid as id
+`
+
+type FirstDueEventParams struct {
+	Planned bool
+	Skip    []uuid.UUID
+}
+
+// FirstDueEvent names the event that a claim of one would take, planned or not; the nil UUID: there is none.
+func (q *Queries) FirstDueEvent(ctx context.Context, arg FirstDueEventParams) (uuid.UUID, error) {
+	row := q.db.QueryRow(ctx, FirstDueEvent, arg.Planned, arg.Skip)
+	var id uuid.UUID
+	err := row.Scan(&id)
+	return id, err
+}
+
 const GiveBackEvent = `-- name: GiveBackEvent :exec
 with patience as materialized (
   select set_config('lock_timeout', '250ms', true) as value -- for this statement, which is a transaction of its own
@@ -409,7 +446,8 @@ func (q *Queries) GiveBackEvent(ctx context.Context, arg GiveBackEventParams) er
 const NextEventDue = `-- name: NextEventDue :one
 with next as materialized (
   select least(
-    (select min(e.sync_due_at) from public.events e where e.sync_due_at is not null),
+    (select min(e.sync_due_at) from public.events e where e.sync_due_at is not null and e.sync_planned is distinct from e.sync_revision),
+    (select min(e.sync_due_at) from public.events e where e.sync_due_at is not null and e.sync_planned = e.sync_revision),
     (select min(k.due_at) from reminder_worker.calendar_copies k where k.due_at is not null)) as due_at
 )
 select (case
@@ -432,9 +470,9 @@ const RecordSyncs = `-- name: RecordSyncs :many
 with input as (
   select unnest($1::uuid[]) as id, unnest($2::uuid[]) as user_id, unnest($3::bigint[]) as revision,
     unnest($4::text[]) as status, unnest($5::text[]) as error_message, unnest($6::bigint[]) as retry_ms,
-    unnest($7::boolean[]) as count_attempt,
-    unnest($8::text[]) as google_id, unnest($9::text[]) as calendar_id, unnest($10::integer[]) as generation,
-    unnest($11::text[]) as etag, unnest($12::text[]) as hash
+    unnest($7::boolean[]) as count_attempt, unnest($8::boolean[]) as planned,
+    unnest($9::text[]) as google_id, unnest($10::text[]) as calendar_id, unnest($11::integer[]) as generation,
+    unnest($12::text[]) as etag, unnest($13::text[]) as hash
 ), locked_events as (
   select e.id from public.events e join input i on i.id = e.id for no key update of e skip locked
 ), locked_copies as (
@@ -446,21 +484,25 @@ with input as (
   select i.id from input i join reminder_worker.calendar_copies k on k.event_id = i.id and k.user_id = i.user_id
   where k.event_id not in (select l.event_id from locked_copies l)
 ), free as (
-  select i.id, i.user_id, i.revision, i.status, i.error_message, i.retry_ms, i.count_attempt, i.google_id, i.calendar_id, i.generation, i.etag, i.hash from input i where i.id not in (select b.id from seen b)
+  -- The user connected Google while the event was served without it.
+  select i.id, i.user_id, i.revision, i.status, i.error_message, i.retry_ms, i.count_attempt, i.planned, i.google_id, i.calendar_id, i.generation, i.etag, i.hash, i.status = 'scheduled' and i.retry_ms < 0 and $14::boolean and exists (
+      select from reminder_worker.google_accounts a where a.user_id = i.user_id and a.state = 'connected') as connected
+  from input i where i.id not in (select b.id from seen b)
 ), recorded as (
   update public.events e
-  set status = case when e.sync_revision = i.revision and e.status <> 'cancelled' then i.status else e.status end,
+  set status = case when e.sync_revision <> i.revision or e.status = 'cancelled' then e.status when i.connected then 'pending' else i.status end,
+      sync_planned = case when e.sync_revision = i.revision and coalesce(i.planned, true) then i.revision else e.sync_planned end,
       error_message = case when e.sync_revision = i.revision then nullif(i.error_message, '') else e.error_message end,
       google_calendar_id = case when i.google_id <> '' and e.user_id = i.user_id then i.google_id else e.google_calendar_id end,
       sync_attempts = case when e.sync_revision = i.revision and i.retry_ms >= 0 then e.sync_attempts + i.count_attempt::integer else 0 end,
       sync_due_at = case
-        when e.sync_revision <> i.revision then now()
+        when e.sync_revision <> i.revision or i.connected then now()
         when i.retry_ms >= 0 then now() + i.retry_ms * interval '1 millisecond'
       end,
       sync_lease_until = null
   from free i
-  where e.id = i.id and e.sync_lease_until is not null and e.sync_worker = $13::uuid
-  returning e.id, e.sync_revision <> i.revision as again
+  where e.id = i.id and e.sync_lease_until is not null and e.sync_worker = $15::uuid
+  returning e.id, e.sync_revision <> i.revision or i.connected as again
 ), strayed as (
   update public.events e
   set sync_revision = e.sync_revision + 1, sync_attempts = 0,
@@ -468,7 +510,7 @@ with input as (
       sync_due_at = case when e.sync_lease_until > now() then e.sync_lease_until else now() end
   from free i
   where e.id = i.id and i.google_id <> ''
-    and (e.sync_lease_until is null or e.sync_worker is distinct from $13::uuid)
+    and (e.sync_lease_until is null or e.sync_worker is distinct from $15::uuid)
   returning e.id
 ), written as (
   update reminder_worker.calendar_copies k
@@ -480,7 +522,7 @@ with input as (
       written_at = case when i.google_id <> '' then now() else k.written_at end,
       due_at = case when k.tombstoned_at is not null then now() end
   from (
-    select f.id, f.user_id, f.revision, f.status, f.error_message, f.retry_ms, f.count_attempt, f.google_id, f.calendar_id, f.generation, f.etag, f.hash, f.google_id <> '' and f.id not in (select s.id from strayed s) as kept,
+    select f.id, f.user_id, f.revision, f.status, f.error_message, f.retry_ms, f.count_attempt, f.planned, f.google_id, f.calendar_id, f.generation, f.etag, f.hash, f.connected, f.google_id <> '' and f.id not in (select s.id from strayed s) as kept,
       f.id in (select r.id from recorded r where r.again) as again
     from free f
   ) i
@@ -512,19 +554,21 @@ select o.id, false, true from orphaned o where o.again
 `
 
 type RecordSyncsParams struct {
-	EventIds      []uuid.UUID
-	UserIds       []uuid.UUID
-	Revisions     []int64
-	Statuses      []string
-	ErrorMessages []string
-	RetryMs       []int64
-	CountAttempts []bool
-	GoogleIds     []string
-	CalendarIds   []string
-	Generations   []int32
-	Etags         []string
-	Hashes        []string
-	Worker        uuid.UUID
+	EventIds        []uuid.UUID
+	UserIds         []uuid.UUID
+	Revisions       []int64
+	Statuses        []string
+	ErrorMessages   []string
+	RetryMs         []int64
+	CountAttempts   []bool
+	Planned         []bool
+	GoogleIds       []string
+	CalendarIds     []string
+	Generations     []int32
+	Etags           []string
+	Hashes          []string
+	WritesCalendars bool
+	Worker          uuid.UUID
 }
 
 type RecordSyncsRow struct {
@@ -549,11 +593,13 @@ func (q *Queries) RecordSyncs(ctx context.Context, arg RecordSyncsParams) ([]Rec
 		arg.ErrorMessages,
 		arg.RetryMs,
 		arg.CountAttempts,
+		arg.Planned,
 		arg.GoogleIds,
 		arg.CalendarIds,
 		arg.Generations,
 		arg.Etags,
 		arg.Hashes,
+		arg.WritesCalendars,
 		arg.Worker,
 	)
 	if err != nil {

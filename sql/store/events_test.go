@@ -21,7 +21,7 @@ func TestClaimEventsIsExclusive(t *testing.T) {
 	for i := range claimed {
 		g.Go(func() error {
 			for {
-				rows, err := b.q.ClaimEvents(t.Context(), store.ClaimEventsParams{MaxRows: 17, MaxBytes: 65536, LeaseMs: lease.Milliseconds()})
+				rows, err := b.q.ClaimEvents(t.Context(), store.ClaimEventsParams{MaxRows: 17, MaxCopies: 17, MaxBytes: 65536, LeaseMs: lease.Milliseconds()})
 				if err != nil || len(rows) == 0 {
 					return err
 				}
@@ -189,16 +189,38 @@ func TestNextEventDue(t *testing.T) {
 	}
 }
 
-func TestCountOverdueEvents(t *testing.T) {
+// What waits for Google never stands before what is to be planned, and is only taken where there is a place for it.
+func TestPlanningComesFirst(t *testing.T) {
 	t.Parallel()
 	b := newBase(t)
 	user := b.user()
-	b.event(user, day)
-	old := b.event(user, day)
-	b.exec(`update events set sync_due_at = now() - interval '1 hour' where id = $1`, old)
-	b.exec(`insert into reminder_worker.calendar_copies (event_id, user_id, google_event_id, tombstoned_at, due_at)
-		values (gen_random_uuid(), $1, 'g', now(), now() - interval '1 hour')`, user)
-	if got := must[int64](t)(b.q.CountOverdueEvents(t.Context(), 60_000)); got != 2 {
-		t.Errorf("%d overdue, want 2", got)
+	waiting := b.event(user, day)
+	p := synced("pending", b.planned())
+	p.RetryMs[0] = 0
+	b.record(p)
+	claim := func(plans, copies int32, skip ...uuid.UUID) (ids []uuid.UUID) {
+		rows := must[[]store.ClaimEventsRow](t)(b.q.ClaimEvents(t.Context(),
+			store.ClaimEventsParams{MaxRows: plans, MaxCopies: copies, MaxBytes: 65536, Skip: skip}))
+		for _, r := range rows {
+			if want := r.ID == waiting; r.Planned != want {
+				t.Errorf("event %s planned %v, want %v", r.ID, r.Planned, want)
+			}
+			ids = append(ids, r.ID)
+		}
+		return ids
+	}
+	if got := claim(10, 0); len(got) != 0 {
+		t.Errorf("took %v without a place", got)
+	}
+	fresh := b.event(user, day)
+	first := must[uuid.UUID](t)(b.q.FirstDueEvent(t.Context(), store.FirstDueEventParams{Planned: true}))
+	if diff := cmp.Diff([]uuid.UUID{waiting, fresh}, []uuid.UUID{first, must[uuid.UUID](t)(b.q.FirstDueEvent(t.Context(), store.FirstDueEventParams{}))}); diff != "" {
+		t.Errorf("first due (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff([]uuid.UUID{fresh}, claim(10, 10, waiting)); diff != "" {
+		t.Errorf("took (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff([]uuid.UUID{waiting}, claim(10, 10, fresh)); diff != "" {
+		t.Errorf("took (-want +got):\n%s", diff)
 	}
 }

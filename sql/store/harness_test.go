@@ -98,7 +98,7 @@ func (b *base) eventAt(user uuid.UUID, start time.Time) uuid.UUID {
 func (b *base) claimEvents() []store.ClaimEventsRow {
 	b.t.Helper()
 	return must[[]store.ClaimEventsRow](b.t)(b.q.ClaimEvents(b.ctx(),
-		store.ClaimEventsParams{MaxRows: 1000, MaxBytes: 65536, LeaseMs: lease.Milliseconds()}))
+		store.ClaimEventsParams{MaxRows: 1000, MaxCopies: 1000, MaxBytes: 65536, LeaseMs: lease.Milliseconds()}))
 }
 
 // claimEvent claims, and expects exactly one event to be due.

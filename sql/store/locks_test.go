@@ -220,7 +220,7 @@ func (b *base) scribble(r *rand.Rand, ids []uuid.UUID, rounds int) error {
 // cycle is what a worker does with what is due.
 func (b *base) cycle() error {
 	ctx := b.ctx()
-	rows, err := b.q.ClaimEvents(ctx, store.ClaimEventsParams{MaxRows: 30, MaxBytes: 65536, LeaseMs: 50})
+	rows, err := b.q.ClaimEvents(ctx, store.ClaimEventsParams{MaxRows: 30, MaxCopies: 30, MaxBytes: 65536, LeaseMs: 50})
 	if err != nil {
 		return fmt.Errorf("claim events: %w", err)
 	}

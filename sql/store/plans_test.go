@@ -103,9 +103,9 @@ func ofEvents(b batch) map[string]asked {
 	return map[string]asked{
 		"ClaimEvents": {
 			func(ctx context.Context, q *store.Queries) {
-				_, _ = q.ClaimEvents(ctx, store.ClaimEventsParams{MaxRows: limit, MaxBytes: 65536, LeaseMs: 15000})
+				_, _ = q.ClaimEvents(ctx, store.ClaimEventsParams{MaxRows: limit, MaxCopies: limit, MaxBytes: 65536, LeaseMs: 15000})
 			},
-			[]string{"events_sync_due_idx", "events_pkey", "google_accounts_pkey", "calendar_copies_pkey"},
+			[]string{"events_unplanned_idx", "events_planned_idx", "events_pkey", "google_accounts_pkey", "calendar_copies_pkey"},
 		},
 		"GiveBackEvent": {
 			func(ctx context.Context, q *store.Queries) {
@@ -127,11 +127,11 @@ func ofEvents(b batch) map[string]asked {
 		},
 		"NextEventDue": {
 			func(ctx context.Context, q *store.Queries) { _, _ = q.NextEventDue(ctx) },
-			[]string{"events_sync_due_idx", "calendar_copies_due_idx"},
+			[]string{"events_unplanned_idx", "events_planned_idx", "calendar_copies_due_idx"},
 		},
-		"CountOverdueEvents": {
-			func(ctx context.Context, q *store.Queries) { _, _ = q.CountOverdueEvents(ctx, 5000) },
-			[]string{"events_sync_due_idx", "calendar_copies_due_idx"},
+		"FirstDueEvent": {
+			func(ctx context.Context, q *store.Queries) { _, _ = q.FirstDueEvent(ctx, store.FirstDueEventParams{}) },
+			[]string{"events_unplanned_idx"},
 		},
 	}
 }

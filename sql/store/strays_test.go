@@ -15,7 +15,7 @@ func (b *base) passedOn() (first, second store.ClaimEventsRow) {
 	first = b.copied()
 	b.exec(`update events set sync_lease_until = now() - interval '1 second', sync_due_at = now()`)
 	rows := must[[]store.ClaimEventsRow](b.t)(b.q.ClaimEvents(b.ctx(),
-		store.ClaimEventsParams{MaxRows: 10, MaxBytes: 1 << 16, LeaseMs: lease.Milliseconds(), Worker: uuid.New()}))
+		store.ClaimEventsParams{MaxRows: 10, MaxCopies: 10, MaxBytes: 1 << 16, LeaseMs: lease.Milliseconds(), Worker: uuid.New()}))
 	if len(rows) != 1 {
 		b.t.Fatalf("%d events passed on, want 1", len(rows))
 	}

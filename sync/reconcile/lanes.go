@@ -1,6 +1,7 @@
 package reconcile
 
 import (
+	"context"
 	"sync"
 	"time"
 
@@ -18,8 +19,13 @@ type job struct {
 	account     gcal.Account
 	content     gcal.Event
 	known       gcal.Copy
-	// holdsUntil is, by this machine's clock, when the claim of a removal ends. Claims of events are extended instead.
+
+	// What follows is guarded by the flight's mu.
+
+	// holdsUntil is, by this machine's clock, when the claim ends. Those of events are extended while they are in flight.
 	holdsUntil time.Time
+	// cancel ends the call under way, nil if there is none.
+	cancel context.CancelFunc
 }
 
 // lanes runs jobs, those of one user one after the other, of at most so many users at once.
@@ -144,11 +150,28 @@ func (f *flight) room() int {
 
 func (f *flight) empty() bool { return f.room() == f.limit }
 
+// begin notes that a call for j begins, which cancel ends, and reports whether the claim of j still stands; until says how long.
+func (f *flight) begin(j *job, cancel context.CancelFunc) (until time.Time, stands bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	j.cancel = cancel
+	return j.holdsUntil, f.jobs[j] && time.Now().Before(j.holdsUntil)
+}
+
 // held reports whether the claim of j still stands.
 func (f *flight) held(j *job) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.jobs[j]
+	return f.jobs[j] && time.Now().Before(j.holdsUntil)
+}
+
+// extend notes until when the claims of jobs hold now.
+func (f *flight) extend(jobs []*job, until time.Time) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, j := range jobs {
+		j.holdsUntil = until
+	}
 }
 
 // events returns the events in flight whose claim stands.
@@ -164,13 +187,16 @@ func (f *flight) events() []*job {
 	return held
 }
 
-// lose notes that the claims of jobs no longer stand.
+// lose notes that the claims of jobs no longer stand, and ends the calls under way for them: their events are gone, or others'.
 func (f *flight) lose(jobs []*job) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for _, j := range jobs {
 		if _, here := f.jobs[j]; here {
 			f.jobs[j] = false
+			if j.cancel != nil {
+				j.cancel()
+			}
 		}
 	}
 }

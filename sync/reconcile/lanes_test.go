@@ -134,10 +134,14 @@ func TestTurn(t *testing.T) {
 	})
 }
 
+func newTestJob(removal bool) *job {
+	return &job{removal: removal, holdsUntil: time.Now().Add(time.Hour)}
+}
+
 func TestFlight(t *testing.T) {
 	t.Parallel()
 	f := newFlight(3)
-	a, b, removal := &job{}, &job{}, &job{removal: true}
+	a, b, removal := newTestJob(false), newTestJob(false), newTestJob(true)
 	for _, j := range []*job{a, b, removal} {
 		f.add(j)
 	}
@@ -147,6 +151,10 @@ func TestFlight(t *testing.T) {
 	f.lose([]*job{a, {}})
 	if f.held(a) || !f.held(b) || len(f.events()) != 1 || f.room() != 0 {
 		t.Error("a lost claim is no claim, and still takes room")
+	}
+	f.extend([]*job{b}, time.Now())
+	if f.held(b) || f.jobs[b] == false {
+		t.Error("a claim that has ended still holds")
 	}
 	f.remove(a)
 	f.remove(b, removal)

@@ -22,6 +22,8 @@ type outcome struct {
 	copy *gcal.Copy
 	// released says the job was not begun and goes back unserved.
 	released bool
+	// unplanned says that the event's reminders could not be committed.
+	unplanned bool
 	// gone says that a removal succeeded.
 	gone bool
 	// reconnect is why the account is to be parked; empty: it is not.

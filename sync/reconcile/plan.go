@@ -46,7 +46,8 @@ type Reminder struct {
 	Status, Reason string
 }
 
-// MakePlan says what row calls for at the instant now of the database's clock. It is pure.
+// MakePlan says what row calls for, if it was written at the instant now of the database's clock: a reminder that was past then is skipped.
+// However late the plan is made, a reminder that was not past is planned, and sent late as long as the event has not begun. It is pure.
 func MakePlan(row store.ClaimEventsRow, now time.Time, offsets []time.Duration, zone *time.Location) Plan {
 	if row.Status == eventCancelled {
 		return Plan{Withdraw: "the event was cancelled", Bury: true}

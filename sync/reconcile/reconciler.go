@@ -43,6 +43,7 @@ type Reconciler struct {
 	// passes over rows that somebody else is at, and must not take the other for somebody else.
 	rows sync.Mutex
 
+	barred   barred
 	patience patience
 	share    int          // how much of the memory one user's lane may fill
 	callTook atomic.Int64 // nanoseconds that a call takes of late
@@ -57,6 +58,7 @@ func New(db *store.Queries, cal *gcal.Client, cfg Config, log zerolog.Logger, m 
 		db: db, cal: cal, cfg: cfg, m: m, arm: arm,
 		log:     log.With().Str("component", "reconcile").Logger(),
 		worker:  uuid.New(),
+		barred:  barred{},
 		wake:    make(chan struct{}, 1),
 		flight:  newFlight(cfg.InFlight),
 		results: make(chan outcome, cfg.InFlight),
@@ -126,10 +128,6 @@ func (r *Reconciler) serving(ctx, work context.Context, intake func()) {
 
 // look takes one batch and returns how long to rest before the next look.
 func (r *Reconciler) look(ctx, work context.Context) time.Duration {
-	if r.flight.room() < r.cfg.Batch && !r.flight.empty() {
-		r.waitFreed(ctx)
-		return 0
-	}
 	took, err := r.step(work)
 	switch {
 	case err != nil:
@@ -141,6 +139,8 @@ func (r *Reconciler) look(ctx, work context.Context) time.Duration {
 		return 0
 	case took.more:
 		return 0
+	case r.places() == 0:
+		return r.cfg.SweepInterval // what is due waits for a place, and rest for one that comes free
 	case took.none():
 		return max(r.untilDue(work), lockedRest)
 	}
@@ -166,9 +166,14 @@ func (r *Reconciler) rest(ctx context.Context, d time.Duration) {
 	}
 	t := time.NewTimer(d)
 	defer t.Stop()
+	var freed <-chan struct{}
+	if r.places() == 0 {
+		freed = r.flight.freed
+	}
 	select {
 	case <-ctx.Done():
 	case <-r.wake:
+	case <-freed:
 	case <-t.C:
 	}
 }
@@ -217,6 +222,7 @@ func (r *Reconciler) extend(ctx context.Context) error {
 		arg.EventIds = append(arg.EventIds, j.event)
 	}
 	r.rows.Lock()
+	asked := time.Now()
 	still, err := r.db.ExtendEventLeases(ctx, arg)
 	r.rows.Unlock()
 	if err != nil {
@@ -226,12 +232,15 @@ func (r *Reconciler) extend(ctx context.Context) error {
 	for _, id := range still {
 		held[id] = true
 	}
-	var lost []*job
+	var kept, lost []*job
 	for _, j := range jobs {
-		if !held[j.event] {
+		if held[j.event] {
+			kept = append(kept, j)
+		} else {
 			lost = append(lost, j)
 		}
 	}
+	r.flight.extend(kept, asked.Add(r.cfg.Lease))
 	r.flight.lose(lost)
 	return nil
 }

@@ -174,7 +174,7 @@ func (r *Reconciler) writeFree(ctx context.Context, batch []outcome) (busy []out
 }
 
 func (r *Reconciler) syncParams(batch []outcome) store.RecordSyncsParams {
-	arg := store.RecordSyncsParams{Worker: r.worker}
+	arg := store.RecordSyncsParams{Worker: r.worker, WritesCalendars: r.cal != nil}
 	for _, o := range batch {
 		c, calendar := gcal.Copy{}, ""
 		if o.copy != nil {
@@ -187,6 +187,7 @@ func (r *Reconciler) syncParams(batch []outcome) store.RecordSyncsParams {
 		arg.ErrorMessages = append(arg.ErrorMessages, storable(o.message))
 		arg.RetryMs = append(arg.RetryMs, millis(o.retry))
 		arg.CountAttempts = append(arg.CountAttempts, o.counts)
+		arg.Planned = append(arg.Planned, !o.unplanned)
 		arg.GoogleIds = append(arg.GoogleIds, c.GoogleID)
 		arg.CalendarIds = append(arg.CalendarIds, calendar)
 		arg.Generations = append(arg.Generations, int32(c.Generation))

@@ -10,7 +10,7 @@ import (
 // serve carries one job into the user's calendar, if that is still to be done, and passes on what became of it. Once stopping
 // has ended no job is begun any more.
 func (r *Reconciler) serve(stopping, work context.Context, j *job) {
-	if !r.flight.held(j) || j.removal && time.Now().After(j.holdsUntil) {
+	if !r.flight.held(j) {
 		r.flight.remove(j) // the event is gone, or another worker has it: its row tells what is next
 		return
 	}
@@ -30,24 +30,40 @@ func (r *Reconciler) serve(stopping, work context.Context, j *job) {
 		r.results <- reconnect(outcome{job: j, retry: never}, "the grant was refused")
 		return
 	}
-	r.results <- r.carry(work, j)
+	if o, known := r.carry(work, j); known {
+		r.results <- o
+	} else {
+		r.flight.remove(j)
+	}
 }
 
-// carry makes the call.
-func (r *Reconciler) carry(work context.Context, j *job) outcome {
-	ctx, cancel := context.WithTimeout(work, r.callTime(j))
+// carry makes the call. What became of it is not known when the claim was lost before the answer came: Google may do it still, so
+// nothing is recorded, and what is next waits until the claim would have ended.
+func (r *Reconciler) carry(work context.Context, j *job) (o outcome, known bool) {
+	ctx, cancel := context.WithTimeout(work, r.cfg.CallTimeout)
 	defer cancel()
+	until, stands := r.flight.begin(j, cancel)
+	if !stands {
+		return o, false
+	}
+	if j.removal { // within its claim, so that it cannot meet a later write of the same copy
+		ctx, cancel = context.WithDeadline(ctx, until)
+		defer cancel()
+	}
 	began := time.Now()
 	c, err := r.call(ctx, j)
 	took := time.Since(began)
 	r.m.observeCall(j.removal, err, took)
 	if work.Err() != nil && err != nil {
-		return outcome{job: j, released: true} // the grace is over: what the call did will be found out by the next one
+		return outcome{job: j, released: true}, true // the grace is over: what the call did will be found out by the next one
+	}
+	if err != nil && !r.flight.held(j) {
+		return o, false
 	}
 	r.callTook.Store((3*r.callTook.Load() + int64(took)) / 4) // two at once lose one: it is an estimate
-	o := r.judge(j, c, err)
+	o = r.judge(j, c, err)
 	r.learn(j.account, o, err, took)
-	return o
+	return o, true
 }
 
 // learn draws from one call what the next ones are to know: those that wait in the lane, and everybody's if Google as a whole is stuck.
@@ -79,12 +95,4 @@ func (r *Reconciler) call(ctx context.Context, j *job) (gcal.Copy, error) {
 		return gcal.Copy{}, r.cal.Delete(ctx, j.account, j.known)
 	}
 	return r.cal.Upsert(ctx, j.account, j.content, j.known)
-}
-
-// callTime keeps a removal within its claim, so that it cannot meet a later write of the same copy.
-func (r *Reconciler) callTime(j *job) time.Duration {
-	if j.removal {
-		return min(r.cfg.CallTimeout, time.Until(j.holdsUntil))
-	}
-	return r.cfg.CallTimeout
 }

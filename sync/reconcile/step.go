@@ -17,7 +17,9 @@ import (
 type planned struct {
 	row  store.ClaimEventsRow
 	plan Plan
-	now  time.Time
+	now  time.Time // the database's clock at the claim
+	// claimed is ours just before it, so that we never believe to hold a claim for longer than it holds.
+	claimed time.Time
 }
 
 // taken is what a step has claimed, and whether more may be due.
@@ -28,35 +30,59 @@ type taken struct {
 
 func (t taken) none() bool { return t.events+t.removals == 0 }
 
-// step claims what is due, commits its reminders and hands what needs Google to the lanes.
+// step claims what is due, commits its reminders and hands what needs Google to the lanes. Planning goes on when there is no room for
+// more calls: what it plans then waits in the table.
 func (r *Reconciler) step(ctx context.Context) (took taken, err error) {
-	limit := min(r.cfg.Batch, r.flight.room())
-	if limit <= 0 {
-		return took, nil
-	}
-	rows, err := r.db.ClaimEvents(ctx, store.ClaimEventsParams{
-		MaxRows: int32(limit), MaxBytes: maxTextBytes, LeaseMs: r.cfg.Lease.Milliseconds(), Worker: r.worker,
-	})
+	copies, claimed := r.places(), time.Now()
+	rows, err := r.claim(ctx, r.cfg.Batch, copies)
 	if err != nil {
-		return took, fmt.Errorf("claim events: %w", err)
-	}
-	took.events, took.more = len(rows), len(rows) == limit
-	if err := r.begin(ctx, r.plan(rows)); err != nil {
 		return took, err
 	}
+	plans, waiting := r.sort(rows, claimed)
+	took.events = len(rows)
+	took.more = len(rows)-len(waiting) >= r.cfg.Batch || copies > 0 && len(waiting) >= copies
+	for _, p := range waiting {
+		r.dispatch(p)
+	}
+	if err := r.begin(ctx, plans); err != nil {
+		return took, err
+	}
+	limit := r.places()
 	took.removals, err = r.takeRemovals(ctx, limit)
-	took.more = took.more || took.removals == limit
+	took.more = took.more || limit > 0 && took.removals == limit
 	return took, err
 }
 
-func (r *Reconciler) plan(rows []store.ClaimEventsRow) []planned {
+// places is how many events may be claimed that wait for Google only: what is left beside those that are planned meanwhile, if that is
+// worth a statement.
+func (r *Reconciler) places() int {
+	free := min(r.cfg.Batch, r.flight.room()-min(r.cfg.Batch, r.cfg.InFlight/4))
+	if free < min(r.cfg.Batch, max(1, r.cfg.InFlight/16)) {
+		return 0
+	}
+	return free
+}
+
+// sort tells the rows that are to be planned from those whose reminders stand and that wait for Google only.
+func (r *Reconciler) sort(rows []store.ClaimEventsRow, claimed time.Time) (plans, waiting []planned) {
+	for _, p := range r.plan(rows, claimed) {
+		if p.row.Planned && p.row.HasCopy && r.writes(p) {
+			waiting = append(waiting, p)
+		} else {
+			plans = append(plans, p)
+		}
+	}
+	return plans, waiting
+}
+
+func (r *Reconciler) plan(rows []store.ClaimEventsRow, claimed time.Time) []planned {
 	batch := make([]planned, 0, len(rows))
 	for _, row := range rows {
 		if row.Status != eventPending && row.Status != eventCancelled {
 			continue // a state of the app's own: the claim has taken it out of the queue
 		}
-		now := row.LeaseUntil.Add(-r.cfg.Lease) // the database's clock at the claim
-		batch = append(batch, planned{row: row, now: now, plan: MakePlan(row, now, r.cfg.Offsets, r.cfg.Zone)})
+		now := row.LeaseUntil.Add(-r.cfg.Lease)
+		batch = append(batch, planned{row: row, now: now, claimed: claimed, plan: MakePlan(row, row.SyncChangedAt, r.cfg.Offsets, r.cfg.Zone)})
 	}
 	return batch
 }
@@ -71,15 +97,27 @@ func (r *Reconciler) begin(ctx context.Context, batch []planned) error {
 	switch {
 	case err == nil:
 		return r.start(ctx, batch, rows)
-	case !refusesData(err):
+	case !refusesData(err) && !lockedOut(err):
+		r.letGo(ctx, batch)
 		return fmt.Errorf("commit plans: %w", err)
 	case len(batch) > 1:
 		half := len(batch) / 2
 		return errors.Join(r.begin(ctx, batch[:half]), r.begin(ctx, batch[half:]))
+	case lockedOut(err):
+		return r.giveBack(ctx, batch) // a user who is being deleted, for instance
 	}
-	o := r.again(outcome{job: newJob(batch[0]), status: eventPending, retry: never, message: "could not be planned: " + err.Error()})
+	o := r.again(outcome{job: newJob(batch[0], r.cfg.Lease), status: eventPending, retry: never, unplanned: true, message: "could not be planned: " + err.Error()})
 	r.settle(o)
 	return nil
+}
+
+// letGo gives the claims of a batch back that could not be committed, if that can be done; otherwise they end by themselves.
+func (r *Reconciler) letGo(ctx context.Context, batch []planned) {
+	ids := make([]uuid.UUID, len(batch))
+	for i, p := range batch {
+		ids[i] = p.row.ID
+	}
+	_ = r.db.ReleaseEvents(ctx, store.ReleaseEventsParams{EventIds: ids, Worker: r.worker})
 }
 
 // refusesData reports whether a statement failed for what it was given (SQLSTATE classes 22 and 23), so that repeating it whole
@@ -163,8 +201,7 @@ func (r *Reconciler) giveBack(ctx context.Context, lost []planned) error {
 	for _, p := range lost {
 		r.Wake()
 		err := r.db.GiveBackEvent(ctx, store.GiveBackEventParams{EventID: p.row.ID, Revision: p.row.SyncRevision, Lease: p.row.LeaseUntil})
-		var pe *pgconn.PgError
-		if errors.As(err, &pe) && pe.Code == lockNotAvailable {
+		if lockedOut(err) {
 			return nil
 		}
 		if err != nil {
@@ -174,11 +211,20 @@ func (r *Reconciler) giveBack(ctx context.Context, lost []planned) error {
 	return nil
 }
 
-// lockNotAvailable is the SQLSTATE of a statement that has waited long enough for a row.
-const lockNotAvailable = "55P03"
+// The SQLSTATEs of a statement that has waited long enough for a row, and of one that would have waited for ever.
+const (
+	lockNotAvailable = "55P03"
+	deadlockDetected = "40P01"
+)
+
+// lockedOut reports whether a statement failed because somebody else was at a row.
+func lockedOut(err error) bool {
+	var pe *pgconn.PgError
+	return errors.As(err, &pe) && (pe.Code == lockNotAvailable || pe.Code == deadlockDetected)
+}
 
 func (r *Reconciler) dispatch(p planned) {
-	j := newJob(p)
+	j := newJob(p, r.cfg.Lease)
 	switch {
 	case p.plan.Bury:
 		r.Wake() // its copy may have become a tombstone
@@ -201,8 +247,13 @@ func (r *Reconciler) dispatch(p planned) {
 }
 
 // enqueue hands a job to its user's lane. One lane does not fill the memory that all share, or a large import into a slow calendar
-// would keep others' reminders from being planned: what does not fit comes back when its turn is to be expected.
+// would keep others' reminders from being planned: what does not fit comes back when its turn is to be expected. When all places are
+// taken what is planned waits in the table.
 func (r *Reconciler) enqueue(j *job) {
+	if !j.removal && r.flight.room() <= 0 {
+		r.settle(outcome{job: j, status: eventPending})
+		return
+	}
 	if wait := r.lanes.turn(j.user, r.share, time.Duration(r.callTook.Load())); wait > 0 {
 		r.settle(outcome{job: j, status: eventPending, retry: wait, message: "waits for other events of this user"})
 		return
@@ -217,12 +268,14 @@ func (r *Reconciler) settle(o outcome) {
 	r.results <- o
 }
 
-func newJob(p planned) *job {
+func newJob(p planned, lease time.Duration) *job {
 	row := p.row
 	j := &job{
 		event: row.ID, user: row.UserID, revision: row.SyncRevision, attempts: int(row.SyncAttempts), content: p.plan.Content,
 		account: gcal.Account{UserID: row.UserID, RefreshToken: row.RefreshToken, CalendarID: calendarOf(row)},
 		known:   gcal.Copy{GoogleID: copyID(row)},
+
+		holdsUntil: p.claimed.Add(lease),
 	}
 	if row.HasCopy {
 		j.known.Generation, j.known.ETag, j.known.Hash = int(row.CopyGeneration), row.CopyEtag, row.CopyHash
@@ -232,7 +285,6 @@ func newJob(p planned) *job {
 
 // takeRemovals claims tombstones and hands them to the lanes.
 func (r *Reconciler) takeRemovals(ctx context.Context, limit int) (int, error) {
-	limit = min(limit, r.flight.room())
 	if limit <= 0 {
 		return 0, nil
 	}
@@ -255,7 +307,9 @@ func (r *Reconciler) dispatchRemoval(row store.ClaimRemovalsRow, holdsUntil time
 	}
 	now := row.LeaseUntil.Add(-r.cfg.Lease)
 	switch {
-	case r.cal == nil || row.AccountState != accountConnected:
+	case r.cal == nil:
+		r.settle(outcome{job: j, retry: r.cfg.RetryMax, message: "waits for a worker that writes calendars"})
+	case row.AccountState != accountConnected:
 		r.settle(outcome{job: j, retry: never, message: "waits until the user connects Google Calendar again"})
 	case row.AccountPausedUntil.After(now):
 		r.settle(outcome{job: j, retry: row.AccountPausedUntil.Sub(now), message: "Google asked for a pause of this user's calendar"})
