@@ -114,7 +114,11 @@ func TestTokensWrittenTheOldWay(t *testing.T) {
 
 func TestTablesThatCannotBeAdopted(t *testing.T) {
 	t.Parallel()
-	const users = `create schema auth; create table auth.users (id uuid primary key);`
+	const (
+		users     = `create schema auth; create table auth.users (id uuid primary key);`
+		events    = `create table public.events (id uuid primary key, user_id uuid, title text, start_ts timestamptz, status text`
+		reminders = `create table public.reminders (id uuid primary key default gen_random_uuid(), event_id uuid, user_id uuid, notify_at_ts timestamptz, status text`
+	)
 	for name, c := range map[string]struct{ sql, want string }{
 		"state is an enum": {`create type state as enum ('pending'); create table public.events (id uuid primary key, user_id uuid, title text, start_ts timestamptz, status state)`,
 			"public.events.status is state, needed is text"},
@@ -126,6 +130,23 @@ func TestTablesThatCannotBeAdopted(t *testing.T) {
 			"public.events has no column status (text)"},
 		"things as json": {`create table public.events (id uuid primary key, user_id uuid, title text, start_ts timestamptz, status text, prep_items jsonb)`,
 			"public.events.prep_items is jsonb, needed is text[]"},
+		"a column of ours, of another type": {events + `, sync_due_at text)`, "public.events.sync_due_at is text, needed is timestamp with time zone: it is the worker's own"},
+		"a column of ours that takes nulls": {events + `, sync_revision bigint default 1)`, "public.events.sync_revision is not NOT NULL with a default"},
+		"a column of ours that takes none":  {events + `, sync_lease_until timestamptz not null default now())`, "public.events.sync_lease_until is NOT NULL"},
+		"a counter of ours, too small":      {reminders + `, lead_seconds smallint)`, "public.reminders.lead_seconds is smallint, needed is integer"},
+		"no key": {`create table public.events (id uuid, user_id uuid, title text, start_ts timestamptz, status text)`,
+			"public.events has no primary key on id: alter table public.events add primary key (id)"},
+		"a key of two": {`create table public.children (id uuid, name text, primary key (id, name))`, "public.children has no primary key on id"},
+		"partitions": {`create table public.events (id uuid primary key, user_id uuid, title text, start_ts timestamptz, status text) partition by hash (id)`,
+			"public.events is a partitioned table, needed is an ordinary table"},
+		"a view": {`create view public.reminders as select gen_random_uuid() as id, id as event_id, id as user_id, now() as notify_at_ts, 'pending' as status from auth.users`,
+			"public.reminders is a view"},
+		"a generated state": {`create table public.events (id uuid primary key, user_id uuid, title text, start_ts timestamptz, status text generated always as ('pending') stored)`,
+			"public.events.status is generated, needed is a plain column: alter table public.events alter column status drop expression"},
+		"a short error":     {events + `, error_message varchar(80))`, "public.events.error_message is character varying(80), needed is text or varchar of 1000 and more: alter table public.events alter column error_message type text"},
+		"a short message":   {reminders + `, message varchar(255))`, "public.reminders.message is character varying(255)"},
+		"numbers for users": {`drop table auth.users; create table auth.users (id bigint primary key);`, "auth.users.id is bigint, needed is uuid"},
+		"two faults":        {events + `, sync_worker text, sync_planned text)`, "sync_worker is text, needed is uuid: it is the worker's own, so drop or rename it\n  public.events.sync_planned is text"},
 		"a column that planning does not know": {`create table public.reminders (id uuid primary key default gen_random_uuid(), event_id uuid, user_id uuid, notify_at_ts timestamptz, status text, channel text not null)`,
 			"public.reminders.channel is NOT NULL and has no default"},
 	} {
