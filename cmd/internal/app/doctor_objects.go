@@ -1,0 +1,152 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// object is a table that the migrations make or adopt, with what the worker relies on in it.
+type object struct {
+	table   string
+	columns string // names, between blanks
+	indexes string // names, between blanks, in the schema of the table
+}
+
+// objects are all tables of the worker and of the app, the app's without what only the app knows.
+var objects = []object{
+	{
+		"public.events",
+		"id user_id child_id title start_ts end_ts location prep_items status google_calendar_id error_message " +
+			"sync_revision sync_attempts sync_due_at sync_lease_until sync_worker sync_planned sync_changed_at",
+		"events_unplanned_idx events_planned_idx events_waiting_idx",
+	},
+	{
+		"public.reminders",
+		"id event_id user_id notify_at_ts message push_token sent_at_ts status retry_count error_message " +
+			"plan_revision planned_for_ts lead_seconds next_attempt_at changed_xid",
+		"reminders_due_idx reminders_changed_idx",
+	},
+	{"public.children", "id", ""},
+	{
+		"reminder_worker.google_accounts",
+		"user_id refresh_token calendar_id state reason paused_until connected_at updated_at",
+		"google_accounts_pkey",
+	},
+	{
+		"reminder_worker.push_devices",
+		"id token user_id platform registered_at retired_at retired_reason",
+		"push_devices_pkey push_devices_token_key push_devices_user_idx",
+	},
+	{
+		"reminder_worker.calendar_copies",
+		"event_id user_id calendar_id google_event_id generation etag content_hash written_at tombstoned_at due_at lease_until attempts " +
+			"error_message created_at",
+		"calendar_copies_pkey calendar_copies_due_idx calendar_copies_user_idx",
+	},
+	{
+		"reminder_worker.deliveries",
+		"reminder_id token state ticket_id error_code error_message sent_at lateness_ms receipt_due_at settled_at",
+		"deliveries_pkey deliveries_receipt_due_idx",
+	},
+	{"reminder_worker.migrations", "version name checksum applied_at app_version", "migrations_pkey"},
+}
+
+// functions are those of the triggers, and those that the app calls.
+var functions = []string{
+	"public.connect_google_calendar(text)",
+	"public.disconnect_google_calendar()",
+	"public.register_push_token(text, text)",
+	"public.unregister_push_token(text)",
+	"reminder_worker.event_changed()",
+	"reminder_worker.event_inserted()",
+	"reminder_worker.event_owner_changed()",
+	"reminder_worker.events_deleted()",
+	"reminder_worker.events_truncated()",
+	"reminder_worker.put_google_account(uuid, text)",
+	"reminder_worker.put_push_device(uuid, text, text)",
+	"reminder_worker.reminder_changed()",
+	"reminder_worker.reminder_inserted()",
+	"reminder_worker.require_user()",
+	"reminder_worker.ring()",
+	"reminder_worker.user_tokens_written()",
+}
+
+// readObjects lists what the database has in the worker's schema, and in those of the app's tables that the worker knows, each with its
+// kind before its name. It reads catalogs, which every role may. An index that is not valid is none.
+func readObjects(ctx context.Context, conn *pgx.Conn) ([]string, error) {
+	var tables []string
+	for _, o := range objects {
+		tables = append(tables, o.table)
+	}
+	rows, err := conn.Query(ctx, `with tables as (
+			select c.oid, n.nspname, n.nspname || '.' || c.relname as name
+			from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+			where c.relkind in ('r', 'p') and (n.nspname = 'reminder_worker' or n.nspname || '.' || c.relname = any ($1::text[])))
+		select 'table ' || name from tables
+		union all
+		select 'column ' || t.name || '.' || a.attname from tables t
+		join pg_catalog.pg_attribute a on a.attrelid = t.oid and a.attnum > 0 and not a.attisdropped
+		union all
+		select 'index ' || t.nspname || '.' || c.relname from tables t
+		join pg_catalog.pg_index i on i.indrelid = t.oid and i.indisvalid join pg_catalog.pg_class c on c.oid = i.indexrelid
+		union all
+		select 'function ' || n.nspname || '.' || p.proname || '(' || oidvectortypes(p.proargtypes) || ')'
+		from pg_catalog.pg_proc p join pg_catalog.pg_namespace n on n.oid = p.pronamespace
+		where n.nspname in ('reminder_worker', 'public')
+		order by 1`, tables)
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, pgx.RowTo[string])
+}
+
+// missing are the objects that are not present. What a missing table had is not counted.
+func missing(present []string) (names []string) {
+	lacks := func(thing string) bool { _, found := slices.BinarySearch(present, thing); return !found }
+	for _, o := range objects {
+		if lacks("table " + o.table) {
+			names = append(names, "table "+o.table)
+			continue
+		}
+		schema, _, _ := strings.Cut(o.table, ".")
+		for _, column := range strings.Fields(o.columns) {
+			names = append(names, "column "+o.table+"."+column)
+		}
+		for _, index := range strings.Fields(o.indexes) {
+			names = append(names, "index "+schema+"."+index)
+		}
+	}
+	for _, f := range functions {
+		names = append(names, "function "+f)
+	}
+	return slices.DeleteFunc(names, func(thing string) bool { return !lacks(thing) })
+}
+
+// examineObjects is for a database whose record says that it is up to date.
+func examineObjects(ctx context.Context, p *patient) Finding {
+	present, err := readObjects(ctx, p.conn)
+	if err != nil {
+		return cannotAsk(err)
+	}
+	slices.Sort(present) // by bytes, not by the collation of the database
+	names := missing(present)
+	if len(names) == 0 {
+		return pass("", "every migration is applied")
+	}
+	fix := "Create what is missing as reminder-worker migrate print shows it."
+	if slices.ContainsFunc(names, func(n string) bool { return strings.HasPrefix(n, "table reminder_worker.") }) {
+		fix = "Restore the tables from a backup, or create them empty as reminder-worker migrate print shows them: what they held is forgotten then."
+	}
+	return fail("", fmt.Sprintf("every migration is recorded, and %s gone since", count(len(names), "object is", "objects are")), fix).with(names...)
+}
+
+func count(n int, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, many)
+}

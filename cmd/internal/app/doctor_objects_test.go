@@ -1,0 +1,77 @@
+package app
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// The lists are those of the migrations: whatever is made is known, and what is known is made.
+func TestObjectsAreAllKnown(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	conn, err := Connect(t.Context(), w.cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer hangUp(t.Context(), conn)
+	present, err := readObjects(t.Context(), conn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	slices.Sort(present)
+	if lost := missing(present); len(lost) > 0 {
+		t.Errorf("not made by any migration: %v", lost)
+	}
+	known := missing(nil) // the tables and functions
+	for _, o := range objects {
+		known = append(known, missing([]string{"table " + o.table})...)
+	}
+	elsewhere := func(thing string) bool { // what only the app knows, and what an adopted database may have by another name
+		return strings.HasPrefix(thing, "column public.children.") || strings.HasPrefix(thing, "column public.") && strings.HasSuffix(thing, ".created_at") ||
+			slices.Contains([]string{
+				"index public.children_pkey", "index public.events_pkey", "index public.reminders_pkey", "index public.events_user_id_idx",
+				"index public.reminders_event_id_notify_at_ts_key", "index public.reminders_user_id_idx",
+			}, thing)
+	}
+	for _, thing := range present {
+		if !slices.Contains(known, thing) && !elsewhere(thing) {
+			t.Errorf("%s is made by the migrations, and not known", thing)
+		}
+	}
+}
+
+func TestDiagnoseMissingObjects(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.exec(`alter table events drop column sync_due_at`)
+	w.exec(`drop function public.unregister_push_token`)
+	f := diagnosis(t, w.cfg, nil)["schema"]
+	want := []string{
+		"column public.events.sync_due_at", "index public.events_unplanned_idx", "index public.events_planned_idx",
+		"function public.unregister_push_token(text)",
+	}
+	if diff := cmp.Diff(want, f.Details); diff != "" {
+		t.Errorf("details (-want +got):\n%s", diff)
+	}
+	judged(t, f, Fail, "4 objects are gone")
+	if !strings.Contains(f.Fix, "migrate print") {
+		t.Errorf("fix %q", f.Fix)
+	}
+}
+
+func TestDiagnoseMissingTable(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.exec(`drop table reminder_worker.deliveries cascade`)
+	f := diagnosis(t, w.cfg, nil)["schema"]
+	if diff := cmp.Diff([]string{"table reminder_worker.deliveries"}, f.Details); diff != "" {
+		t.Errorf("details (-want +got):\n%s", diff)
+	}
+	judged(t, f, Fail, "1 object is gone")
+	if !strings.Contains(f.Fix, "backup") {
+		t.Errorf("fix %q", f.Fix)
+	}
+}
