@@ -106,6 +106,10 @@ func (r *Reconciler) begin(ctx context.Context, batch []planned) error {
 	case lockedOut(err):
 		return r.giveBack(ctx, batch) // a user who is being deleted, for instance
 	}
+	if violates(err, foreignKey) {
+		r.settle(done(newJob(batch[0], r.cfg.Lease), eventFailed, "user_id is no user of auth.users: give the event a user that is there"))
+		return nil
+	}
 	o := r.again(outcome{job: newJob(batch[0], r.cfg.Lease), status: eventPending, retry: never, unplanned: true, message: "could not be planned: " + err.Error()})
 	r.settle(o)
 	return nil
@@ -209,6 +213,14 @@ func (r *Reconciler) giveBack(ctx context.Context, lost []planned) error {
 		}
 	}
 	return nil
+}
+
+// foreignKey is the SQLSTATE of a row that refers to one that is not there.
+const foreignKey = "23503"
+
+func violates(err error, code string) bool {
+	var pe *pgconn.PgError
+	return errors.As(err, &pe) && pe.Code == code
 }
 
 // The SQLSTATEs of a statement that has waited long enough for a row, and of one that would have waited for ever.
