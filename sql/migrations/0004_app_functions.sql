@@ -1,8 +1,10 @@
 -- What the app calls. Each public function works for the user of the request (auth.uid()) and nobody else.
+--
+-- Everything here is made anew where it is there already: functions in public outlive a dropped schema reminder_worker.
 
 -- Connects or reconnects a user's Google account. What waited for it (events without a copy that are not
 -- over yet, removals) becomes due.
-create function reminder_worker.put_google_account(for_user uuid, new_refresh_token text) returns void
+create or replace function reminder_worker.put_google_account(for_user uuid, new_refresh_token text) returns void
 language plpgsql security definer set search_path = '' as $$
 begin
   insert into reminder_worker.google_accounts as a (user_id, refresh_token)
@@ -25,7 +27,7 @@ end
 $$;
 
 -- Registers a device's token for a user; a token known under another user moves.
-create function reminder_worker.put_push_device(for_user uuid, new_token text, new_platform text) returns void
+create or replace function reminder_worker.put_push_device(for_user uuid, new_token text, new_platform text) returns void
 language plpgsql security definer set search_path = '' as $$
 begin
   insert into reminder_worker.push_devices as d (user_id, token, platform)
@@ -36,11 +38,18 @@ begin
 end
 $$;
 
-create function reminder_worker.require_user() returns uuid
+create or replace function reminder_worker.require_user() returns uuid
 language plpgsql stable set search_path = '' as $$
 declare
-  caller uuid := auth.uid();
+  caller uuid;
 begin
+  begin
+    caller := auth.uid();
+  exception
+    when invalid_text_representation then
+      raise exception 'the session names no user: the sub of its token is no UUID' using errcode = '28000',
+        hint = 'Sign the user in with Supabase Auth; tokens of another issuer name users that auth.users does not have.';
+  end;
   if caller is null then
     raise exception 'no signed-in user' using errcode = '28000',
       hint = 'Call this with the user''s session (auth.uid() is null).';
@@ -49,7 +58,7 @@ begin
 end
 $$;
 
-create function public.connect_google_calendar(refresh_token text) returns void
+create or replace function public.connect_google_calendar(refresh_token text) returns void
 language plpgsql security definer set search_path = '' as $$
 begin
   if coalesce(btrim(refresh_token), '') = '' or length(refresh_token) > 2048 then
@@ -57,10 +66,14 @@ begin
       hint = 'Pass provider_refresh_token of the session right after the Google sign-in (access_type=offline, prompt=consent).';
   end if;
   perform reminder_worker.put_google_account(reminder_worker.require_user(), btrim(refresh_token));
+exception
+  when foreign_key_violation then
+    raise exception 'the user of the session does not exist' using errcode = '28000',
+      hint = 'The account was deleted: sign in again.';
 end
 $$;
 
-create function public.disconnect_google_calendar() returns void
+create or replace function public.disconnect_google_calendar() returns void
 language plpgsql security definer set search_path = '' as $$
 begin
   update reminder_worker.google_accounts
@@ -69,21 +82,30 @@ begin
 end
 $$;
 
--- Valid forms as in Expo's own SDK (isExpoPushToken).
-create function public.register_push_token(token text, platform text default null) returns void
+-- Valid forms as in Expo's own SDK (isExpoPushToken), without blanks and control characters. No backslash: what one means in a
+-- literal is a setting of the database.
+create or replace function reminder_worker.is_push_token(token text) returns boolean
+language sql immutable set search_path = '' as $$
+  select coalesce(length(token) <= 200 and (token ~ '^(ExponentPushToken|ExpoPushToken)[[][^][[:space:][:cntrl:]]+[]]$'
+    or token ~ '^[A-Za-z0-9]{8}-[A-Za-z0-9]{4}-[A-Za-z0-9]{4}-[A-Za-z0-9]{4}-[A-Za-z0-9]{12}$'), false)
+$$;
+
+create or replace function public.register_push_token(token text, platform text default null) returns void
 language plpgsql security definer set search_path = '' as $$
 begin
-  if coalesce(length(token), 0) > 200
-    or token !~ '^(ExponentPushToken|ExpoPushToken)\[[^\[\]]+\]$|^[A-Za-z0-9]{8}-[A-Za-z0-9]{4}-[A-Za-z0-9]{4}-[A-Za-z0-9]{4}-[A-Za-z0-9]{12}$'
-    or token is null then
+  if not reminder_worker.is_push_token(token) then
     raise exception 'not an Expo push token' using errcode = '22023',
       hint = 'Pass the string that getExpoPushTokenAsync() returned, for example ExponentPushToken[...].';
   end if;
   perform reminder_worker.put_push_device(reminder_worker.require_user(), token, left(platform, 40));
+exception
+  when foreign_key_violation then
+    raise exception 'the user of the session does not exist' using errcode = '28000',
+      hint = 'The account was deleted: sign in again.';
 end
 $$;
 
-create function public.unregister_push_token(token text) returns void
+create or replace function public.unregister_push_token(token text) returns void
 language plpgsql security definer set search_path = '' as $$
 begin
   update reminder_worker.push_devices d
@@ -116,16 +138,19 @@ $$;
 
 -- Older deployments keep tokens in columns of auth.users. Where those columns exist, what is there is taken
 -- over now, and what is written there later is taken over by trigger. Hosted Supabase allows triggers on
--- auth.users, and has no such columns, so there nothing is installed.
-create function reminder_worker.user_tokens_written() returns trigger
+-- auth.users, and has no such columns, so there nothing is installed. What is no token is passed over: the
+-- statement is the app's own, and knows nothing of us.
+create or replace function reminder_worker.user_tokens_written() returns trigger
 language plpgsql security definer set search_path = '' as $$
 declare
   was jsonb := case when tg_op = 'UPDATE' then to_jsonb(old) else '{}' end;
   is_now jsonb := to_jsonb(new);
 begin
   if is_now ->> 'google_refresh_token' is distinct from was ->> 'google_refresh_token' then
-    if coalesce(is_now ->> 'google_refresh_token', '') <> '' then
-      perform reminder_worker.put_google_account(new.id, is_now ->> 'google_refresh_token');
+    if btrim(is_now ->> 'google_refresh_token') <> '' then
+      if length(is_now ->> 'google_refresh_token') <= 2048 then
+        perform reminder_worker.put_google_account(new.id, btrim(is_now ->> 'google_refresh_token'));
+      end if;
     else
       update reminder_worker.google_accounts
       set state = 'off', reason = 'the token was removed from auth.users', updated_at = now()
@@ -133,12 +158,12 @@ begin
     end if;
   end if;
   if is_now ->> 'expo_push_token' is distinct from was ->> 'expo_push_token' then
-    if coalesce(is_now ->> 'expo_push_token', '') <> '' then
+    update reminder_worker.push_devices
+    set retired_at = now(), retired_reason = case
+      when is_now ->> 'expo_push_token' <> '' then 'another token took its place in auth.users' else 'the token was removed from auth.users' end
+    where user_id = new.id and token = was ->> 'expo_push_token' and retired_at is null;
+    if reminder_worker.is_push_token(is_now ->> 'expo_push_token') then
       perform reminder_worker.put_push_device(new.id, is_now ->> 'expo_push_token', null);
-    else
-      update reminder_worker.push_devices
-      set retired_at = now(), retired_reason = 'the token was removed from auth.users'
-      where user_id = new.id and token = was ->> 'expo_push_token' and retired_at is null;
     end if;
   end if;
   return null;
@@ -157,15 +182,15 @@ begin
     return;
   end if;
   execute format(
-    'create trigger reminder_worker_user_tokens_written after insert or update of %s on auth.users
+    'create or replace trigger reminder_worker_user_tokens_written after insert or update of %s on auth.users
        for each row execute function reminder_worker.user_tokens_written()', cols);
   insert into reminder_worker.google_accounts (user_id, refresh_token)
-  select u.id, to_jsonb(u) ->> 'google_refresh_token' from auth.users u
-  where to_jsonb(u) ->> 'google_refresh_token' <> ''
+  select u.id, btrim(to_jsonb(u) ->> 'google_refresh_token') from auth.users u
+  where btrim(to_jsonb(u) ->> 'google_refresh_token') <> '' and length(to_jsonb(u) ->> 'google_refresh_token') <= 2048
   on conflict do nothing;
   insert into reminder_worker.push_devices (user_id, token)
   select distinct on (to_jsonb(u) ->> 'expo_push_token') u.id, to_jsonb(u) ->> 'expo_push_token' from auth.users u
-  where to_jsonb(u) ->> 'expo_push_token' <> ''
+  where reminder_worker.is_push_token(to_jsonb(u) ->> 'expo_push_token')
   order by to_jsonb(u) ->> 'expo_push_token', to_jsonb(u) ->> 'updated_at' desc nulls last
   on conflict do nothing;
 end

@@ -105,11 +105,48 @@ func TestTokensWrittenTheOldWay(t *testing.T) {
 	s.exec(`update auth.users set google_refresh_token = google_refresh_token, expo_push_token = expo_push_token`) // a full row, saved again
 	s.same("accounts", []string{"a annas token needs_reconnect", "b bens token connected", "c c connected"},
 		s.lines(`select concat_ws(' ', left(user_id::text, 1), refresh_token, state) from reminder_worker.google_accounts order by 1`))
-	s.same("devices", []string{"b ExponentPushToken[new]", "b ExponentPushToken[shared]", "c ExponentPushToken[c]"},
+	s.same("devices", []string{"b ExponentPushToken[new]", "c ExponentPushToken[c]"},
 		s.lines(`select concat_ws(' ', left(user_id::text, 1), token) from reminder_worker.push_devices where retired_at is null order by 1`))
 	s.exec(`update auth.users set google_refresh_token = null, expo_push_token = null where id = $1`, ben)
 	s.same("accounts", []string{"off: the token was removed from auth.users"}, s.lines(`select state || ': ' || reason from reminder_worker.google_accounts where user_id = $1`, ben))
-	s.same("devices", []string{"ExponentPushToken[new]"}, s.lines(`select token from reminder_worker.push_devices where retired_at is not null`))
+	s.same("devices", []string{
+		"ExponentPushToken[new]: the token was removed from auth.users",
+		"ExponentPushToken[shared]: another token took its place in auth.users",
+	}, s.lines(`select token || ': ' || retired_reason from reminder_worker.push_devices where retired_at is not null order by token`))
+}
+
+// The app's own statement succeeds whatever it writes; what is no token is not used, and ends the use of the one before.
+func TestTokensThatAreNoneWrittenTheOldWay(t *testing.T) {
+	t.Parallel()
+	s := adopt(t, older+`
+		update auth.users set google_refresh_token = repeat('x', 2049), expo_push_token = 'fcm:old' where id = '`+anna+`';
+		update auth.users set google_refresh_token = ' bens token ' where id = '`+ben+`';`)
+	const state = `select concat_ws(' ', left(u.id::text, 1), a.refresh_token, a.state, d.token) from auth.users u
+		left join reminder_worker.google_accounts a on a.user_id = u.id
+		left join reminder_worker.push_devices d on d.user_id = u.id and d.retired_at is null order by 1`
+	s.same("taken over", []string{"a", "b bens token connected ExponentPushToken[shared]"}, s.lines(state))
+	s.exec(`update auth.users set google_refresh_token = repeat('y', 2049), expo_push_token = E'ExponentPushToken[a\nb]'`)
+	s.same("longer and broken", []string{"a", "b bens token connected"}, s.lines(state))
+	s.exec(`update auth.users set google_refresh_token = '  ', expo_push_token = 'ExponentPushToken[b]' where id = $1`, ben)
+	s.same("blank", []string{"a", "b bens token off ExponentPushToken[b]"}, s.lines(state))
+}
+
+// The worker's schema may be dropped with all that it holds: what it left in the app's tables fits, and so do the functions of the app.
+func TestDroppedSchemaIsMadeAgain(t *testing.T) {
+	t.Parallel()
+	s := adopt(t, older)
+	s.exec(`drop schema reminder_worker cascade`)
+	up(t, migrator(t, migrations.Options{}), s.conn)
+	s.same("devices", []string{"ExponentPushToken[shared]"}, s.lines(`select token from reminder_worker.push_devices`))
+	s.exec(`update auth.users set google_refresh_token = 'another' where id = $1`, anna)
+	s.same("accounts", []string{"another"}, s.lines(`select refresh_token from reminder_worker.google_accounts`))
+	for _, table := range []string{"public.events", "public.reminders"} {
+		if s.line(`select count(*)::text from pg_trigger where tgrelid = $1::text::regclass and not tgisinternal`, table) == "0" {
+			t.Errorf("%s has no triggers", table)
+		}
+	}
+	s.exec(`select set_config('request.jwt.claims', '{"sub": "` + ben + `"}', false)`)
+	s.exec(`select public.register_push_token('ExponentPushToken[a]'), public.connect_google_calendar('token')`)
 }
 
 func TestTablesThatCannotBeAdopted(t *testing.T) {

@@ -230,9 +230,18 @@ func TestFunctionsOfTheApp(t *testing.T) {
 		s.refused("22023", "provider_refresh_token", `select public.connect_google_calendar(`+token+`)`)
 	}
 	for _, token := range []string{`null`, `''`, `'ExponentPushToken[]'`, `'ExponentPushToken[a'`, `'fcm:abc'`, `'ExponentPushToken[' || repeat('x', 200) || ']'`,
-		`E'ExponentPushToken[a]\n'`, `' ExponentPushToken[a]'`} {
+		`E'ExponentPushToken[a]\n'`, `' ExponentPushToken[a]'`, `E'ExponentPushToken[a\nb]'`, `'ExponentPushToken[a b]'`, `E'ExponentPushToken[\x7f]'`, `'ExpoPushToken[a[b]]'`} {
 		s.refused("22023", "getExpoPushTokenAsync", `select public.register_push_token(`+token+`)`)
 	}
+	s.as("authenticated", "someone@example.org")
+	for _, call := range []string{`connect_google_calendar('t')`, `disconnect_google_calendar()`, `register_push_token('ExponentPushToken[a]')`} {
+		s.refused("28000", "its token is no UUID Sign the user in with Supabase Auth", `select public.`+call)
+	}
+	s.as("authenticated", "cccccccc-0000-0000-0000-000000000003") // was deleted
+	for _, call := range []string{`connect_google_calendar('t')`, `register_push_token('ExponentPushToken[a]')`} {
+		s.refused("28000", "does not exist The account was deleted", `select public.`+call)
+	}
+	s.as("authenticated", anna)
 	for _, token := range []string{"ExponentPushToken[a]", "ExpoPushToken[b]", "01234567-89ab-cdef-0123-456789abcdef"} {
 		s.exec(`select public.register_push_token($1, 'ios')`, token)
 	}

@@ -66,6 +66,7 @@ var functions = []string{
 	"reminder_worker.event_owner_changed()",
 	"reminder_worker.events_deleted()",
 	"reminder_worker.events_truncated()",
+	"reminder_worker.is_push_token(text)",
 	"reminder_worker.put_google_account(uuid, text)",
 	"reminder_worker.put_push_device(uuid, text, text)",
 	"reminder_worker.reminder_changed()",
