@@ -128,6 +128,10 @@ func (r *Reconciler) serving(ctx, work context.Context, intake func()) {
 
 // look takes one batch and returns how long to rest before the next look.
 func (r *Reconciler) look(ctx, work context.Context) time.Duration {
+	if r.places() == 0 && r.soonFree() {
+		r.waitFreed(ctx)
+		return 0
+	}
 	took, err := r.step(work)
 	switch {
 	case err != nil:
@@ -145,6 +149,15 @@ func (r *Reconciler) look(ctx, work context.Context) time.Duration {
 		return max(r.untilDue(work), lockedRest)
 	}
 	return r.untilDue(work)
+}
+
+// shortWait is how long planning may wait for calls under way rather than plan ahead, which costs a second claim of each event.
+const shortWait = time.Second
+
+// soonFree reports whether the calls in flight will be done in a moment, at the pace of the last ones.
+func (r *Reconciler) soonFree() bool {
+	rounds := r.cfg.InFlight/r.cfg.Concurrency + 1
+	return time.Duration(r.callTook.Load())*time.Duration(rounds) < shortWait
 }
 
 // lockedRest is how long due rows are left alone that could not be claimed: a transaction of the app's holds them.
