@@ -4,7 +4,8 @@
 // # What it promises
 //
 //   - A reminder never waits for Google. A claimed batch is planned and its reminders are committed in one statement before any
-//     calendar is called.
+//     calendar is called. When calendars are slow, events are planned ahead and wait for their copies in the table.
+//   - What was past when an event was written is skipped; what we are late with is planned, and sent late.
 //   - Running it twice changes nothing. Plans are pure, reminders are keyed by event and time, copies carry our own ids.
 //   - One bad row fails alone, with words a developer of the app understands in error_message; the rest of its batch goes on.
 //   - An event that changes while it is being served is served again at once afterwards, never by two workers at a time.
@@ -14,7 +15,12 @@
 // # Who is authoritative
 //
 // The rows. events.sync_due_at is the queue: claiming an event moves it to the end of a lease, recording the result empties it or
-// moves it to the next attempt. Memory holds only the events in flight, at most Config.InFlight, whatever the tables hold.
+// moves it to the next attempt. It has two halves, told by sync_planned: events whose reminders are to be planned, which are always
+// served, and events that only wait for Google, which are served as there are places. Memory holds only the events in flight, at
+// most Config.InFlight, whatever the tables hold.
+//
+// A claim names its worker (sync_worker) and the revision it serves. A result counts while both are still those; one that comes after its
+// claim has passed on, and that wrote a copy, has the event served once more, because nobody can know which write was the last.
 //
 //	due ──claim──► leased ──plan, commit reminders──► in flight ──Google──► recorded
 //	 ▲               │ lease ends (worker died)          │                    │
@@ -35,7 +41,13 @@
 // until the user connects again. Project: every calendar pauses, an error is logged, no user is marked and no attempt is used.
 // Permanent: the event is 'failed', its reminders stay. A call that fails after long pauses its user's calendar for a while, and
 // calls of several users stuck in a row pause all: events then leave memory instead of filling it. If the database is away results
-// wait in memory; nothing new is claimed meanwhile.
+// wait in memory; nothing new is claimed meanwhile. A row that refuses every update (a constraint it has violated since before, a trigger
+// that raises) is found, reported and left alone, so that it holds up no other.
+//
+// # The app's own statements
+//
+// The worker never waits for a row while it holds others: rows that somebody else is at are passed over and tried again. A bulk update
+// or a deletion by the app can therefore not deadlock with it, and a transaction that is left open holds up only its own rows.
 //
 // # Stopping
 //
