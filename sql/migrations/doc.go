@@ -13,7 +13,8 @@
 //     takes no lock.
 //   - Never in the way for long. DDL waits for other transactions at most
 //     Options.LockTimeout and then gives up: a queued ALTER TABLE would block every
-//     later query of the app behind it.
+//     later query of the app behind it. Who tries again leaves the app alone for
+//     much longer than that.
 //   - No surprises. A recorded file whose text has changed since, and a database
 //     that knows more than the program, are errors and change nothing.
 //
@@ -30,8 +31,9 @@
 // # On failure
 //
 // Errors are typed: *FilesError, *ChangedError, *GapError, *NewerError,
-// *LockError, *StatementError. The last one knows file, line and column, and
-// repeats the server's detail and hint. Calling Up again after the cause is
+// *LockError, *PermissionError, *StatementError. The last one knows file, line and
+// column, and repeats the server's detail and hint. What to do is on a line of its
+// own, and where privileges are missing it is the statements that grant them. Calling Up again after the cause is
 // gone continues where it stopped.
 //
 // # Other ways to apply the files

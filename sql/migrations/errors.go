@@ -13,6 +13,7 @@ import (
 const (
 	lockNotAvailable      = "55P03"
 	insufficientPrivilege = "42501"
+	raised                = "P0001" // by the file itself, in words for people
 )
 
 // FilesError lists everything that is wrong with a set of files.
@@ -95,33 +96,92 @@ func (e *LockError) Error() string {
 // Unwrap gives errors.Is and errors.As the cause.
 func (e *LockError) Unwrap() error { return e.Err }
 
+// PermissionError says that the role may not keep or read the record of migrations.
+type PermissionError struct {
+	Action string   // what was refused
+	Role   string   // to whom
+	Grants []string // statements that would allow it, for the owner of the database
+	Err    error
+}
+
+// Error implements error.
+func (e *PermissionError) Error() string {
+	cause := e.Err.Error()
+	if pgErr, ok := errors.AsType[*pgconn.PgError](e.Err); ok {
+		cause = pgErr.Message
+	}
+	return fmt.Sprintf("%s: role %q may not: %s%s", e.Action, e.Role, cause, hintLine(e.Fix()))
+}
+
+// Fix says in a sentence what to do.
+func (e *PermissionError) Fix() string {
+	if len(e.Grants) == 0 {
+		return ownerFix
+	}
+	return ownerFix + " Or, as that owner: " + strings.Join(e.Grants, " ")
+}
+
+// Unwrap gives errors.Is and errors.As the cause.
+func (e *PermissionError) Unwrap() error { return e.Err }
+
 // StatementError says which statement of which file the server refused.
 type StatementError struct {
 	File   string
-	Line   int    // from 1
-	Column int    // from 1, in characters
-	Source string // text of that line
+	Line   int      // from 1
+	Column int      // from 1, in characters
+	Source string   // text of that line
+	Grants []string // when the role may not: statements that would allow it
 	Err    *pgconn.PgError
 }
 
-// LockTimeout reports whether the statement gave up waiting for a lock.
+// LockTimeout reports whether the statement gave up waiting for a lock. Each try makes the app's queries wait behind it for as long:
+// leave the app alone for ten times DefaultLockTimeout before the next.
 func (e *StatementError) LockTimeout() bool { return e.Err.Code == lockNotAvailable }
 
-// Error implements error.
+// Error implements error. What to do stands on a line of its own. What a file raises by itself is meant for people: it is shown without
+// the place in the file's code that raised it.
 func (e *StatementError) Error() string {
+	text := fmt.Sprintf("apply %s:%d:%d: %s", e.File, e.Line, e.Column, e.Err.Message)
+	if e.Err.Code != raised {
+		text += fmt.Sprintf(" (SQLSTATE %s)%s", e.Err.Code, e.circumstances())
+	}
+	return text + hintLine(e.Hint())
+}
+
+func (e *StatementError) circumstances() string {
 	var text strings.Builder
-	fmt.Fprintf(&text, "apply %s:%d:%d: %s (SQLSTATE %s)", e.File, e.Line, e.Column, e.Err.Message, e.Err.Code)
 	for _, part := range []struct{ name, value string }{
-		{"at", e.Source}, {"detail", e.Err.Detail}, {"hint", e.Err.Hint}, {"where", firstLine(e.Err.Where)}, {"in", firstLine(e.Err.InternalQuery)},
+		{"at", e.Source}, {"detail", e.Err.Detail}, {"where", firstLine(e.Err.Where)}, {"in", firstLine(e.Err.InternalQuery)},
 	} {
 		if part.value != "" {
 			fmt.Fprintf(&text, "; %s: %s", part.name, part.value)
 		}
 	}
-	if e.LockTimeout() {
-		text.WriteString("; a long transaction is using the table: look for the oldest xact_start in pg_stat_activity, end it or wait for it, and migrate again; nothing of this file was applied")
-	}
 	return text.String()
+}
+
+// Hint says in a sentence what to do, as far as anybody knows.
+func (e *StatementError) Hint() string {
+	switch {
+	case e.Err.Hint != "":
+		return e.Err.Hint
+	case e.LockTimeout():
+		return "A long transaction is using the table: look for the oldest xact_start in pg_stat_activity, end it or wait for it, and migrate again; nothing of this file was applied."
+	case e.Err.Code == insufficientPrivilege && len(e.Grants) > 0:
+		return ownerFix + " Or, as that owner: " + strings.Join(e.Grants, " ")
+	case e.Err.Code == insufficientPrivilege:
+		return ownerFix
+	}
+	return ""
+}
+
+const ownerFix = "Run the migrations as the owner of the database and of the app's tables (on Supabase: postgres)."
+
+func hintLine(hint string) string {
+	if hint == "" {
+		return ""
+	}
+	return "\nhint: " + hint
 }
 
 // Unwrap gives errors.As the server's error.

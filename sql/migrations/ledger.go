@@ -49,11 +49,11 @@ func readLedger(ctx context.Context, conn *pgx.Conn) ([]record, error) {
 	rows, err := conn.Query(ctx, `select version, name, checksum, applied_at, app_version
 		from reminder_worker.migrations order by version`, pgx.QueryExecModeSimpleProtocol)
 	if err != nil {
-		return nil, fmt.Errorf("read recorded migrations: %w", err)
+		return nil, denied(ctx, conn, "read recorded migrations", err, readGrants)
 	}
 	records, err := pgx.CollectRows(rows, pgx.RowToStructByPos[record])
 	if err != nil {
-		return nil, fmt.Errorf("read recorded migrations: %w", err)
+		return nil, denied(ctx, conn, "read recorded migrations", err, readGrants)
 	}
 	return records, nil
 }

@@ -29,7 +29,8 @@ func TestStatementsDoNotQueueBehindALongTransaction(t *testing.T) {
 	exec(t, app, "select from public.books")
 	_, err = migrator(t, migrations.Options{FS: shelf(), LockTimeout: 20 * time.Millisecond}).Up(t.Context(), conn)
 	fault, ok := errors.AsType[*migrations.StatementError](err)
-	if !ok || !fault.LockTimeout() || !strings.Contains(err.Error(), "at: alter table public.books") {
+	if !ok || !fault.LockTimeout() || !strings.Contains(err.Error(), "at: alter table public.books") ||
+		!strings.Contains(err.Error(), "\nhint: A long transaction is using the table") {
 		t.Errorf("error is %v, want a lock timeout of the alter table", err)
 	}
 	if err := tx.Rollback(t.Context()); err != nil {

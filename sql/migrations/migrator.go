@@ -11,6 +11,9 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
+// DefaultLockTimeout is short enough for the app's users to wait through.
+const DefaultLockTimeout = 2 * time.Second
+
 // Options say how a Migrator works. The zero value is a good one.
 type Options struct {
 	// FS holds the files. Nil means the embedded ones.
@@ -21,7 +24,8 @@ type Options struct {
 	TurnTimeout time.Duration
 
 	// LockTimeout is how long a statement of a migration waits for a lock that
-	// the app holds, in whole milliseconds. Zero means 10 seconds.
+	// the app holds, in whole milliseconds; the app's queries queue behind it
+	// meanwhile. Zero means DefaultLockTimeout.
 	LockTimeout time.Duration
 
 	// AppVersion is recorded beside each migration that this program applies.
@@ -47,7 +51,7 @@ func New(opts Options) (*Migrator, error) {
 		opts.TurnTimeout = 30 * time.Second
 	}
 	if opts.LockTimeout == 0 {
-		opts.LockTimeout = 10 * time.Second
+		opts.LockTimeout = DefaultLockTimeout
 	}
 	if opts.Logf == nil {
 		opts.Logf = func(string, ...any) {}
@@ -140,7 +144,7 @@ func (m *Migrator) applyInTurn(ctx context.Context, conn *pgx.Conn, next Migrati
 		return false, err
 	}
 	if err := m.apply(ctx, conn, next); err != nil {
-		return false, err
+		return false, explainDenial(ctx, conn, tx, err)
 	}
 	if err := tx.Commit(ctx); err != nil {
 		return false, fmt.Errorf("commit %s: %w", next.File, err)
@@ -151,7 +155,7 @@ func (m *Migrator) applyInTurn(ctx context.Context, conn *pgx.Conn, next Migrati
 // apply runs a file as one string and records it, inside the caller's transaction.
 func (m *Migrator) apply(ctx context.Context, conn *pgx.Conn, next Migration) error {
 	if _, err := conn.Exec(ctx, ledgerSQL, pgx.QueryExecModeSimpleProtocol); err != nil {
-		return fmt.Errorf("create the migrations table: %w", err)
+		return ledgerError{err}
 	}
 	if err := runFile(ctx, conn, next); err != nil {
 		return err

@@ -254,7 +254,7 @@ func TestStatementErrorPlacesTheFault(t *testing.T) {
 		"unknown table":                 {"select 1;\n\n  select *\n  from nowhere;\n", 4, 8, `relation "nowhere" does not exist`},
 		"no position":                   {"-- one\ncreate table t (id int primary key);\ninsert into t values (1);\n/* two */ insert into t\nvalues (1);\n", 4, 11, "detail: Key (id)=(1) already exists."},
 		"inside a block":                {"select 1;\ndo $$\nbegin\n  perform no_such(1);\nend $$;\n", 2, 1, "where: PL/pgSQL function inline_code_block line 3 at PERFORM; in: SELECT no_such(1)"},
-		"raised with a hint":            {"do $$ begin raise exception 'no' using hint = 'ask first'; end $$;", 1, 1, "hint: ask first"},
+		"raised with a hint":            {"do $$ begin raise exception 'no' using hint = 'ask first'; end $$;", 1, 1, "0001_faulty.sql:1:1: no\nhint: ask first"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -18,6 +18,9 @@ func TestPrintedFilesCountAsApplied(t *testing.T) {
 	if err := m.Print(&all, 1); err != nil {
 		t.Fatal(err)
 	}
+	if !strings.Contains(all.String(), `set_config('lock_timeout', '2000ms', true)`) {
+		t.Error("the script waits for other locks than Up does")
+	}
 	conn := pgtest.NewEmpty(t).Connect(t)
 	exec(t, conn, all.String())
 	exec(t, conn, all.String()) // changes nothing

@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/parentpal/reminder-worker/sql/pgtest"
 )
 
 // The lists are those of the migrations: whatever is made is known, and what is known is made.
@@ -73,5 +75,20 @@ func TestDiagnoseMissingTable(t *testing.T) {
 	judged(t, f, Fail, "1 object is gone")
 	if !strings.Contains(f.Fix, "backup") {
 		t.Errorf("fix %q", f.Fix)
+	}
+}
+
+// Who may not migrate hears it before trying.
+func TestDiagnosePendingWithoutPrivileges(t *testing.T) {
+	t.Parallel()
+	db := pgtest.NewEmpty(t)
+	w := newWorldOn(t, db.Pool, db.URL())
+	w.login("idle_worker", "")
+	f := diagnosis(t, w.cfg, nil)["schema"]
+	judged(t, f, Fail, `the database has not been migrated, and role "idle_worker" may not migrate it`)
+	for _, grant := range []string{"grant create on database " + db.Name + " to idle_worker;", "grant usage, create on schema public to idle_worker;"} {
+		if !strings.Contains(f.Fix, grant) {
+			t.Errorf("fix %q lacks %q", f.Fix, grant)
+		}
 	}
 }

@@ -43,11 +43,24 @@ func examineSchema(ctx context.Context, p *patient) Finding {
 	for i, m := range pending {
 		names[i] = fmt.Sprintf("%04d %s", m.Version, m.Name)
 	}
-	text := fmt.Sprintf("%d migrations are pending", len(pending))
+	text := count(len(pending), "migration is", "migrations are") + " pending"
 	if pending[0].Version == 1 {
 		text = "the database has not been migrated"
 	}
-	return fail("", text, migrateFix).with(names...)
+	grants, err := migrations.MissingGrants(ctx, p.conn)
+	if err != nil {
+		return cannotAsk(err)
+	}
+	return judgePending(p.role, text, grants).with(names...)
+}
+
+// judgePending tells who may migrate from who may not, before it is tried.
+func judgePending(role, text string, grants []string) Finding {
+	if len(grants) == 0 {
+		return fail("", text, migrateFix)
+	}
+	return fail("", fmt.Sprintf("%s, and role %q may not migrate it", text, role),
+		"Run reminder-worker migrate up as the owner of the database and of the app's tables, or grant as that owner: "+strings.Join(grants, " "))
 }
 
 func judgeSchema(err error) Finding {
@@ -55,8 +68,12 @@ func judgeSchema(err error) Finding {
 		changed *migrations.ChangedError
 		gap     *migrations.GapError
 		newer   *migrations.NewerError
+		denied  *migrations.PermissionError
 	)
 	switch {
+	case errors.As(err, &denied):
+		return fail("", fmt.Sprintf("role %q may not read the record of migrations", denied.Role),
+			"As the owner of the app's tables: "+strings.Join(denied.Grants, " "))
 	case errors.As(err, &newer):
 		return fail("", newer.Error(), "Run the version of the program that migrated this database, or a newer one.")
 	case errors.As(err, &gap), errors.As(err, &changed):
