@@ -1,8 +1,12 @@
 package app
 
 import (
+	"errors"
 	"fmt"
+	"strings"
 	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/parentpal/reminder-worker/cmd/internal/ops"
 	"github.com/parentpal/reminder-worker/listener"
@@ -12,6 +16,7 @@ import (
 func (a *App) checks() []ops.Check {
 	return []ops.Check{
 		{Name: "database", Required: true, Probe: a.checkDatabase},
+		{Name: "statements", Required: true, Probe: a.checkStatements},
 		{Name: "wheel", Required: true, Probe: a.checkWheel},
 		{Name: "listener", Probe: a.checkListener},
 		{Name: "google", Probe: a.checkGoogle},
@@ -28,6 +33,19 @@ func (a *App) checkDatabase() ops.Finding {
 		return ops.Finding{Reason: "the database does not answer: " + err.Error(), Fix: fix}
 	}
 	return ops.Finding{OK: true}
+}
+
+// checkStatements names what the database answers, and refuses: without it no event may be served, or no reminder.
+func (a *App) checkStatements() ops.Finding {
+	refused := a.pulse.refused()
+	if len(refused) == 0 {
+		return ops.Finding{OK: true}
+	}
+	texts := make([]string, len(refused))
+	for i, f := range refused {
+		texts[i] = f.text()
+	}
+	return ops.Finding{Reason: strings.Join(texts, "; "), Fix: fixOf(refused[0].err)}
 }
 
 func (a *App) checkWheel() ops.Finding {
@@ -49,10 +67,14 @@ func (a *App) checkListener() ops.Finding {
 	if st.Err != nil {
 		reason = st.Err.Error() + "; " + reason
 	}
-	return ops.Finding{
-		Degraded: true, Reason: reason,
-		Fix: "Use a direct or session-mode connection: a transaction pooler (port 6543 on Supabase) cannot LISTEN.",
+	return ops.Finding{Degraded: true, Reason: reason, Fix: listenerFix(st.Err)}
+}
+
+func listenerFix(err error) string {
+	if pe, ok := errors.AsType[*pgconn.PgError](err); ok && pe.Code == readOnly {
+		return toPrimary // a server in recovery refuses LISTEN in these words
 	}
+	return "Use a direct or session-mode connection: a transaction pooler (port 6543 on Supabase) cannot LISTEN."
 }
 
 func (a *App) checkGoogle() ops.Finding {

@@ -7,7 +7,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
@@ -102,7 +101,7 @@ func hopeless(err error) bool {
 		return true
 	case errors.As(err, &statement):
 		var pe *pgconn.PgError
-		return !statement.LockTimeout() && errors.As(err, &pe) && pe.Code[:2] != "57" && pe.Code[:2] != "40" && pe.Code[:2] != "53"
+		return !statement.LockTimeout() && errors.As(err, &pe) && !goesAway(pe) && !inClass(pe, "40", "53", "57")
 	}
 	return false
 }
@@ -122,48 +121,4 @@ func (p *phase) reason() string {
 		return (*err).Error()
 	}
 	return "the database has not been reached yet"
-}
-
-// pulse notes, from the statements that run anyway, whether the database answers.
-type pulse struct {
-	lost atomic.Pointer[error] // nil while it answers
-}
-
-var _ pgx.QueryTracer = (*pulse)(nil)
-
-// TraceQueryStart is of no interest.
-func (p *pulse) TraceQueryStart(ctx context.Context, _ *pgx.Conn, _ pgx.TraceQueryStartData) context.Context {
-	return ctx
-}
-
-// TraceQueryEnd notes an answer: an error that the server itself reports is one, unless it says that the server is going away.
-func (p *pulse) TraceQueryEnd(ctx context.Context, _ *pgx.Conn, data pgx.TraceQueryEndData) {
-	var pe *pgconn.PgError
-	switch {
-	case data.Err == nil || errors.As(data.Err, &pe) && pe.Code[:2] != "57":
-		p.lost.Store(nil)
-	case ctx.Err() == nil:
-		p.lost.Store(&data.Err)
-	}
-}
-
-var _ pgxpool.AcquireTracer = (*pulse)(nil)
-
-// TraceAcquireStart is of no interest.
-func (p *pulse) TraceAcquireStart(ctx context.Context, _ *pgxpool.Pool, _ pgxpool.TraceAcquireStartData) context.Context {
-	return ctx
-}
-
-// TraceAcquireEnd notes a connection that could not be made.
-func (p *pulse) TraceAcquireEnd(ctx context.Context, _ *pgxpool.Pool, data pgxpool.TraceAcquireEndData) {
-	if data.Err != nil && ctx.Err() == nil {
-		p.lost.Store(&data.Err)
-	}
-}
-
-func (p *pulse) fault() error {
-	if err := p.lost.Load(); err != nil {
-		return *err
-	}
-	return nil
 }
