@@ -46,8 +46,9 @@ func (a *App) reachDatabase(ctx context.Context) error {
 			return err
 		}
 		a.start.waits(err)
-		a.log.Error().Err(err).Dur("retry_in", pause).Msg("database not ready")
-		t := time.NewTimer(pause)
+		wait, why := beforeRetry(err, pause)
+		a.log.Error().Err(err).Dur("retry_in_ms", wait).Msg(why)
+		t := time.NewTimer(wait)
 		select {
 		case <-ctx.Done():
 			t.Stop()
@@ -55,6 +56,18 @@ func (a *App) reachDatabase(ctx context.Context) error {
 		case <-t.C:
 		}
 	}
+}
+
+// lockPause is the least time between two tries of a migration that found its table in use. While it waits for its lock, every read of
+// the app's queues behind it.
+const lockPause = 20 * time.Second
+
+// beforeRetry says how long to wait before the next try, and why, for the log.
+func beforeRetry(err error, pause time.Duration) (wait time.Duration, why string) {
+	if s, ok := errors.AsType[*migrations.StatementError](err); ok && s.LockTimeout() {
+		return max(pause, lockPause), "database not ready: a migration waits for a table in use, and the app's reads queue behind each try, so the next is not soon"
+	}
+	return pause, "database not ready"
 }
 
 // prepare connects, migrates unless told not to, and checks the schema.

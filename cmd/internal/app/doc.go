@@ -5,7 +5,8 @@
 //	configuration ─► HTTP answers ─► database reached, migrated ─► LISTEN proven ─► backlog read, wheel filled ─► ready
 //
 // A database that is not there is waited for, with a log line and a reason at /readyz; a schema that is not ours to serve (changed, or
-// newer than the program) ends the program. From then on no failure of the database, of Google or of Expo ends it.
+// newer than the program) ends the program. A migration that finds its table in use is tried again after 20 s at least, as the app's
+// reads queue behind it. From then on no failure of the database, of Google or of Expo ends it.
 //
 // # The flow
 //

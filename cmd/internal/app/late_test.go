@@ -14,9 +14,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/parentpal/reminder-worker/cmd/internal/ops"
+	"github.com/parentpal/reminder-worker/sql/migrations"
 	"github.com/parentpal/reminder-worker/sql/pgtemp"
 )
 
@@ -105,7 +107,7 @@ func TestDatabaseComesLate(t *testing.T) {
 		t.Errorf("/livez %d %s", status, body)
 	}
 	w.until("the reason in the log, again", func() bool { return strings.Count(log.String(), missing) >= 2 })
-	for _, word := range []string{`"level":"error"`, `"retry_in":`, "Start the server, or correct host and port in DATABASE_URL."} {
+	for _, word := range []string{`"level":"error"`, `"retry_in_ms":`, "Start the server, or correct host and port in DATABASE_URL."} {
 		if !strings.Contains(log.String(), word) {
 			t.Errorf("the log lacks %s", word)
 		}
@@ -132,4 +134,26 @@ func startServer(t *testing.T, port int) {
 			t.Error(err)
 		}
 	})
+}
+
+// A migration that found its table in use lets the app's reads pass before it queues in front of them again.
+func TestBeforeRetry(t *testing.T) {
+	t.Parallel()
+	refused := func(code string) error {
+		return fmt.Errorf("migrate database: %w", &migrations.StatementError{File: "0001_app_tables.sql", Err: &pgconn.PgError{Code: code}})
+	}
+	for _, c := range []struct {
+		err         error
+		pause, want time.Duration
+		says        string
+	}{
+		{refused("55P03"), 250 * time.Millisecond, 20 * time.Second, "the app's reads queue behind each try"},
+		{refused("55P03"), time.Minute, time.Minute, "the app's reads queue behind each try"},
+		{refused("40P01"), 250 * time.Millisecond, 250 * time.Millisecond, "database not ready"},
+		{io.ErrUnexpectedEOF, time.Second, time.Second, "database not ready"},
+	} {
+		if wait, why := beforeRetry(c.err, c.pause); wait != c.want || !strings.Contains(why, c.says) {
+			t.Errorf("%v: %s, %q; want %s, %q", c.err, wait, why, c.want, c.says)
+		}
+	}
 }
