@@ -3,6 +3,8 @@ package app
 import (
 	"errors"
 	"fmt"
+	"io/fs"
+	"maps"
 	"net/url"
 	"strings"
 
@@ -31,12 +33,32 @@ func (c Config) poolConfig() (*pgxpool.Config, error) {
 	if why := misread(address, err); why != "" {
 		return nil, fmt.Errorf("%s: not a connection string: %s; one looks like postgresql://user:password@host:5432/database", c.databaseSource(), why)
 	}
+	if file, ok := errors.AsType[*fs.PathError](err); ok {
+		return nil, fmt.Errorf("%s: a certificate or key named in it (sslrootcert, sslcert, sslkey) cannot be read: %w; correct the path, or give the file to the account that runs this",
+			c.databaseSource(), file)
+	}
+	setForms(cfg.ConnConfig.RuntimeParams)
 	return cfg, nil
+}
+
+// setForms makes the server write times, and read texts, in the one form the driver knows, whatever the database or its role has been set
+// to. Poolers in transaction mode pass on exactly these.
+func setForms(params map[string]string) {
+	forms := map[string]string{"datestyle": "ISO", "standard_conforming_strings": "on", "client_encoding": "UTF8"}
+	for key := range params {
+		if _, ours := forms[strings.ToLower(key)]; ours {
+			delete(params, key)
+		}
+	}
+	maps.Copy(params, forms)
 }
 
 // misread says why an address is none, or not the one that was meant; empty if it is fine. The words of the parsers quote what they
 // could not read, which may be a part of the password: they are passed on only when user and password were understood.
 func misread(address string, err error) string {
+	if _, ok := errors.AsType[*fs.PathError](err); ok {
+		err = nil // everything was understood; a file is missing
+	}
 	const encode = "characters such as @ : / ? # % in the password must be percent-encoded"
 	if !strings.HasPrefix(address, "postgres://") && !strings.HasPrefix(address, "postgresql://") {
 		if err == nil {
@@ -44,7 +66,7 @@ func misread(address string, err error) string {
 		}
 		return "neither a URL nor a list of key=value settings, or one of the settings is wrong"
 	}
-	u, badURL := url.Parse(address)
+	u, badURL := url.Parse(oneHost(address))
 	switch {
 	case badURL != nil:
 		return encode
@@ -58,6 +80,18 @@ func misread(address string, err error) string {
 		return oneLine(pe.Unwrap())
 	}
 	return "a setting in it is wrong"
+}
+
+// oneHost takes all hosts but the first out of a URL: a list of hosts with ports is for the driver to read, and no URL to anybody else.
+func oneHost(address string) string {
+	scheme, rest, _ := strings.Cut(address, "://")
+	end := strings.IndexAny(rest, "/?#")
+	if end < 0 {
+		end = len(rest)
+	}
+	at := strings.LastIndex(rest[:end], "@") + 1
+	first, _, _ := strings.Cut(rest[at:end], ",")
+	return scheme + "://" + rest[:at] + first + rest[end:]
 }
 
 // cutShort reports whether a character in the password seems to have ended the host: what should follow an @ is then in the wrong place.

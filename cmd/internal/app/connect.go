@@ -69,6 +69,9 @@ func (c Config) connConfig() (*pgx.ConnConfig, error) {
 	return cfg, nil
 }
 
+// tlsRefused is how the driver says that the server has no TLS; it gives this error no type.
+const tlsRefused = "server refused TLS connection"
+
 // whyUnreachable puts a failed connection into words. With several addresses it speaks of the first failure it knows.
 func whyUnreachable(c *pgconn.Config, err error) (reason, fix string) {
 	if pe, ok := errors.AsType[*pgconn.PgError](err); ok {
@@ -83,6 +86,8 @@ func whyUnreachable(c *pgconn.Config, err error) (reason, fix string) {
 		return where + ": " + why, fix
 	}
 	switch {
+	case strings.Contains(err.Error(), tlsRefused):
+		return where + " does not speak TLS, and sslmode in DATABASE_URL asks for it", "Turn TLS on at the server (ssl = on), or set sslmode=disable if nobody is in between."
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return "nothing listens at " + where + " (connection refused)", "Start the server, or correct host and port in DATABASE_URL."
 	case errors.Is(err, syscall.ENETUNREACH), errors.Is(err, syscall.EHOSTUNREACH), errors.Is(err, syscall.EADDRNOTAVAIL):
@@ -107,6 +112,8 @@ func whyRefused(c *pgconn.Config, pe *pgconn.PgError) (reason, fix string) {
 		return fmt.Sprintf("%s has no database %q", where, c.Database), "Create the database, or correct its name in DATABASE_URL."
 	case "53300":
 		return where + " has no connection left: " + pe.Message, "Lower DATABASE_POOL_SIZE or the number of other clients, or raise max_connections."
+	case "42704", "22023", "08P01": // a parameter nobody knows, a value it does not take, a parameter that a pooler does not pass on
+		return where + " refuses a setting of the connection: " + pe.Message, "Correct the setting in DATABASE_URL (after the question mark), or take it out."
 	case "57P03":
 		return where + " is not ready: " + pe.Message, "Wait until the server has started."
 	}
@@ -124,12 +131,20 @@ func whyUntrusted(err error) (reason, fix string) {
 	return "", ""
 }
 
-// place names the first address: host and port, never user or password.
+// place names the addresses: hosts and ports, never user or password.
 func place(c *pgconn.Config) string {
-	if strings.HasPrefix(c.Host, "/") {
-		return fmt.Sprintf("%s/.s.PGSQL.%d", c.Host, c.Port)
+	places := []string{address(c.Host, c.Port)}
+	for _, f := range c.Fallbacks { // other hosts, and the same again without TLS
+		places = append(places, address(f.Host, f.Port))
 	}
-	return net.JoinHostPort(c.Host, fmt.Sprint(c.Port))
+	return strings.Join(unique(places), " or ")
+}
+
+func address(host string, port uint16) string {
+	if strings.HasPrefix(host, "/") {
+		return fmt.Sprintf("%s/.s.PGSQL.%d", host, port)
+	}
+	return net.JoinHostPort(host, fmt.Sprint(port))
 }
 
 // timedOut reports whether it was time that ran out, by whosever clock.

@@ -10,8 +10,10 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/parentpal/reminder-worker/sql/pgtest"
 )
@@ -40,6 +42,7 @@ func TestWhyUnreachable(t *testing.T) {
 		{refusal("28000"), `db.example.org:5432 does not let user "parent" in: words of the server`, "pg_hba.conf"},
 		{refusal("3D000"), `db.example.org:5432 has no database "family"`, "Create the database"},
 		{refusal("53300"), "db.example.org:5432 has no connection left: words of the server", "DATABASE_POOL_SIZE"},
+		{refusal("42704"), "db.example.org:5432 refuses a setting of the connection: words of the server", "after the question mark"},
 		{refusal("57P03"), "db.example.org:5432 is not ready: words of the server", "Wait"},
 		{refusal("XX000"), "db.example.org:5432 refuses: words of the server (SQLSTATE XX000)", "postgres.<project ref>"},
 		{errors.New("something\nelse"), "db.example.org:5432: something else", "sslmode"},
@@ -79,4 +82,64 @@ func TestConnect(t *testing.T) {
 	if _, err := Connect(ended, c); !errors.Is(err, context.Canceled) {
 		t.Errorf("%v, want the end of the context", err)
 	}
+}
+
+// What the settings of the connection ask for, and the server does not have.
+func TestConnectSettings(t *testing.T) {
+	t.Parallel()
+	address := pgtest.NewEmpty(t).URL()
+	for _, tc := range []struct{ address, reason, fix string }{
+		{strings.Replace(address, "sslmode=disable", "sslmode=require", 1), "does not speak TLS", "sslmode=disable"},
+		{address + "&foo=bar", `refuses a setting of the connection: unrecognized configuration parameter "foo"`, "take it out"},
+		{"postgresql://parent:" + marker + "@127.0.0.1:1,127.0.0.1:2/family", "nothing listens at 127.0.0.1:1 or 127.0.0.1:2 (connection refused)", "Start the server"},
+	} {
+		_, err := Connect(t.Context(), Config{DatabaseURL: tc.address})
+		e, ok := errors.AsType[*UnreachableError](err)
+		if !ok || !strings.Contains(e.Reason, tc.reason) || !strings.Contains(e.Fix, tc.fix) || strings.Contains(e.Error(), marker) {
+			t.Errorf("%s: %v, want %q and %q", tc.address, err, tc.reason, tc.fix)
+		}
+	}
+	port := address[strings.LastIndex(address, ":")+1:]
+	conn, err := Connect(t.Context(), Config{DatabaseURL: "postgresql://postgres@127.0.0.1:1,127.0.0.1:" + port}) // the second host answers
+	if err != nil {
+		t.Fatal(err)
+	}
+	hangUp(t.Context(), conn)
+}
+
+func TestMissingCertificate(t *testing.T) {
+	t.Parallel()
+	for _, form := range []string{"postgresql://parent:%s@db.example.org/family?sslmode=verify-full&sslrootcert=/nowhere/ca.crt", "host=db.example.org password=%s sslmode=verify-ca sslrootcert=/nowhere/ca.crt"} {
+		_, err := Connect(t.Context(), Config{DatabaseURL: fmt.Sprintf(form, marker)})
+		const want = "DATABASE_URL: a certificate or key named in it (sslrootcert, sslcert, sslkey) cannot be read: open /nowhere/ca.crt: no such file"
+		if err == nil || !strings.HasPrefix(err.Error(), want) || strings.Contains(err.Error(), marker) {
+			t.Errorf("%v, want %q", err, want)
+		}
+	}
+}
+
+// How the database writes times and reads texts by itself does not matter to the program, nor what the address asks for.
+func TestFormsOfTheDatabase(t *testing.T) {
+	t.Parallel()
+	db := pgtest.NewEmpty(t)
+	for _, form := range []string{"datestyle = 'German, DMY'", "standard_conforming_strings = off", "client_encoding = 'LATIN1'"} {
+		if _, err := db.Pool.Exec(t.Context(), "alter database "+db.Name+" set "+form); err != nil {
+			t.Fatal(err)
+		}
+	}
+	db.Pool.Reset() // connections made before
+	w := newWorldOn(t, nil, db.URL()+"&DateStyle=German")
+	pool, err := w.cfg.poolConfig()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if w.db, err = pgxpool.NewWithConfig(t.Context(), pool); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(w.db.Close)
+	a, _ := w.start()
+	w.until("start", a.start.done)
+	expect(t, diagnosis(t, w.cfg, nil), map[string]Verdict{"token_sealing": Warn})
+	user, _ := w.user()
+	w.untilStatus(w.event(user, "Schwimmen für Ümit", 48*time.Hour), "synced")
 }
