@@ -27,6 +27,7 @@ Exit code 1 if anything was lost, doubled, or late by more than a second.`,
 			if err := cfg.Validate(); err != nil {
 				return usageError{errors.New(strings.ReplaceAll(err.Error(), "\n", "\nreminder-worker: "))}
 			}
+			outlivePipe()
 			verdict, err := demo.Run(c.Context(), cfg)
 			if err == nil && !verdict.Good() {
 				err = exitError{exitFailed}

@@ -64,11 +64,16 @@ type exitError struct{ code int }
 
 func (e exitError) Error() string { return fmt.Sprintf("exit code %d", e.code) }
 
-// untilSignal returns a context that ends at the first SIGINT or SIGTERM; the second ends the program at once.
+// untilSignal returns a context that ends at the first SIGINT, SIGTERM or SIGHUP; another ends the program at once, but for SIGHUP: a
+// terminal that is closed may send several. A SIGHUP that nohup has switched off stays so.
 func untilSignal(parent context.Context) (context.Context, func()) {
 	ctx, cancel := context.WithCancel(parent)
 	signals := make(chan os.Signal, 2)
-	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	ends := []os.Signal{os.Interrupt, syscall.SIGTERM}
+	if !signal.Ignored(syscall.SIGHUP) {
+		ends = append(ends, syscall.SIGHUP)
+	}
+	signal.Notify(signals, ends...)
 	go func() {
 		select {
 		case <-signals:
@@ -76,11 +81,18 @@ func untilSignal(parent context.Context) (context.Context, func()) {
 			return
 		}
 		cancel()
-		<-signals
-		os.Exit(exitSecondSignal)
+		for s := range signals {
+			if s != syscall.SIGHUP {
+				os.Exit(exitSecondSignal)
+			}
+		}
 	}()
 	return ctx, func() { signal.Stop(signals); cancel() }
 }
+
+// outlivePipe makes a write to stdout or stderr that nobody reads any more fail, instead of ending the program on the spot: for commands
+// that have something to finish. The programs they start are not touched by it.
+func outlivePipe() { signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) }
 
 func newRootCommand() *cobra.Command {
 	root := &cobra.Command{

@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"os"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -50,7 +51,7 @@ func TestScripts(t *testing.T) {
 			"standins": func(ts *testscript.TestScript, _ bool, _ []string) { standIns(t, ts) },
 			"newkey":   newKey,
 			"sql":      runSQL,
-			"freeaddr": freeAddr,
+			"freeaddr": func(ts *testscript.TestScript, _ bool, _ []string) { freeAddr(t, ts) },
 			"ready":    ready,
 		},
 	})
@@ -131,31 +132,49 @@ func runSQL(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(errors.Join(err, conn.Close(ctx)))
 }
 
-// freeAddr sets HTTP_ADDR to an address that is free, of a port below those that systems hand out by themselves.
-func freeAddr(ts *testscript.TestScript, _ bool, _ []string) {
-	for port := 10_000 + os.Getpid()%10_000; port < 32_000; port++ {
-		address := fmt.Sprintf("127.0.0.1:%d", port)
+// freeAddr sets HTTP_ADDR to an address that is free.
+func freeAddr(t *testing.T, ts *testscript.TestScript) { ts.Setenv("HTTP_ADDR", freeAddress(t)) }
+
+var (
+	portMu   sync.Mutex
+	nextPort = 10_000 + os.Getpid()%10_000
+)
+
+// freeAddress is an address of a port below those that systems hand out by themselves. Each is given once.
+func freeAddress(t *testing.T) string {
+	portMu.Lock()
+	defer portMu.Unlock()
+	for nextPort < 32_000 {
+		nextPort++
+		address := fmt.Sprintf("127.0.0.1:%d", nextPort)
 		if l, err := net.Listen("tcp", address); err == nil {
-			ts.Check(l.Close())
-			ts.Setenv("HTTP_ADDR", address)
-			return
+			_ = l.Close()
+			return address
 		}
 	}
-	ts.Fatalf("no port is free")
+	t.Fatal("no port is free")
+	return ""
 }
 
 // ready waits until the program at HTTP_ADDR says that it is ready.
 func ready(ts *testscript.TestScript, _ bool, _ []string) {
+	if !answers("http://" + ts.Getenv("HTTP_ADDR") + "/readyz") {
+		ts.Fatalf("waited in vain for the program to be ready")
+	}
+}
+
+// answers waits until a page is answered with success.
+func answers(page string) bool {
 	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 	for deadline := time.Now().Add(patience); time.Now().Before(deadline); <-time.After(20 * time.Millisecond) {
-		res, err := client.Get("http://" + ts.Getenv("HTTP_ADDR") + "/readyz")
+		res, err := client.Get(page)
 		if err != nil {
 			continue
 		}
 		_ = res.Body.Close()
 		if res.StatusCode == http.StatusOK {
-			return
+			return true
 		}
 	}
-	ts.Fatalf("waited in vain for the program to be ready")
+	return false
 }

@@ -45,6 +45,7 @@ The role needs to own the app's tables, as postgres does on Supabase.`,
 }
 
 func migrateUp(ctx context.Context, out io.Writer) error {
+	outlivePipe()
 	began := time.Now()
 	m, err := migrations.New(migrations.Options{
 		AppVersion: buildInfo().Version,

@@ -25,6 +25,7 @@ waited for; /readyz at HTTP_ADDR says so.`,
 			if err != nil {
 				return err
 			}
+			outlivePipe()
 			return a.Run(c.Context())
 		},
 	}
@@ -42,6 +43,7 @@ from cron: reminders are then as late as cron is. A database that cannot be reac
 			if err != nil {
 				return err
 			}
+			outlivePipe()
 			return a.Once(c.Context())
 		},
 	}

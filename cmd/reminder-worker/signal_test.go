@@ -1,10 +1,15 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"context"
+	"io"
+	"net"
+	"net/url"
 	"os"
 	"os/exec"
+	"regexp"
 	"strings"
 	"syscall"
 	"testing"
@@ -48,23 +53,37 @@ func stuck(t *testing.T, lease string) (worker *exec.Cmd, log *bytes.Buffer) {
 // program starts a command in a process of its own. The test binary is the program when it is called by its name.
 func program(t *testing.T, command string, environ ...string) (*exec.Cmd, *bytes.Buffer) {
 	t.Helper()
+	var log bytes.Buffer
+	cmd := prepared(t, command, environ...)
+	cmd.Stderr = &log
+	begin(t, cmd)
+	return cmd, &log
+}
+
+// prepared is a command that is not started yet. It is killed in the end, should it hang.
+func prepared(t *testing.T, command string, environ ...string) *exec.Cmd {
+	t.Helper()
 	exe, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 2*patience)
-	var log bytes.Buffer
+	t.Cleanup(cancel)
 	cmd := exec.CommandContext(ctx, exe)
 	cmd.Args = []string{"reminder-worker", command}
-	cmd.Dir, cmd.Env, cmd.Stderr = t.TempDir(), environ, &log
+	cmd.Dir, cmd.Env = t.TempDir(), environ
+	return cmd
+}
+
+func begin(t *testing.T, cmd *exec.Cmd) {
+	t.Helper()
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		cancel()
-		_ = cmd.Wait() // again, if the test has; it says so then
+		_ = cmd.Process.Kill() // if the test has not seen its end
+		_ = cmd.Wait()         // again, if the test has; it says so then
 	})
-	return cmd, &log
 }
 
 // ends sends signals and waits for the exit code.
@@ -95,5 +114,80 @@ func TestFirstSignal(t *testing.T) {
 	worker, log := stuck(t, "1s") // a request may take two thirds of it
 	if code := ends(t, worker, syscall.SIGTERM); code != 0 || !strings.Contains(log.String(), `"message":"stopped"`) {
 		t.Errorf("exit code %d\n%s", code, log)
+	}
+}
+
+// A terminal that is closed is a signal like the others, and may come more than once.
+func TestHangup(t *testing.T) {
+	t.Parallel()
+	worker, log := stuck(t, "1s")
+	if code := ends(t, worker, syscall.SIGHUP, syscall.SIGHUP); code != 0 || !strings.Contains(log.String(), `"message":"stopped"`) {
+		t.Errorf("exit code %d\n%s", code, log)
+	}
+}
+
+// A log that nobody reads any more does not end the program.
+func TestClosedLog(t *testing.T) {
+	t.Parallel()
+	address := freeAddress(t)
+	worker := prepared(t, "run", "DATABASE_URL="+pgtest.New(t).URL(), "HTTP_ADDR="+address)
+	log, err := worker.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	begin(t, worker)
+	if err := log.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if !answers("http://" + address + "/readyz") {
+		t.Error("waited in vain for the program to be ready")
+	}
+	if code := ends(t, worker, syscall.SIGTERM); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+}
+
+// A demo that nobody looks at any more, and one whose terminal is closed, take their server with them.
+func TestDemoLeavesNothing(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name string
+		end  func(t *testing.T, demo *exec.Cmd, out io.Closer)
+		code int
+		says string
+	}{
+		{"closed pipe", func(t *testing.T, _ *exec.Cmd, out io.Closer) { _ = out.Close() }, exitFailed, "what it shows cannot be written"},
+		{"hangup", func(t *testing.T, demo *exec.Cmd, _ io.Closer) { _ = demo.Process.Signal(syscall.SIGHUP) }, 0, ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			var errs bytes.Buffer
+			demo := prepared(t, "demo", append(os.Environ(), "DATABASE_URL=")...)
+			demo.Stderr = &errs
+			out, err := demo.StdoutPipe()
+			if err != nil {
+				t.Fatal(err)
+			}
+			begin(t, demo)
+			var server string
+			lines := bufio.NewScanner(out)
+			for server == "" && lines.Scan() {
+				server = regexp.MustCompile(`postgres://[^/@]*@?([^/]+)/`).FindString(lines.Text())
+			}
+			c.end(t, demo, out)
+			go func() { _, _ = io.Copy(io.Discard, out) }()
+			_ = demo.Wait() // the code says it
+			if code := demo.ProcessState.ExitCode(); code != c.code || !strings.Contains(errs.String(), c.says) {
+				t.Errorf("exit code %d\n%s", code, &errs)
+			}
+			u, err := url.Parse(server)
+			if err != nil || u.Host == "" {
+				t.Fatalf("server %q: %v", server, err)
+			}
+			if conn, err := net.Dial("tcp", u.Host); err == nil {
+				_ = conn.Close()
+				t.Errorf("%s still answers", u.Host)
+			}
+		})
 	}
 }

@@ -7,11 +7,15 @@ import (
 	"time"
 )
 
-// Run shows the program at work until cfg.For has passed since it was ready, or ctx ends, which is no error. It leaves nothing behind.
+// Run shows the program at work until cfg.For has passed since it was ready, or ctx ends, which is no error. It leaves nothing behind,
+// also when what it shows cannot be written any more, which is one.
 func Run(ctx context.Context, cfg Config) (v Verdict, err error) {
 	if err := cfg.Validate(); err != nil {
 		return v, err
 	}
+	ctx, leave := context.WithCancelCause(ctx)
+	defer leave(nil)
+	cfg.Out = &outlet{to: cfg.Out, shut: leave}
 	f := newFace(cfg)
 	s, err := raise(ctx, cfg, f)
 	defer func() {
@@ -19,6 +23,9 @@ func Run(ctx context.Context, cfg Config) (v Verdict, err error) {
 			err = end
 		}
 	}()
+	if cause := context.Cause(ctx); errors.Is(cause, errPart) {
+		return v, cause
+	}
 	if err != nil {
 		if ctx.Err() != nil {
 			f.say("stopped before it had begun")

@@ -18,7 +18,7 @@ func (l *lines) write(object any) {
 	defer l.mu.Unlock()
 	e := json.NewEncoder(l.out)
 	e.SetEscapeHTML(false)
-	_ = e.Encode(object) // a reader who has gone away is not told
+	_ = e.Encode(object) // the outlet ends the demo when nobody reads on
 }
 
 // jsonHappening is a happening on the wire. Times are in UTC, durations in milliseconds.

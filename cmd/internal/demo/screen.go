@@ -38,7 +38,7 @@ func newFace(cfg Config) face {
 
 // wantsColours follows https://no-color.org.
 func wantsColours(w io.Writer) bool {
-	f, ok := w.(*os.File)
+	f, ok := file(w)
 	return ok && isatty.IsTerminal(f.Fd()) && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
 }
 
@@ -53,7 +53,7 @@ func (s *screen) paint(colour, text string) string {
 func (s *screen) print(text string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	_, _ = io.WriteString(s.out, text) // a visitor who has gone away is not told
+	_, _ = io.WriteString(s.out, text) // the outlet ends the demo when nobody looks on
 }
 
 func (s *screen) say(text string) { s.print(text + "\n") }
