@@ -60,7 +60,7 @@ func (a *App) wire(build ops.Build) (err error) {
 	if a.push, err = expo.New(a.cfg.expo()); err != nil {
 		return fmt.Errorf("configure push client: %w", err)
 	}
-	db := store.New(a.pool)
+	db := store.New(bounded{a.pool, statementLimit})
 	if a.cfg.WritesCalendars() {
 		c := a.cfg.gcal()
 		c.OnRotate = func(user uuid.UUID, was, is string) { a.storeRotated(db, user, was, is) }

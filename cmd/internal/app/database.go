@@ -24,6 +24,7 @@ func (a *App) openPool() error {
 	cfg.MaxConnLifetimeJitter = 10 * time.Minute
 	cfg.ConnConfig.DialFunc = listener.DialFunc()
 	cfg.ConnConfig.ConnectTimeout = 10 * time.Second
+	cfg.PingTimeout = pingLimit
 	cfg.ConnConfig.Tracer = a.pulse
 	setDefault(cfg.ConnConfig.RuntimeParams, "application_name", "reminder-worker")
 	if a.pool, err = pgxpool.NewWithConfig(context.Background(), cfg); err != nil {

@@ -16,6 +16,12 @@
 //
 // The parts do not know each other; only this package knows them all.
 //
+// # A database that ails
+//
+// Every statement has 30 s, so that a frozen server is noticed; whether the database answers is read off the statements that run anyway.
+// One that it refuses three times in a row, other than for its rows or for locks, is named at /readyz with what to do, until it succeeds
+// or has not been tried for ten minutes.
+//
 // # Stop
 //
 // When the context ends the listener and the intake of both parts stop; what is on the wire has Config.ShutdownGrace; claims that were not

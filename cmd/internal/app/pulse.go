@@ -129,9 +129,14 @@ func (p *pulse) TraceAcquireStart(ctx context.Context, _ *pgxpool.Pool, _ pgxpoo
 
 // TraceAcquireEnd notes a connection that could not be made, or was not free in time.
 func (p *pulse) TraceAcquireEnd(ctx context.Context, _ *pgxpool.Pool, data pgxpool.TraceAcquireEndData) {
-	if data.Err != nil && !errors.Is(ctx.Err(), context.Canceled) {
-		p.lost.Store(&data.Err)
+	if data.Err == nil || errors.Is(ctx.Err(), context.Canceled) {
+		return
 	}
+	err := data.Err
+	if ctx.Err() != nil {
+		err = fmt.Errorf("no connection in time: %w", err)
+	}
+	p.lost.Store(&err)
 }
 
 // fault says why the database does not answer, if it does not.
