@@ -92,8 +92,7 @@ begin
   -- width: the shortest varchar that holds what the worker writes. own: a column that only the worker has; whether it holds nulls.
   for need in
     select to_regclass(n.tab) as rel, n.* from (values
-      ('auth.users', 'id', 'uuid', true, 0, null::text),
-      ('public.children', 'id', 'uuid', true, 0, null),
+      ('auth.users', 'id', 'uuid', true, 0, null::text), ('public.children', 'id', 'uuid', true, 0, null),
       ('public.events', 'id', 'uuid', true, 0, null),
       ('public.events', 'user_id', 'uuid', true, 0, null),
       ('public.events', 'title', 'text', true, 0, null),

@@ -82,11 +82,12 @@ begin
 end
 $$;
 
--- Valid forms as in Expo's own SDK (isExpoPushToken), without blanks and control characters. No backslash: what one means in a
--- literal is a setting of the database.
+-- Valid forms as in Expo's own SDK (isExpoPushToken), as long as they are printable ASCII without blanks and quotes: the worker sends to
+-- no other. No backslash here: what one means in a literal is a setting of the database.
 create or replace function reminder_worker.is_push_token(token text) returns boolean
 language sql immutable set search_path = '' as $$
-  select coalesce(length(token) <= 200 and (token ~ '^(ExponentPushToken|ExpoPushToken)[[][^][[:space:][:cntrl:]]+[]]$'
+  select coalesce(octet_length(token) <= 200 and length(token) = octet_length(token)
+    and (token ~ '^(ExponentPushToken|ExpoPushToken)[[][^]["[:space:][:cntrl:]]+[]]$'
     or token ~ '^[A-Za-z0-9]{8}-[A-Za-z0-9]{4}-[A-Za-z0-9]{4}-[A-Za-z0-9]{4}-[A-Za-z0-9]{12}$'), false)
 $$;
 

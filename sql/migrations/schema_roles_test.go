@@ -230,7 +230,7 @@ func TestFunctionsOfTheApp(t *testing.T) {
 		s.refused("22023", "provider_refresh_token", `select public.connect_google_calendar(`+token+`)`)
 	}
 	for _, token := range []string{`null`, `''`, `'ExponentPushToken[]'`, `'ExponentPushToken[a'`, `'fcm:abc'`, `'ExponentPushToken[' || repeat('x', 200) || ']'`,
-		`E'ExponentPushToken[a]\n'`, `' ExponentPushToken[a]'`, `E'ExponentPushToken[a\nb]'`, `'ExponentPushToken[a b]'`, `E'ExponentPushToken[\x7f]'`, `'ExpoPushToken[a[b]]'`} {
+		`E'ExponentPushToken[a]\n'`, `' ExponentPushToken[a]'`, `E'ExponentPushToken[a\nb]'`, `'ExponentPushToken[a b]'`, `E'ExponentPushToken[\x7f]'`, `'ExpoPushToken[a[b]]'`, `'ExpoPushToken[ü]'`, `'ExpoPushToken["]'`} {
 		s.refused("22023", "getExpoPushTokenAsync", `select public.register_push_token(`+token+`)`)
 	}
 	s.as("authenticated", "someone@example.org")
