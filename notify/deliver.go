@@ -4,20 +4,14 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"slices"
 	"time"
 
-	"github.com/google/uuid"
 	"github.com/rs/zerolog"
 
 	"github.com/parentpal/reminder-worker/notify/expo"
-	"github.com/parentpal/reminder-worker/notify/wheel"
 	"github.com/parentpal/reminder-worker/sql/store"
 )
-
-// claimSlack is how far the measured offset of the database's clock may be wrong without a fired reminder being refused.
-const claimSlack = 20 * time.Millisecond
 
 // reminderSending is the state of a claimed reminder; the others that a claim answers are final.
 const (
@@ -46,38 +40,20 @@ const (
 	again   // this device, later
 )
 
-// deliver claims ids, sends what the claim takes and records what became of it. It returns how many it took.
-func (s *Sender) deliver(ctx context.Context, ids []uuid.UUID) (int, error) {
-	began := time.Now()
-	rows, err := s.db.ClaimReminders(ctx, store.ClaimRemindersParams{
-		Ids: ids, SlackMs: claimSlack.Milliseconds(), LeaseMs: s.cfg.Lease.Milliseconds(), MaxAttempts: int32(s.cfg.MaxAttempts),
-	})
-	if err != nil {
-		err = fmt.Errorf("claim reminders: %w", err)
-		s.m.databaseErrors.Inc()
-		s.log.Error().Err(err).Int("reminders", len(ids)).Msg("claim failed")
-		s.armAgain(ids, s.now().Add(time.Second))
-		return 0, err
-	}
-	claimed := rows[:0]
-	for _, row := range rows {
-		s.m.reminders.WithLabelValues(row.Status).Inc()
-		if row.Status == reminderSending {
-			claimed = append(claimed, row)
-		}
-	}
-	if len(claimed) > 0 {
-		s.push(ctx, began, len(ids), claimed)
-	}
-	return len(rows), nil
-}
-
-// push sends what was claimed since began and records it; admitted is how many messages the rate has been asked for.
+// push sends what was claimed since began and records it; admitted is how many messages the rate has been asked for. What does not fit
+// into the claim is not offered: nothing was said to Expo about it, and it is due again at once.
 func (s *Sender) push(ctx context.Context, began time.Time, admitted int, claimed []store.ClaimRemindersRow) {
 	pushes := s.compose(claimed)
-	_ = s.admit(ctx, len(pushes)-admitted) // several devices: the rest of their share; ctx ending shows below
-	for i := 0; i < len(pushes) && (i == 0 || s.inTime(began)); i += expo.MaxMessages {
-		s.send(ctx, began, pushes[i:min(i+expo.MaxMessages, len(pushes))])
+	for rest := pushes; len(rest) > 0; {
+		n := min(len(rest), s.cfg.Batch)
+		if !s.admitInTime(ctx, began, n-admitted) {
+			n = min(n, admitted) // however slow the rate, every claim gets somewhere
+		}
+		if n == 0 || !s.inTime(began) {
+			break
+		}
+		s.send(ctx, began, rest[:n])
+		rest, admitted = rest[n:], max(0, admitted-n)
 	}
 	if ctx.Err() != nil && anyUnsent(pushes) {
 		return // the grace is over: the claims end by themselves
@@ -85,9 +61,18 @@ func (s *Sender) push(ctx context.Context, began time.Time, admitted int, claime
 	s.record(ctx, claimed, pushes)
 }
 
-// inTime reports whether one more request fits into a claim made at began. Of what does not, nothing was said to Expo: it is due again
-// at once.
-func (s *Sender) inTime(began time.Time) bool { return time.Since(began) < s.cfg.Lease/3 }
+// inTime reports whether one more request fits into a claim made at began.
+func (s *Sender) inTime(began time.Time) bool { return time.Until(s.lastRequest(began)) > 0 }
+
+// lastRequest is until when a request may begin, of a claim made at began: an answer and its record must fit in as well.
+func (s *Sender) lastRequest(began time.Time) time.Time { return began.Add(s.cfg.Lease / 3) }
+
+// admitInTime is admit for a claim made at began. It says no at once, and takes nothing of the rate, if that would come too late.
+func (s *Sender) admitInTime(ctx context.Context, began time.Time, n int) bool {
+	ctx, cancel := context.WithDeadline(ctx, s.lastRequest(began))
+	defer cancel()
+	return s.admit(ctx, n) == nil
+}
 
 func anyUnsent(pushes []push) bool {
 	for i := range pushes {
@@ -96,14 +81,6 @@ func anyUnsent(pushes []push) bool {
 		}
 	}
 	return false
-}
-
-func (s *Sender) armAgain(ids []uuid.UUID, at time.Time) {
-	entries := make([]wheel.Entry, len(ids))
-	for i, id := range ids {
-		entries[i] = wheel.Entry{ID: wheel.ID(id), At: at}
-	}
-	s.wheel.ArmAll(entries)
 }
 
 // compose makes one message per reminder and device.
@@ -183,7 +160,7 @@ func (s *Sender) split(ctx context.Context, claimed time.Time, chunk []push, e *
 	}
 	half := len(chunk) / 2
 	for _, part := range [][]push{chunk[:half], chunk[half:]} {
-		if s.inTime(claimed) && s.admit(ctx, len(part)) == nil {
+		if s.admitInTime(ctx, claimed, len(part)) && s.inTime(claimed) {
 			s.send(ctx, claimed, part)
 		}
 	}

@@ -268,6 +268,24 @@ func TestQueue(t *testing.T) {
 	})
 }
 
+// TestQueueHoldsEachOnce adds the same again and again, as reading the window does.
+func TestQueueHoldsEachOnce(t *testing.T) {
+	t.Parallel()
+	q := newQueue()
+	a, b, c := uuid.UUID{1}, uuid.UUID{2}, uuid.UUID{3}
+	for range 1000 {
+		q.add([]wheel.Entry{{ID: wheel.ID(a)}, {ID: wheel.ID(b)}})
+		q.addIDs([]uuid.UUID{b, c})
+	}
+	if diff := cmp.Diff([]uuid.UUID{a, b}, q.cut(2)); diff != "" || q.len() != 1 {
+		t.Errorf("%d left (-want +got):\n%s", q.len(), diff)
+	}
+	q.addIDs([]uuid.UUID{c, a}) // what was taken may be due again
+	if diff := cmp.Diff([]uuid.UUID{c, a}, q.cut(9)); diff != "" || q.len() != 0 || len(q.queued) != 0 {
+		t.Errorf("%d left (-want +got):\n%s", q.len(), diff)
+	}
+}
+
 func TestAdmit(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -285,6 +303,29 @@ func TestAdmit(t *testing.T) {
 		cancel()
 		if s.admit(ctx, 1) == nil {
 			t.Error("admitted after the end")
+		}
+	})
+}
+
+// TestAdmitInTime: what would be allowed too late for its claim is refused at once and takes nothing of the rate.
+func TestAdmitInTime(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := pureSender(t, func(c *Config) { c.Batch, c.Rate, c.Lease = 100, 100, 3*time.Second })
+		began := time.Now()
+		for i, want := range []bool{true, true, false, false} { // saved up, a second's worth less one, then none
+			if got := s.admitInTime(t.Context(), began, []int{100, 99, 50, 50}[i]); got != want {
+				t.Errorf("request %d: %v, want %v", i, got, want)
+			}
+		}
+		if took := time.Since(began).Round(time.Millisecond); took != 990*time.Millisecond {
+			t.Errorf("took %s", took)
+		}
+		if !s.admitInTime(t.Context(), time.Now(), 100) || time.Since(began).Round(time.Millisecond) != 1990*time.Millisecond {
+			t.Errorf("the next claim had to wait until %s", time.Since(began))
+		}
+		if s.inTime(began) || !s.inTime(time.Now()) {
+			t.Error("in time is not within a third of the lease")
 		}
 	})
 }

@@ -68,7 +68,8 @@ func divide(pushes []push, half int) (first, second []push) {
 const maxRefusals = 5
 
 // write records a batch and reports whether that worked. Rows that somebody else is at are tried again with the whole batch, for as long
-// as their claim holds: what is recorded already is no longer claimed, and so not touched twice.
+// as their claim holds: what is recorded already is no longer claimed, and so not touched twice. Then they are left to the next claim,
+// which finds their deliveries.
 func (s *Sender) write(ctx context.Context, arg store.RecordPushesParams) bool {
 	refusals, began := 0, time.Now()
 	for pause := 5 * time.Millisecond; ; pause = min(2*pause, time.Second) {
@@ -76,11 +77,15 @@ func (s *Sender) write(ctx context.Context, arg store.RecordPushesParams) bool {
 		if err == nil && len(busy) == 0 {
 			return true
 		}
+		if err == nil && time.Since(began) > s.cfg.Lease {
+			s.log.Warn().Int("reminders", len(busy)).Msg("result left to the next claim")
+			return true
+		}
 		if err != nil {
 			s.m.databaseErrors.Inc()
 			s.log.Error().Err(fmt.Errorf("record pushes: %w", err)).Int("reminders", len(arg.Ids)).Msg("result not recorded")
 		}
-		if refusesData(err) || err == nil && time.Since(began) > s.cfg.Lease {
+		if refusesData(err) {
 			refusals++
 		}
 		if sleep(ctx, pause); ctx.Err() != nil || refusals == maxRefusals {
@@ -89,10 +94,11 @@ func (s *Sender) write(ctx context.Context, arg store.RecordPushesParams) bool {
 	}
 }
 
-// refusesData reports whether a statement failed for what it was given (SQLSTATE classes 22 and 23).
+// refusesData reports whether a statement failed for the rows it was given or met: SQLSTATE classes 22 (data), 23 (constraints) and P0
+// (raised by a trigger of the app).
 func refusesData(err error) bool {
 	var pe *pgconn.PgError
-	return errors.As(err, &pe) && len(pe.Code) == 5 && (pe.Code[:2] == "22" || pe.Code[:2] == "23")
+	return errors.As(err, &pe) && len(pe.Code) == 5 && slices.Contains([]string{"22", "23", "P0"}, pe.Code[:2])
 }
 
 // maxFault bounds what is kept of a fault's text.

@@ -290,20 +290,45 @@ func TestReceiptsRecover(t *testing.T) {
 	}
 }
 
-// Many devices and a small batch: every device is reached, a foreign project among them or not.
+// Many devices and a small batch: the 20 most recent devices are reached, a foreign project among them or not.
 func TestManyDevices(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.cfg.Batch, w.cfg.Rate = 3, 500
 	user, tokens := w.user(40)
-	w.expo.Assign("@other/app", tokens[11])
+	w.expo.Assign("@other/app", tokens[31])
 	ids := []uuid.UUID{w.own(user, 0), w.own(user, 0), w.own(user, 0)}
 	w.start()
 	for _, id := range ids {
 		w.untilStatus(id, "sent")
-		if n := len(w.pushesOf(id)); n != 40 {
-			t.Errorf("%d pushes, want 40", n)
+		got := map[string]bool{}
+		for _, p := range w.pushesOf(id) {
+			got[p.Token] = true
 		}
+		for i, token := range tokens {
+			if got[token] != (i >= 20) {
+				t.Errorf("device %d of 40 has it: %v", i, got[token])
+			}
+		}
+	}
+}
+
+// More messages than the rate allows within a claim: what does not fit goes out under the next one, and no device gets anything twice.
+func TestMoreThanFitsIntoAClaim(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.cfg.Rate, w.cfg.Lease = 100, 3*time.Second
+	user, _ := w.user(0)
+	w.exec(`insert into reminder_worker.push_devices (user_id, token) select $1, format('ExponentPushToken[%s]', n) from generate_series(1, 200) n`, user)
+	for token := range strings.FieldsSeq(one[string](w, `select string_agg(token, ' ') from reminder_worker.push_devices`)) {
+		w.expo.Register(token)
+	}
+	w.herd(user, 25, 0)
+	s, _ := w.start()
+	w.sweep(s)
+	w.untilTrue(`not exists (select from reminders where status <> 'sent' or retry_count > 0)`)
+	if c := w.expo.Counts(); c.Accepted != 25*20 || c.Repeats != 0 {
+		t.Errorf("%d pushes, %d repeats, want 500 and none", c.Accepted, c.Repeats)
 	}
 }
 

@@ -26,7 +26,9 @@ begin
 end
 $$;
 
--- Registers a device's token for a user; a token known under another user moves.
+-- Registers a device's token for a user; a token known under another user moves. A user keeps the 20 most recent: a family's devices with
+-- room to spare, and a bound to what one reminder can cost. Rows that somebody else is at are left for the next time, so that two
+-- registrations cannot wait for each other; so is a device registered again at this moment.
 create or replace function reminder_worker.put_push_device(for_user uuid, new_token text, new_platform text) returns void
 language plpgsql security definer set search_path = '' as $$
 begin
@@ -35,6 +37,22 @@ begin
   on conflict (token) do update
     set user_id = excluded.user_id, platform = coalesce(excluded.platform, d.platform),
         registered_at = now(), retired_at = null, retired_reason = null;
+  with older as (
+    select o.id, o.registered_at
+    from reminder_worker.push_devices o
+    where o.user_id = for_user and o.retired_at is null
+    order by o.token = new_token desc, o.registered_at desc, o.id desc
+    offset 20
+  ), locked as (
+    select d.id
+    from reminder_worker.push_devices d
+    join older o on o.id = d.id and o.registered_at = d.registered_at
+    where d.user_id = for_user and d.retired_at is null
+    for no key update of d skip locked
+  )
+  update reminder_worker.push_devices d
+  set retired_at = now(), retired_reason = 'the user has registered 20 other devices since'
+  where d.id in (select l.id from locked l);
 end
 $$;
 

@@ -240,6 +240,10 @@ func ofReminders(b batch) map[string]asked {
 			},
 			[]string{"reminders_pkey", "events_pkey", "deliveries_pkey", "push_devices_user_idx"},
 		},
+		"UnclaimedReminders": {
+			func(ctx context.Context, q *store.Queries) { _, _ = q.UnclaimedReminders(ctx, b.reminders) },
+			[]string{"reminders_pkey", "events_pkey"},
+		},
 		"ReleaseReminders": {
 			func(ctx context.Context, q *store.Queries) {
 				_ = q.ReleaseReminders(ctx, store.ReleaseRemindersParams{Ids: b.reminders, Leases: repeat(now, n)})

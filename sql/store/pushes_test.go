@@ -204,6 +204,56 @@ func TestDeletedBetweenClaimAndRecord(t *testing.T) {
 	}
 }
 
+// TestDeliveriesOfARowThatTheAppIsAt records what was pushed while the app is changing the reminder, and while it has locked it for good.
+func TestDeliveriesOfARowThatTheAppIsAt(t *testing.T) {
+	t.Parallel()
+	for sql, want := range map[string]string{
+		`update reminders set message = 'changed' where id = $1`: "sent",
+		`select from reminders where id = $1 for no key update`:  "sent",
+		`select from reminders where id = $1 for update`:         "sending", // as for a deletion
+	} {
+		b := newBase(t)
+		row := b.sending()
+		_, ids := b.overdue(b.user("ExponentPushToken[other]"), time.Minute)
+		other := b.claimReminders(ids...)[ids[0]]
+		p := new(pushed).reminder(row, "sent").to(row, phone, "accepted", false).to(row, tablet, "accepted", false).
+			reminder(other, "sent").to(other, "ExponentPushToken[other]", "accepted", false)
+		tx := b.begin()
+		in(t, tx, sql, row.ID)
+		for range 2 {
+			if diff := cmp.Diff([]uuid.UUID{row.ID}, b.push(p)); diff != "" {
+				t.Errorf("%s: busy (-want +got):\n%s", sql, diff)
+			}
+		}
+		if status, _ := b.statusOf(other.ID); status != "sent" {
+			t.Errorf("%s: the other reminder is %s", sql, status)
+		}
+		if err := tx.Commit(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		b.exec(`update reminders set next_attempt_at = now() - interval '1 second' where id = $1`, row.ID)
+		if got := b.claimReminders(row.ID)[row.ID]; got.Status != want {
+			t.Errorf("%s: the next claim answers %s, want %s", sql, got.Status, want)
+		}
+	}
+}
+
+// TestReceiptOutlivesARepeatedRecord writes the same pushes once more, after a receipt has come.
+func TestReceiptOutlivesARepeatedRecord(t *testing.T) {
+	t.Parallel()
+	b := newBase(t)
+	row := b.sending()
+	p := new(pushed).reminder(row, "sent").to(row, phone, "accepted", false)
+	tx := b.begin()
+	in(t, tx, `update reminders set message = 'changed' where id = $1`, row.ID)
+	b.push(p)
+	b.exec(`update reminder_worker.deliveries set state = 'delivered', settled_at = now(), receipt_due_at = null`)
+	b.push(p)
+	if got := ask[string](b, `select state from reminder_worker.deliveries`); got != "delivered" {
+		t.Errorf("the delivery is %s again", got)
+	}
+}
+
 func TestReceipts(t *testing.T) {
 	t.Parallel()
 	b := newBase(t)

@@ -73,8 +73,13 @@ with due as (
       when d.push_token <> '' then array[d.push_token]
       else coalesce((
         select array_agg(p.token order by p.registered_at, p.id)
-        from reminder_worker.push_devices p
-        where p.user_id = d.user_id and p.retired_at is null and p.token <> all (coalesce(had.tokens, '{}'))), '{}')
+        from (
+          select x.id, x.token, x.registered_at
+          from reminder_worker.push_devices x
+          where x.user_id = d.user_id and x.retired_at is null
+          order by x.registered_at desc, x.id desc
+          limit 20) p
+        where p.token <> all (coalesce(had.tokens, '{}'))), '{}')
     end as tokens
   from due d
   cross join lateral (
@@ -169,7 +174,8 @@ type ClaimRemindersRow struct {
 // start than its event now has is left to planning while the event is pending. Afterwards planning has passed it by (it was being sent
 // then, or the event is gone) and it is put away. The row is committed as 'sending' before anything is sent. Within one round of attempts
 // (next_attempt_at is set) a device that has the push is left out; a reminder that can go to no further device, or no longer, is 'sent' if
-// any device has it.
+// any device has it. It goes to a user's 20 most recent devices at most, of which put_push_device retires the others: so the pushes of
+// one reminder fit into one request and its claim, whatever a client registers.
 func (q *Queries) ClaimReminders(ctx context.Context, arg ClaimRemindersParams) ([]ClaimRemindersRow, error) {
 	rows, err := q.db.Query(ctx, ClaimReminders,
 		arg.Ids,
@@ -275,9 +281,14 @@ with input as (
     unnest($11::text[]) as ticket_id, unnest($12::text[]) as error_code, unnest($13::text[]) as error_message,
     unnest($14::timestamptz[]) as sent_at, unnest($15::bigint[]) as lateness_ms,
     unnest($16::boolean[]) as gone
+), present as (
+  -- What the foreign key of deliveries asks for: an update under way does not stand against it. Held before, it is not waited for.
+  select r.id, i.lease from public.reminders r
+  join input i on i.id = r.id and r.status = 'sending' and r.next_attempt_at = i.lease
+  for key share of r skip locked
 ), locked as (
   select r.id from public.reminders r
-  join input i on i.id = r.id and r.status = 'sending' and r.next_attempt_at = i.lease
+  join present p on p.id = r.id and r.status = 'sending' and r.next_attempt_at = p.lease
   for no key update of r skip locked
 ), busy as (
   select r.id from public.reminders r
@@ -288,10 +299,11 @@ with input as (
   select p.reminder_id, p.token, p.state, nullif(p.ticket_id, ''), nullif(p.error_code, ''), nullif(p.error_message, ''), p.sent_at, p.lateness_ms,
     case when p.ticket_id <> '' then now() + $17::bigint * interval '1 millisecond' end
   from pushes p
-  join locked l on l.id = p.reminder_id
+  join present x on x.id = p.reminder_id
   on conflict (reminder_id, token) do update
     set state = excluded.state, ticket_id = excluded.ticket_id, error_code = excluded.error_code, error_message = excluded.error_message,
         sent_at = excluded.sent_at, lateness_ms = excluded.lateness_ms, receipt_due_at = excluded.receipt_due_at, settled_at = null
+    where d.sent_at <> excluded.sent_at -- the same push, written once more: its receipt may have come
   returning d.reminder_id
 ), gone as (
   select d.id from reminder_worker.push_devices d
@@ -348,8 +360,9 @@ type RecordPushesParams struct {
 
 // RecordPushes writes what became of a batch of claimed reminders and of each push, and retires dead devices. A reminder is touched only
 // while the claim is still the caller's; a device only if it was not registered again since the push. The answer names the reminders that
-// somebody else was at: nothing was written of them, try again. Rows are never waited for while others are held, so the app's own
-// statements over many reminders cannot deadlock with this one.
+// somebody else was at: of them no more than their deliveries was written, by which a later claim knows what was sent (and not even
+// those, if they are being deleted or are locked as if they were), try again. Rows are never waited for while others are held, so the
+// app's own statements over many reminders cannot deadlock with this one.
 func (q *Queries) RecordPushes(ctx context.Context, arg RecordPushesParams) ([]uuid.UUID, error) {
 	rows, err := q.db.Query(ctx, RecordPushes,
 		arg.Ids,
@@ -408,6 +421,42 @@ type ReleaseRemindersParams struct {
 func (q *Queries) ReleaseReminders(ctx context.Context, arg ReleaseRemindersParams) error {
 	_, err := q.db.Exec(ctx, ReleaseReminders, arg.Ids, arg.Leases)
 	return err
+}
+
+const UnclaimedReminders = `-- name: UnclaimedReminders :many
+select r.id, coalesce(r.next_attempt_at, r.notify_at_ts)::timestamptz as due_at
+from public.reminders r
+left join public.events e on e.id = r.event_id
+where r.id = any ($1::uuid[]) and r.status in ('pending', 'sending')
+  and isfinite(coalesce(r.next_attempt_at, r.notify_at_ts)) is true -- hidden from the index of the queue, as in ClaimReminders
+  and (r.plan_revision is null or e.start_ts = r.planned_for_ts or e.id is null or e.status <> 'pending')
+`
+
+type UnclaimedRemindersRow struct {
+	ID    uuid.UUID
+	DueAt time.Time
+}
+
+// UnclaimedReminders reads when those of ids that a claim did not answer are to be tried again. One that waits for planning (see
+// ClaimReminders) is not among them.
+func (q *Queries) UnclaimedReminders(ctx context.Context, ids []uuid.UUID) ([]UnclaimedRemindersRow, error) {
+	rows, err := q.db.Query(ctx, UnclaimedReminders, ids)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []UnclaimedRemindersRow
+	for rows.Next() {
+		var i UnclaimedRemindersRow
+		if err := rows.Scan(&i.ID, &i.DueAt); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }
 
 const WindowPage = `-- name: WindowPage :many

@@ -1,6 +1,7 @@
 package store_test
 
 import (
+	"fmt"
 	"sync"
 	"testing"
 	"time"
@@ -199,6 +200,122 @@ func TestAddressees(t *testing.T) {
 	if _, reason := b.statusOf(none); rows[none].Status != "failed" ||
 		reason != "no device: the user has no push token registered (the app calls register_push_token)" {
 		t.Errorf("no device: %s, %q", rows[none].Status, reason)
+	}
+}
+
+// many are tokens of a user who registers devices without end.
+func many(from, to int) (tokens []string) {
+	for n := from; n <= to; n++ {
+		tokens = append(tokens, fmt.Sprintf("ExponentPushToken[%03d]", n))
+	}
+	return tokens
+}
+
+func TestOnlyTheMostRecentDevicesAreAddressed(t *testing.T) {
+	t.Parallel()
+	b := newBase(t)
+	user := b.user()
+	b.exec(`insert into reminder_worker.push_devices (user_id, token, registered_at) select $1, token, now() - interval '1 hour' + nr * interval '1 second'
+		from unnest($2::text[]) with ordinality t (token, nr)`, user, many(1, 100))
+	id := b.custom(b.event(user, day), user, -time.Minute)
+	row := b.claimReminders(id)[id]
+	if diff := cmp.Diff(many(81, 100), row.Tokens); diff != "" {
+		t.Errorf("addressed (-want +got):\n%s", diff)
+	}
+	p := new(pushed).reminder(row, "pending")
+	for _, token := range many(82, 100) {
+		p.to(row, token, "accepted", false)
+	}
+	b.push(p)
+	if diff := cmp.Diff(many(81, 81), b.claimReminders(id)[id].Tokens); diff != "" {
+		t.Errorf("the next attempt goes to (-want +got):\n%s", diff)
+	}
+}
+
+func TestRegisteringRetiresTheOldestDevices(t *testing.T) {
+	t.Parallel()
+	b := newBase(t)
+	user := b.user(many(1, 25)...)
+	other := b.user("ExponentPushToken[other]")
+	live := func() []string {
+		return list[string](b, `select token from reminder_worker.push_devices where user_id = $1 and retired_at is null order by token`, user)
+	}
+	if diff := cmp.Diff(many(6, 25), live()); diff != "" {
+		t.Errorf("live (-want +got):\n%s", diff)
+	}
+	if n := ask[int](b, `select count(*) from reminder_worker.push_devices where retired_reason = 'the user has registered 20 other devices since'`); n != 5 {
+		t.Errorf("%d say why they are retired, want 5", n)
+	}
+	b.exec(`select reminder_worker.put_push_device($1, 'ExponentPushToken[002]', 'ios')`, user) // in use again
+	if diff := cmp.Diff(append(many(2, 2), many(7, 25)...), live()); diff != "" {
+		t.Errorf("live after an old one came back (-want +got):\n%s", diff)
+	}
+	tx := b.begin() // one instant for all of them
+	for _, token := range append(many(101, 130), "ExponentPushToken[other]") {
+		in(t, tx, `select reminder_worker.put_push_device($1, $2, 'ios')`, user, token)
+	}
+	if err := tx.Commit(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if got := live(); len(got) != 20 || got[19] != "ExponentPushToken[other]" {
+		t.Errorf("%d are live, want 20, the last one among them: %v", len(got), got)
+	}
+	if n := ask[int](b, `select count(*) from reminder_worker.push_devices where user_id = $1`, other); n != 0 {
+		t.Error("a token belongs to two users")
+	}
+}
+
+// TestRegistrationsDoNotWaitForEachOther registers while another registration of an old device is open.
+func TestRegistrationsDoNotWaitForEachOther(t *testing.T) {
+	t.Parallel()
+	b, ctx := newBase(t), impatient(t)
+	user := b.user(many(1, 20)...)
+	tx := b.begin()
+	in(t, tx, `select reminder_worker.put_push_device($1, $2, 'ios')`, user, many(1, 1)[0])
+	if _, err := b.db.Pool.Exec(ctx, `select reminder_worker.put_push_device($1, $2, 'ios')`, user, many(21, 21)[0]); err != nil {
+		t.Fatal(err)
+	}
+	if err := tx.Commit(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if ask[bool](b, `select retired_at is not null from reminder_worker.push_devices where token = $1`, many(1, 1)[0]) {
+		t.Error("a device that has just been registered again was retired")
+	}
+}
+
+func TestUnclaimedReminders(t *testing.T) {
+	t.Parallel()
+	b := newBase(t)
+	b.adopted()
+	user := b.user("ExponentPushToken[a]")
+	event := b.event(user, day)
+	insert := func(status, due, next string) uuid.UUID {
+		return ask[uuid.UUID](b, `insert into reminders (event_id, user_id, status, notify_at_ts, next_attempt_at)
+			values ($1, $2, $3, now() + $4::interval, now() + $5::interval) returning id`, event, user, status, due, next)
+	}
+	pending, held, waits := insert("pending", "-1 s", "0"), insert("sending", "-2 s", "1 minute"), insert("pending", "-3 s", "2 minutes")
+	ids := []uuid.UUID{pending, held, waits, insert("sent", "-4 s", "0"), insert("failed", "-5 s", "0"), uuid.New()}
+	for _, at := range []string{"infinity", "-infinity"} {
+		ids = append(ids, ask[uuid.UUID](b, `insert into reminders (event_id, user_id, notify_at_ts) values ($1, $2, $3) returning id`, event, user, at))
+	}
+	stale := ask[uuid.UUID](b, `insert into reminders (event_id, user_id, notify_at_ts, plan_revision, planned_for_ts)
+		select id, user_id, now() - interval '6 seconds', 1, start_ts - interval '1 hour' from events returning id`)
+	b.exec(`alter table reminders drop constraint reminders_event_id_fkey`) // as an adopted table may be
+	gone := ask[uuid.UUID](b, `insert into reminders (event_id, user_id, notify_at_ts, plan_revision) values (gen_random_uuid(), $1, now(), 1) returning id`, user)
+	ids = append(ids, stale, gone)
+	read := func() map[uuid.UUID]bool {
+		found := map[uuid.UUID]bool{}
+		for _, row := range must[[]store.UnclaimedRemindersRow](t)(b.q.UnclaimedReminders(t.Context(), ids)) {
+			found[row.ID] = row.DueAt.After(time.Now().Add(30 * time.Second))
+		}
+		return found
+	}
+	if diff := cmp.Diff(map[uuid.UUID]bool{pending: false, held: true, waits: true, gone: false}, read()); diff != "" {
+		t.Errorf("unclaimed, and whether in a while (-want +got):\n%s", diff)
+	}
+	b.exec(`update events set status = 'synced'`)
+	if _, found := read()[stale]; !found {
+		t.Error("what planning has left behind is not among them")
 	}
 }
 

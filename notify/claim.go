@@ -1,0 +1,110 @@
+package notify
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/parentpal/reminder-worker/notify/wheel"
+	"github.com/parentpal/reminder-worker/sql/store"
+)
+
+// claimSlack is how far the measured offset of the database's clock may be wrong without a fired reminder being refused.
+const claimSlack = 20 * time.Millisecond
+
+// claimAgain is the pause before ids are tried once more that could not be claimed.
+const claimAgain = time.Second
+
+// deliver claims ids, sends what the claim takes and records what became of it. It returns how many it took.
+func (s *Sender) deliver(ctx context.Context, ids []uuid.UUID) (int, error) {
+	began := time.Now()
+	rows, err := s.db.ClaimReminders(ctx, store.ClaimRemindersParams{
+		Ids: ids, SlackMs: claimSlack.Milliseconds(), LeaseMs: s.cfg.Lease.Milliseconds(), MaxAttempts: int32(s.cfg.MaxAttempts),
+	})
+	if err != nil {
+		return s.unclaimed(ctx, ids, fmt.Errorf("claim reminders: %w", err))
+	}
+	s.armUnclaimed(ctx, without(ids, rows))
+	claimed := make([]store.ClaimRemindersRow, 0, len(rows))
+	for _, row := range rows {
+		s.m.reminders.WithLabelValues(row.Status).Inc()
+		if row.Status == reminderSending {
+			claimed = append(claimed, row)
+		}
+	}
+	if len(claimed) > 0 {
+		s.push(ctx, began, len(ids), claimed)
+	}
+	return len(rows), nil
+}
+
+// unclaimed deals with a claim that failed. What the database refuses for the rows' own sake (the app's constraint, or its trigger) is
+// delivered in halves, so that one row at fault stands alone; that one is left to the sweep.
+func (s *Sender) unclaimed(ctx context.Context, ids []uuid.UUID, err error) (int, error) {
+	s.m.databaseErrors.Inc()
+	refused := refusesData(err)
+	if half := len(ids) / 2; refused && half > 0 {
+		first, err1 := s.deliver(ctx, ids[:half])
+		second, err2 := s.deliver(ctx, ids[half:])
+		return first + second, errors.Join(err1, err2)
+	}
+	s.log.Error().Err(err).Int("reminders", len(ids)).Stringer("first", ids[0]).Msg("claim failed")
+	if refused {
+		return 0, nil
+	}
+	s.armAgain(ids)
+	return 0, err
+}
+
+// armUnclaimed arms those of ids, which a claim did not answer, that are still to be sent: the app was at the row, or another worker has
+// claimed it and may die. What waits for planning is armed by planning.
+func (s *Sender) armUnclaimed(ctx context.Context, ids []uuid.UUID) {
+	if len(ids) == 0 {
+		return
+	}
+	rows, err := s.db.UnclaimedReminders(ctx, ids)
+	if err != nil {
+		s.m.databaseErrors.Inc()
+		s.log.Error().Err(fmt.Errorf("read unclaimed reminders: %w", err)).Int("reminders", len(ids)).Msg("unclaimed not read")
+		s.armAgain(ids)
+		return
+	}
+	soonest := s.now().Add(claimAgain)
+	for _, row := range rows {
+		at := row.DueAt
+		if at.Before(soonest) {
+			at = soonest
+		}
+		s.Arm(row.ID, at)
+	}
+}
+
+func (s *Sender) armAgain(ids []uuid.UUID) {
+	at := s.now().Add(claimAgain)
+	entries := make([]wheel.Entry, len(ids))
+	for i, id := range ids {
+		entries[i] = wheel.Entry{ID: wheel.ID(id), At: at}
+	}
+	s.wheel.ArmAll(entries)
+}
+
+// without returns those of ids that no row answers.
+func without(ids []uuid.UUID, rows []store.ClaimRemindersRow) []uuid.UUID {
+	if len(rows) == len(ids) {
+		return nil // the usual case
+	}
+	answered := make(map[uuid.UUID]bool, len(rows))
+	for _, row := range rows {
+		answered[row.ID] = true
+	}
+	var left []uuid.UUID
+	for _, id := range ids {
+		if !answered[id] {
+			left = append(left, id)
+		}
+	}
+	return left
+}
