@@ -1,7 +1,6 @@
 package app
 
 import (
-	"bytes"
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
@@ -15,21 +14,16 @@ import (
 	"strings"
 
 	"github.com/caarlos0/env/v11"
-	"github.com/joho/godotenv"
 )
 
-const (
-	// maxSecretFile bounds what is read from a *_FILE.
-	maxSecretFile = 64 << 10
-	// maxDotenv bounds what is read from .env.
-	maxDotenv = 1 << 20
-)
+// maxSecretFile bounds what is read from a *_FILE.
+const maxSecretFile = 64 << 10
 
 // Load reads the configuration from environ (NAME=value) and, for what is not set there, from the .env file, if there is one. For every
 // secret NAME, NAME_FILE may name a file that holds it. All faults are reported at once; values of secrets appear in none of them.
 func Load(environ []string, dotenv string) (Config, error) {
-	vars, err := readDotenv(dotenv)
-	faults := []error{err}
+	vars, unread := readDotenv(dotenv)
+	faults := []error{unread}
 	for _, kv := range environ {
 		if name, value, ok := strings.Cut(kv, "="); ok && value != "" {
 			vars[name] = value
@@ -38,29 +32,11 @@ func Load(environ []string, dotenv string) (Config, error) {
 	faults = append(faults, readSecretFiles(vars))
 	dropEmpty(vars)
 	c, err := parse(vars)
-	faults = append(faults, err, c.Validate())
+	faults = append(faults, err)
+	if unread == nil { // else what seems to be missing may be there
+		faults = append(faults, c.Validate())
+	}
 	return c, errors.Join(faults...)
-}
-
-func readDotenv(path string) (map[string]string, error) {
-	vars := map[string]string{}
-	f, err := os.Open(path)
-	if errors.Is(err, fs.ErrNotExist) || path == "" {
-		return vars, nil
-	}
-	if err != nil {
-		return vars, fmt.Errorf("read %s: %w", path, err)
-	}
-	defer f.Close()
-	content, err := io.ReadAll(io.LimitReader(f, maxDotenv))
-	if err != nil {
-		return vars, fmt.Errorf("read %s: %w", path, err)
-	}
-	read, err := godotenv.UnmarshalBytes(bytes.TrimPrefix(content, []byte("\ufeff"))) // editors on Windows leave that mark
-	if err != nil {
-		return vars, fmt.Errorf("read %s: it is not a list of NAME=value lines", path) // the parser's words quote the line
-	}
-	return read, nil
 }
 
 // readSecretFiles puts the content of each NAME_FILE under NAME.

@@ -79,15 +79,6 @@ func TestLoadWithoutDotenv(t *testing.T) {
 	}
 }
 
-func TestLoadBrokenDotenv(t *testing.T) {
-	t.Parallel()
-	path := writeFile(t, ".env", "DATABASE_URL\n"+marker+"\n")
-	_, err := Load([]string{someDatabase}, path)
-	if want := "read " + path + ": it is not a list of NAME=value lines"; err == nil || err.Error() != want {
-		t.Errorf("%v, want %s", err, want)
-	}
-}
-
 // The environment does not touch the process's own: tests and commands may load side by side.
 func TestLoadReadsOnlyWhatItIsGiven(t *testing.T) {
 	t.Setenv("DATABASE_URL", "postgresql://process.example.org/db")
