@@ -102,8 +102,10 @@ func TestBoundedRows(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	if _, err := b.Query(t.Context(), "select nonsense"); err == nil {
+	rows, err := b.Query(t.Context(), "select nonsense")
+	if err == nil {
 		t.Error("no error")
+		rows.Close()
 	}
 	if err := p.fault(); err != nil {
 		t.Error(err)

@@ -61,7 +61,7 @@ func (a *App) reachDatabase(ctx context.Context) error {
 
 // lockPause is the least time between two tries of a migration that found its table in use. While it waits for its lock, every read of
 // the app's queues behind it.
-const lockPause = 20 * time.Second
+const lockPause = 10 * migrations.DefaultLockTimeout
 
 // beforeRetry says how long to wait before the next try, and why, for the log.
 func beforeRetry(err error, pause time.Duration) (wait time.Duration, why string) {
@@ -102,16 +102,18 @@ func (a *App) prepare(ctx context.Context) error {
 	return nil
 }
 
-// hopeless reports whether trying again cannot help: the schema is not one this program may serve, or a migration is refused.
+// hopeless reports whether trying again cannot help: the schema is not one this program may serve, a migration is refused, or the role
+// lacks the right to migrate.
 func hopeless(err error) bool {
 	var (
 		changed   *migrations.ChangedError
 		gap       *migrations.GapError
 		newer     *migrations.NewerError
+		denied    *migrations.PermissionError
 		statement *migrations.StatementError
 	)
 	switch {
-	case errors.As(err, &changed), errors.As(err, &gap), errors.As(err, &newer):
+	case errors.As(err, &changed), errors.As(err, &gap), errors.As(err, &newer), errors.As(err, &denied):
 		return true
 	case errors.As(err, &statement):
 		var pe *pgconn.PgError

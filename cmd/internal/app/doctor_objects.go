@@ -114,10 +114,10 @@ func missing(present []string) (names []string) {
 			continue
 		}
 		schema, _, _ := strings.Cut(o.table, ".")
-		for _, column := range strings.Fields(o.columns) {
+		for column := range strings.FieldsSeq(o.columns) {
 			names = append(names, "column "+o.table+"."+column)
 		}
-		for _, index := range strings.Fields(o.indexes) {
+		for index := range strings.FieldsSeq(o.indexes) {
 			names = append(names, "index "+schema+"."+index)
 		}
 	}
