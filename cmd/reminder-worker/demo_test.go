@@ -30,6 +30,7 @@ func TestDemoUsage(t *testing.T) {
 		{"demo --http-port " + port, exitFailed, "--http-port " + port + ": the port is taken by another program"},
 		{"standins --google " + taken + " --expo 127.0.0.1:0", exitFailed, "--google " + taken + ": the port is taken by another program"},
 		{"standins --google 127.0.0.1:0 --expo " + taken, exitFailed, "--expo " + taken + ": the port is taken by another program"},
+		{"standins --google foo --expo localhost:http", exitUsage, "reminder-worker: --google foo: is not host:port; one looks like 127.0.0.1:8090, or 127.0.0.1:0 for any free port\nreminder-worker: --expo localhost:http: is not host:port"},
 		{"standins now", exitUsage, "see reminder-worker standins --help"},
 	} {
 		t.Run(c.args, func(t *testing.T) {

@@ -40,7 +40,12 @@ func execute(ctx context.Context, args []string, out, errs io.Writer) int {
 	root.SetArgs(args)
 	root.SetOut(out)
 	root.SetErr(errs)
+	var unshown error
+	root.SetHelpFunc(helpInOnePiece(root.HelpFunc(), &unshown))
 	err := root.ExecuteContext(ctx)
+	if err == nil {
+		err = unshown
+	}
 	if err == nil {
 		return 0
 	}
@@ -124,12 +129,15 @@ func knownCommand(c *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		return nil
 	}
+	if c.ArgsLenAtDash() >= 0 {
+		return usageError{fmt.Errorf("there is no command after --: leave out the --; see %s --help", c.CommandPath())}
+	}
 	text := fmt.Sprintf("there is no command %q", args[0])
 	c.SuggestionsMinimumDistance = 2 // letters that may be wrong
 	if near := c.SuggestionsFor(args[0]); len(near) > 0 {
 		text += ": did you mean " + strings.Join(near, " or ")
 	}
-	return usageError{errors.New(text + "; see reminder-worker --help")}
+	return usageError{fmt.Errorf("%s; see %s --help", text, c.CommandPath())}
 }
 
 // noArgs refuses arguments with the exit code of wrong usage.

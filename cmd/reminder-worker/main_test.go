@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -14,6 +15,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -177,4 +179,20 @@ func answers(page string) bool {
 		}
 	}
 	return false
+}
+
+// full is a disk without room.
+type full struct{}
+
+func (full) Write([]byte) (int, error) { return 0, syscall.ENOSPC }
+
+// What cannot be written is a failure, and said once.
+func TestFullDisk(t *testing.T) {
+	t.Parallel()
+	for _, args := range []string{"", "--help", "help", "help migrate", "migrate", "completion", "version", "migrate print"} {
+		var errs bytes.Buffer
+		if code := execute(t.Context(), strings.Fields(args), full{}, &errs); code != exitFailed || strings.Count(errs.String(), "no space left on device") != 1 {
+			t.Errorf("%s: code %d, %q", args, code, &errs)
+		}
+	}
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -99,7 +100,12 @@ func printFrom(out io.Writer, m *migrations.Migrator, from int) error {
 	if from < 1 || from > len(files) {
 		return usageError{fmt.Errorf("--from %d: there are versions 1 to %d", from, len(files))}
 	}
-	return m.Print(out, from)
+	var script bytes.Buffer // in one piece: half a script may be taken for a whole one
+	if err := m.Print(&script, from); err != nil {
+		return err
+	}
+	_, err = out.Write(script.Bytes())
+	return err
 }
 
 // withDatabase lends a connection to the configured database.

@@ -1,6 +1,9 @@
 package main
 
 import (
+	"errors"
+	"strings"
+
 	"github.com/spf13/cobra"
 
 	"github.com/parentpal/reminder-worker/cmd/internal/demo"
@@ -16,6 +19,9 @@ refresh token and any well-formed push token, print the environment that points 
 		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			cfg.Out = c.OutOrStdout()
+			if err := cfg.Validate(); err != nil {
+				return usageError{errors.New(strings.ReplaceAll(err.Error(), "\n", "\nreminder-worker: "))}
+			}
 			return demo.RunStandins(c.Context(), cfg)
 		},
 	}

@@ -1,6 +1,22 @@
 package main
 
-import "github.com/spf13/cobra"
+import (
+	"bytes"
+
+	"github.com/spf13/cobra"
+)
+
+// helpInOnePiece makes help that cannot be written fail, and say so once. By itself the library complains for each piece, and reports success.
+func helpInOnePiece(show func(*cobra.Command, []string), unshown *error) func(*cobra.Command, []string) {
+	return func(c *cobra.Command, args []string) {
+		out := c.OutOrStdout()
+		var text bytes.Buffer
+		c.SetOut(&text)
+		show(c, args)
+		c.SetOut(out)
+		_, *unshown = out.Write(text.Bytes())
+	}
+}
 
 // refuseUnknown makes the commands that the library adds, help and completion, refuse what they do not know, as the others do. By
 // themselves they explain themselves and report success.

@@ -79,7 +79,7 @@ func parseDotenv(content []byte) (map[string]string, error) {
 	content = bytes.TrimPrefix(content, []byte("\ufeff")) // editors on Windows leave that mark
 	content = bytes.ReplaceAll(content, []byte("\r\n"), []byte("\n"))
 	vars, err := godotenv.UnmarshalBytes(content)
-	if _, nameless := vars[""]; err != nil || nameless {
+	if err != nil || misnamed(vars) {
 		return nil, fmt.Errorf("line %d is not of the form NAME=value, or a quote is not closed", faultyLine(content)) // the parser's words quote the line
 	}
 	const dollar = "\uf8ff" // of no meaning to the parser
@@ -108,6 +108,18 @@ func literal(text string, vars map[string]string) string {
 	})
 }
 
+var variable = regexp.MustCompile(`^[A-Za-z0-9_.]+$`)
+
+// misnamed reports whether the parser has taken something for a name that is none: in "NAME postgresql://..." it finds the colon.
+func misnamed(vars map[string]string) bool {
+	for name := range vars {
+		if !variable.MatchString(name) {
+			return true
+		}
+	}
+	return false
+}
+
 // faultyLine is the first line that does not begin or end a value. A value in quotes may take several.
 func faultyLine(content []byte) int {
 	const longest = 200 // lines of one value
@@ -115,8 +127,7 @@ func faultyLine(content []byte) int {
 	for at := 0; at < len(lines); {
 		n := 1
 		for ; n <= min(longest, len(lines)-at); n++ {
-			read, err := godotenv.UnmarshalBytes(bytes.Join(lines[at:at+n], nil))
-			if _, nameless := read[""]; err == nil && !nameless {
+			if read, err := godotenv.UnmarshalBytes(bytes.Join(lines[at:at+n], nil)); err == nil && !misnamed(read) {
 				break
 			}
 		}

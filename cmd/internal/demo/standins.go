@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -22,11 +24,29 @@ type StandinsConfig struct {
 	Out io.Writer
 }
 
+// Validate reports every fault of c at once, each by the name of its flag.
+func (c StandinsConfig) Validate() error {
+	var faults []error
+	for _, a := range []struct{ flag, address string }{{"--google", c.Google}, {"--expo", c.Expo}} {
+		_, port, err := net.SplitHostPort(a.address)
+		if _, bad := strconv.ParseUint(port, 10, 16); err != nil || bad != nil {
+			faults = append(faults, fmt.Errorf("%s %s: is not host:port; one looks like 127.0.0.1:8090, or 127.0.0.1:0 for any free port", a.flag, a.address))
+		}
+	}
+	if c.Out == nil {
+		faults = append(faults, errors.New("out: missing"))
+	}
+	return errors.Join(faults...)
+}
+
 // kept is how many requests and pushes the stand-ins remember: they may run for weeks.
 const kept = 1000
 
 // RunStandins serves both stand-ins until ctx ends, which is no error. They accept any refresh token and any well-formed push token.
 func RunStandins(ctx context.Context, cfg StandinsConfig) error {
+	if err := cfg.Validate(); err != nil {
+		return err
+	}
 	log := &requestLog{out: cfg.Out}
 	google, err := gcalfake.Start(gcalfake.Config{Addr: cfg.Google, OpenGrants: true, LogSize: kept, OnRequest: log.request})
 	if err != nil {
