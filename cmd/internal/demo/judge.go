@@ -42,6 +42,22 @@ type facts struct {
 	violations []string
 }
 
+// due counts the pushes that were due, and not just now, when the program stopped: one per reminder and device, however often it is owed.
+func (f facts) due() int {
+	found := map[delivery]bool{}
+	for _, o := range f.owed {
+		if !f.overdue(o) {
+			continue
+		}
+		for _, token := range o.tokens {
+			found[delivery{o.event, o.due.UnixMicro(), token}] = true
+		}
+	}
+	return len(found)
+}
+
+func (f facts) overdue(o owedFact) bool { return f.at.Sub(later(o.due, o.owed)) > grace }
+
 // eventFact is an event that is there, or was.
 type eventFact struct {
 	id         uuid.UUID
@@ -182,7 +198,7 @@ func (v *Verdict) judgePushes(f facts) {
 func missing(f facts, sent map[delivery][]pushFact) []string {
 	lost := map[delivery]string{}
 	for _, o := range f.owed {
-		if f.at.Sub(later(o.due, o.owed)) <= grace {
+		if !f.overdue(o) {
 			continue
 		}
 		for _, token := range o.tokens {

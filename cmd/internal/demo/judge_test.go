@@ -108,3 +108,37 @@ func TestSpread(t *testing.T) {
 		}
 	}
 }
+
+// A push is due on each device, once however often it is owed, and not when it may still be on its way.
+func TestDue(t *testing.T) {
+	t.Parallel()
+	f := fine()
+	f.owed = append(f.owed, f.owed[0])
+	if n := f.due(); n != 2 {
+		t.Errorf("%d due, want 2", n)
+	}
+	f.at = noon.Add(grace)
+	if n := f.due(); n != 0 {
+		t.Errorf("%d due that may be on their way", n)
+	}
+}
+
+// The verdict claims no more than has been seen.
+func TestVerdictWords(t *testing.T) {
+	t.Parallel()
+	bad := Verdict{Lost: []string{"no copy of Soccer (synced)"}}
+	for _, c := range []struct {
+		sum  summary
+		want string
+	}{
+		{summary{}, "Verdict: good so far. Nothing was due yet."},
+		{summary{written: 1}, "Verdict: good so far. Every copy came, once, within a second; no push was due yet."},
+		{summary{written: 1, due: 2, pushes: 2}, "Verdict: good. Every copy and every push that was due came, once, within a second."},
+		{summary{pushes: 1}, "Verdict: good. Every copy and every push that was due came, once, within a second."},
+		{summary{verdict: bad}, "Verdict: bad. See the lines above."},
+	} {
+		if got := c.sum.words(); got != c.want {
+			t.Errorf("%q, want %q", got, c.want)
+		}
+	}
+}

@@ -68,6 +68,7 @@ func (l *lines) conclude(s summary) {
 		Updated       int            `json:"copies_updated"`
 		Removed       int            `json:"copies_removed"`
 		Reminders     map[string]int `json:"reminders"`
+		Due           int            `json:"pushes_due"`
 		Pushes        int            `json:"pushes"`
 		Receipts      int            `json:"receipts"`
 		PickupP50MS   float64        `json:"pickup_p50_ms"`
@@ -76,7 +77,7 @@ func (l *lines) conclude(s summary) {
 		LatenessMaxMS float64        `json:"lateness_max_ms"`
 		Verdict
 	}{
-		"summary", s.verdict.Good(), millis(s.ran), s.rows, s.refused, s.written, s.updated, s.removed, s.reminders, s.pushes, s.receipts,
+		"summary", s.verdict.Good(), millis(s.ran), s.rows, s.refused, s.written, s.updated, s.removed, s.reminders, s.due, s.pushes, s.receipts,
 		millis(s.pickupP50), millis(s.pickupMax), millis(s.latenessP50), millis(s.latenessMax), s.verdict,
 	})
 }

@@ -141,11 +141,11 @@ func (s *screen) conclude(sum summary) {
 			fmt.Fprintf(&b, "  %s %s: %s\n", s.paint(red, "✗"), group.name, text)
 		}
 	}
-	if v.Good() {
-		fmt.Fprintf(&b, "%s %s\n", s.paint(green, "✓"), s.paint(bold, "Verdict: good. Every copy and every push that was due came, once, within a second."))
-	} else {
-		fmt.Fprintf(&b, "%s %s\n", s.paint(red, "✗"), s.paint(bold, "Verdict: bad. See the lines above."))
+	mark := s.paint(green, "✓")
+	if !v.Good() {
+		mark = s.paint(red, "✗")
 	}
+	fmt.Fprintf(&b, "%s %s\n", mark, s.paint(bold, sum.words()))
 	s.print(trimLines(b.String()))
 }
 

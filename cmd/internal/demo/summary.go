@@ -15,7 +15,7 @@ type summary struct {
 	ran                                            time.Duration
 	rows, refused                                  int
 	written, updated, removed                      int
-	pushes, phones                                 int
+	pushes, phones, due                            int
 	reminders                                      map[string]int // rows by status
 	receipts                                       int            // pushes that the receipt says were delivered
 	pickupP50, pickupMax, latenessP50, latenessMax time.Duration
@@ -23,7 +23,7 @@ type summary struct {
 }
 
 func (s *stage) summarise(ctx context.Context, f facts, ran time.Duration) (summary, error) {
-	sum := summary{ran: ran, verdict: judge(f), reminders: map[string]int{}}
+	sum := summary{ran: ran, verdict: judge(f), due: f.due(), reminders: map[string]int{}}
 	s.tracker.mu.Lock()
 	counts, late := maps.Clone(s.tracker.counts), slices.Clone(s.tracker.latenesses)
 	s.tracker.mu.Unlock()
@@ -41,6 +41,19 @@ func (s *stage) summarise(ctx context.Context, f facts, ran time.Duration) (summ
 	sum.pickupP50, sum.pickupMax = spread(took)
 	sum.latenessP50, sum.latenessMax = spread(late)
 	return sum, s.countRows(ctx, &sum)
+}
+
+// words are the verdict in a sentence. What was stopped before anything was due has proven little.
+func (s summary) words() string {
+	switch {
+	case !s.verdict.Good():
+		return "Verdict: bad. See the lines above."
+	case s.due > 0 || s.pushes > 0:
+		return "Verdict: good. Every copy and every push that was due came, once, within a second."
+	case s.written+s.updated+s.removed > 0:
+		return "Verdict: good so far. Every copy came, once, within a second; no push was due yet."
+	}
+	return "Verdict: good so far. Nothing was due yet."
 }
 
 func (s *stage) countRows(ctx context.Context, sum *summary) error {
