@@ -22,3 +22,31 @@ where a.user_id in (
 update reminder_worker.google_accounts a
 set refresh_token = sqlc.arg(new_token)::text, updated_at = now()
 where a.user_id = sqlc.arg(user_id)::uuid and a.refresh_token = sqlc.arg(old_token)::text;
+
+-- RecallScheduled makes events due again that stayed without a copy although their user's account is connected, and that are not over: they
+-- were served while no worker wrote calendars. It looks at up to max_rows accounts behind the one named after, and answers how many it
+-- looked at and the last of them. Rows that somebody else is at are left for the next start.
+-- name: RecallScheduled :one
+with accounts as (
+  select a.user_id, a.state
+  from reminder_worker.google_accounts a
+  where a.user_id > sqlc.arg(after)::uuid
+  order by a.user_id
+  limit sqlc.arg(max_rows)::integer
+), recalled as (
+  update public.events e
+  set status = 'pending'
+  from (
+    select t.id
+    from accounts a
+    cross join lateral (
+      select x.id
+      from public.events x
+      where x.user_id = a.user_id and x.status = 'scheduled' and coalesce(x.end_ts, x.start_ts) > now()
+      for no key update skip locked) t
+    where a.state = 'connected') f
+  where e.id = f.id
+  returning e.id
+)
+select (select count(*) from recalled)::bigint as events, (select count(*) from accounts)::bigint as accounts,
+  coalesce((select a.user_id from accounts a order by a.user_id desc limit 1), '00000000-0000-0000-0000-000000000000')::uuid as last;

@@ -57,6 +57,53 @@ func (q *Queries) PauseAccount(ctx context.Context, arg PauseAccountParams) erro
 	return err
 }
 
+const RecallScheduled = `-- name: RecallScheduled :one
+with accounts as (
+  select a.user_id, a.state
+  from reminder_worker.google_accounts a
+  where a.user_id > $1::uuid
+  order by a.user_id
+  limit $2::integer
+), recalled as (
+  update public.events e
+  set status = 'pending'
+  from (
+    select t.id
+    from accounts a
+    cross join lateral (
+      select x.id
+      from public.events x
+      where x.user_id = a.user_id and x.status = 'scheduled' and coalesce(x.end_ts, x.start_ts) > now()
+      for no key update skip locked) t
+    where a.state = 'connected') f
+  where e.id = f.id
+  returning e.id
+)
+select (select count(*) from recalled)::bigint as events, (select count(*) from accounts)::bigint as accounts,
+  coalesce((select a.user_id from accounts a order by a.user_id desc limit 1), '00000000-0000-0000-0000-000000000000')::uuid as last
+`
+
+type RecallScheduledParams struct {
+	After   uuid.UUID
+	MaxRows int32
+}
+
+type RecallScheduledRow struct {
+	Events   int64
+	Accounts int64
+	Last     uuid.UUID
+}
+
+// RecallScheduled makes events due again that stayed without a copy although their user's account is connected, and that are not over: they
+// were served while no worker wrote calendars. It looks at up to max_rows accounts behind the one named after, and answers how many it
+// looked at and the last of them. Rows that somebody else is at are left for the next start.
+func (q *Queries) RecallScheduled(ctx context.Context, arg RecallScheduledParams) (RecallScheduledRow, error) {
+	row := q.db.QueryRow(ctx, RecallScheduled, arg.After, arg.MaxRows)
+	var i RecallScheduledRow
+	err := row.Scan(&i.Events, &i.Accounts, &i.Last)
+	return i, err
+}
+
 const StoreRotatedToken = `-- name: StoreRotatedToken :execrows
 update reminder_worker.google_accounts a
 set refresh_token = $1::text, updated_at = now()

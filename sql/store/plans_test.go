@@ -179,6 +179,12 @@ func ofAccounts(b batch) map[string]asked {
 			},
 			[]string{"google_accounts_pkey"},
 		},
+		"RecallScheduled": {
+			func(ctx context.Context, q *store.Queries) {
+				_, _ = q.RecallScheduled(ctx, store.RecallScheduledParams{After: b.users[0], MaxRows: 100})
+			},
+			[]string{"events_waiting_idx", "google_accounts_pkey"},
+		},
 		"StoreRotatedToken": {
 			func(ctx context.Context, q *store.Queries) {
 				_, _ = q.StoreRotatedToken(ctx, store.StoreRotatedTokenParams{UserID: b.users[0], OldToken: "a", NewToken: "b"})

@@ -118,12 +118,39 @@ func (r *Reconciler) serving(ctx, work context.Context, intake func()) {
 	stopped := make(chan struct{})
 	recorder.Go(func() { r.record(work) })
 	keepers.Go(func() { r.keepLeases(work, stopped) })
+	r.recall(work)
 	intake()
 	r.lanes.wait()
 	close(r.results)
 	recorder.Wait()
 	close(stopped)
 	keepers.Wait()
+}
+
+// recallBatch is how many accounts are looked at by one statement.
+const recallBatch = 1000
+
+// recall takes up what was served while no worker wrote calendars, because Google's client was configured later.
+func (r *Reconciler) recall(ctx context.Context) {
+	if r.cal == nil {
+		return
+	}
+	arg, total := store.RecallScheduledParams{MaxRows: recallBatch}, int64(0)
+	for ctx.Err() == nil {
+		row, err := r.db.RecallScheduled(ctx, arg)
+		if err != nil {
+			r.log.Error().Err(fmt.Errorf("recall scheduled events: %w", err)).Msg("events without a copy are left until the next start")
+			return
+		}
+		total += row.Events
+		if row.Accounts < recallBatch {
+			break
+		}
+		arg.After = row.Last
+	}
+	if total > 0 {
+		r.log.Info().Int64("events", total).Msg("events without a copy are due again")
+	}
 }
 
 // look takes one batch and returns how long to rest before the next look.

@@ -95,7 +95,7 @@ func TestDotenvFaultAndOthers(t *testing.T) {
 		t.Fatal("no error")
 	}
 	var starts []string
-	for _, line := range strings.Split(err.Error(), "\n") {
+	for line := range strings.SplitSeq(err.Error(), "\n") {
 		start, _, _ := strings.Cut(line, ":")
 		starts = append(starts, start)
 	}

@@ -118,3 +118,19 @@ func TestUsersDeletedWhilePlanning(t *testing.T) {
 	other, _ := w.user()
 	w.untilStatus(w.event(other, "Stays", 48*time.Hour), "synced")
 }
+
+// Events that were served while no worker wrote calendars are written once one does.
+func TestGoogleConfiguredLater(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	user, _ := w.user()
+	id, secret := w.cfg.GoogleClientID, w.cfg.GoogleClientSecret
+	w.cfg.GoogleClientID, w.cfg.GoogleClientSecret = "", ""
+	_, stop := w.start()
+	event := w.event(user, "Choir", 48*time.Hour)
+	w.untilStatus(event, "scheduled")
+	stop()
+	w.cfg.GoogleClientID, w.cfg.GoogleClientSecret = id, secret
+	w.start()
+	w.untilStatus(event, "synced")
+}

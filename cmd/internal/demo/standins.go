@@ -62,7 +62,7 @@ func RunStandins(ctx context.Context, cfg StandinsConfig) error {
 	expo.OnPush(log.push)
 	expo.Fail(log.observe)
 	fmt.Fprintf(cfg.Out, "# Stand-ins for Google Calendar and Expo. Point the worker at them:\n\n%s\n\n# What they are asked follows. Stop with Ctrl-C.\n",
-		strings.Join(standinEnvironment(google, expo), "\n"))
+		"export "+strings.Join(standinEnvironment(google, expo), "\nexport "))
 	<-ctx.Done()
 	return expo.Close()
 }

@@ -26,7 +26,8 @@ func TestStandins(t *testing.T) {
 	}
 	env := map[string]string{}
 	for line := range strings.Lines(out.String()) {
-		if name, value, ok := strings.Cut(strings.TrimSpace(line), "="); ok {
+		line = strings.TrimPrefix(strings.TrimSpace(line), "export ")
+		if name, value, ok := strings.Cut(line, "="); ok {
 			env[name] = value
 		}
 	}
