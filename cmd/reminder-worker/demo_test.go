@@ -54,7 +54,7 @@ func TestStandinsUntilStopped(t *testing.T) {
 		t.Errorf("code %d, %s", code, &errs)
 	}
 	for _, name := range []string{"GOOGLE_CALENDAR_URL", "GOOGLE_TOKEN_URL", "GOOGLE_REVOKE_URL", "GOOGLE_CLIENT_ID", "GOOGLE_CLIENT_SECRET", "EXPO_PUSH_URL"} {
-		if !strings.Contains(out.String(), "\n"+name+"=") {
+		if !strings.Contains(out.String(), "\nexport "+name+"=") {
 			t.Errorf("no line %s=... in\n%s", name, &out)
 		}
 	}
