@@ -15,10 +15,13 @@ const (
 	// Sweep says nothing but that time has passed. In a healthy system its
 	// handler finds nothing to do.
 	Sweep
+	// Look says that commits may be happening which nobody announces, as so many
+	// do: the queue indexes may have something to tell.
+	Look
 )
 
 // causes lists every cause, for the metrics that must exist before they count.
-var causes = []Cause{Committed, Backlog, Sweep}
+var causes = []Cause{Committed, Backlog, Sweep, Look}
 
 // String returns the cause as it stands in logs and metric labels.
 func (c Cause) String() string {
@@ -29,6 +32,8 @@ func (c Cause) String() string {
 		return "backlog"
 	case Sweep:
 		return "sweep"
+	case Look:
+		return "look"
 	default:
 		return "unknown"
 	}
@@ -42,19 +47,25 @@ type Change struct {
 	// At is when the first of what was folded into this change was heard.
 	At time.Time
 	// Count is how many committed transactions were heard and folded into this
-	// change. It is 0 for a sweep, and for a backlog nobody added to.
+	// change. It is 0 for a sweep, and for a look or a backlog nobody added to.
 	Count int
+
+	acks *acks  // is told when the handler has returned
+	upto uint64 // the last position that was folded into this change
 }
 
 // fold returns one change that stands for both. A backlog includes whatever was
 // committed, and the older time is kept because lateness is counted from it.
 func (c Change) fold(next Change) Change {
-	if next.Cause == Backlog {
-		c.Cause = Backlog
+	if next.Cause == Backlog || c.Cause == Look {
+		c.Cause = next.Cause
 	}
 	if next.At.Before(c.At) {
 		c.At = next.At
 	}
 	c.Count += next.Count
+	if next.acks != nil {
+		c.acks, c.upto = next.acks, next.upto
+	}
 	return c
 }

@@ -11,14 +11,11 @@ import (
 // refused by NOTIFY.
 const maxChannelBytes = 63
 
+// maxStormCommits bounds what is remembered to recognise a storm.
+const maxStormCommits = 10_000
+
 // Config holds the listener's settings. Start from [DefaultConfig].
 type Config struct {
-	// Channel is the name the triggers NOTIFY, 1 to 63 bytes.
-	Channel string
-
-	// ConnectTimeout bounds connecting, and LISTEN with the settings before it,
-	// each by itself. 100ms or more.
-	ConnectTimeout time.Duration
 	// ProofInterval is the time from one proof of the path to the next. More
 	// often costs one tiny transaction each, and is noticed sooner when the path
 	// dies silently. 10ms or more.
@@ -26,6 +23,22 @@ type Config struct {
 	// ProofTimeout is how long a proof may take to come back before the path
 	// counts as dead. 10ms or more.
 	ProofTimeout time.Duration
+
+	// StormCommits within StormWithin make a storm: then the bell is silenced and
+	// the tables are looked at every LookInterval. 0 of them: there is never one.
+	StormCommits int
+	StormWithin  time.Duration
+	// Silence is for how long. More than LookInterval, at most 10s.
+	Silence time.Duration
+	// LookInterval is the time from one look to the next while the bell is silent.
+	// 1ms or more.
+	LookInterval time.Duration
+	// LookSlowest is the same for transactions that found the bell closed and take
+	// their time to end. At least LookInterval.
+	LookSlowest time.Duration
+	// TellInterval is the shortest time between two words to the other workers.
+	// Not negative.
+	TellInterval time.Duration
 
 	// BackoffMin is the pause after the first failed connection; it doubles with
 	// each further one. 1ms or more.
@@ -50,19 +63,25 @@ type Config struct {
 }
 
 // DefaultConfig returns settings that suit production: a silent dead path is known
-// in 15 s at most, and a change waits for nothing: what comes while the handler works is folded.
+// in 9 s at most, and a change waits for nothing: what comes while the handler works is folded.
+// Ten commits within 100 ms are a storm, because with as many announcements looking
+// every 5 to 10 ms is the cheaper way, for writers and for the worker.
 func DefaultConfig() Config {
 	return Config{
-		Channel:        "reminder_worker",
-		ConnectTimeout: 10 * time.Second,
-		ProofInterval:  10 * time.Second,
-		ProofTimeout:   5 * time.Second,
-		BackoffMin:     100 * time.Millisecond,
-		BackoffMax:     15 * time.Second,
-		HealthyAfter:   10 * time.Second,
-		Jitter:         EqualJitter,
-		SweepInterval:  30 * time.Second,
-		SweepDegraded:  time.Second,
+		ProofInterval: 5 * time.Second,
+		ProofTimeout:  4 * time.Second,
+		StormCommits:  10,
+		StormWithin:   100 * time.Millisecond,
+		Silence:       time.Second,
+		LookInterval:  5 * time.Millisecond,
+		LookSlowest:   100 * time.Millisecond,
+		TellInterval:  100 * time.Millisecond,
+		BackoffMin:    100 * time.Millisecond,
+		BackoffMax:    15 * time.Second,
+		HealthyAfter:  10 * time.Second,
+		Jitter:        EqualJitter,
+		SweepInterval: 30 * time.Second,
+		SweepDegraded: time.Second,
 	}
 }
 
@@ -75,10 +94,14 @@ func EqualJitter(d time.Duration) time.Duration {
 // Validate reports everything that is wrong with the settings at once.
 func (c Config) Validate() error {
 	return errors.Join(
-		c.checkChannel(),
-		atLeast("connect timeout", c.ConnectTimeout, 100*time.Millisecond),
 		atLeast("proof interval", c.ProofInterval, 10*time.Millisecond),
 		atLeast("proof timeout", c.ProofTimeout, 10*time.Millisecond),
+		c.checkStorm(),
+		atLeast("look interval", c.LookInterval, time.Millisecond),
+		atLeast("slowest look", c.LookSlowest, c.LookInterval),
+		atLeast("silence", c.Silence, c.LookInterval),
+		atMost("silence", c.Silence, 10*time.Second),
+		atLeast("tell interval", c.TellInterval, 0),
 		atLeast("backoff minimum", c.BackoffMin, time.Millisecond),
 		atLeast("backoff maximum", c.BackoffMax, c.BackoffMin),
 		atLeast("healthy period", c.HealthyAfter, 0),
@@ -90,11 +113,11 @@ func (c Config) Validate() error {
 	)
 }
 
-func (c Config) checkChannel() error {
-	if n := len(c.Channel); n == 0 || n > maxChannelBytes {
-		return fmt.Errorf("channel has %d bytes, must have 1 to %d", n, maxChannelBytes)
+func (c Config) checkStorm() error {
+	if c.StormCommits < 0 || c.StormCommits > maxStormCommits {
+		return fmt.Errorf("storm commits is %d, must be 0 to %d", c.StormCommits, maxStormCommits)
 	}
-	return nil
+	return atLeast("storm period", c.StormWithin, 0)
 }
 
 func (c Config) checkJitter() error {

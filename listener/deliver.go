@@ -44,6 +44,9 @@ func (l *Listener) deliverPending(ctx context.Context, handle func(Change)) Caus
 func (l *Listener) hand(handle func(Change), c Change) {
 	l.metrics.changes.WithLabelValues(c.Cause.String()).Inc()
 	handle(c)
+	if c.acks != nil {
+		c.acks.handled(c.upto)
+	}
 }
 
 // sweepPace is the time between two sweeps in the present state.

@@ -7,18 +7,13 @@ import (
 	"sync"
 	"time"
 
-	"github.com/jackc/pgx/v5"
 	"github.com/rs/zerolog"
 )
-
-// Connect makes the listener's connection: a dedicated one, never one of a pool,
-// which would recycle it. It is called again after every loss.
-type Connect func(ctx context.Context) (*pgx.Conn, error)
 
 // Listener hears committed changes and hands them on. Make it with [New], run it
 // once with [Listener.Run].
 type Listener struct {
-	connect Connect
+	source  Source
 	cfg     Config
 	log     zerolog.Logger
 	metrics *Metrics
@@ -26,26 +21,30 @@ type Listener struct {
 	board *board
 	box   *mailbox
 	paced chan struct{} // room for one: the sweep's pace may have changed
+	tells chan struct{} // room for one: the other workers are to be told
 }
 
-// New returns a listener that connects through connect; a nil connect makes one
-// that only sweeps, at the degraded pace. A nil m counts nowhere.
-func New(connect Connect, cfg Config, log zerolog.Logger, m *Metrics) *Listener {
+// New returns a listener that hears through source; a nil source makes one that
+// only sweeps, at the degraded pace. A nil m counts nowhere.
+func New(source Source, cfg Config, log zerolog.Logger, m *Metrics) *Listener {
 	if m == nil {
 		m = NewMetrics(nil)
 	}
-	start := Connecting
-	if connect == nil {
+	start, name := Connecting, "poll"
+	if source == nil {
 		start = Polling
+	} else {
+		name = source.Name()
 	}
 	return &Listener{
-		connect: connect,
+		source:  source,
 		cfg:     cfg,
-		log:     log.With().Str("component", "listener").Logger(),
+		log:     log.With().Str("component", "listener").Str("source", name).Logger(),
 		metrics: m,
-		board:   newBoard(start),
+		board:   newBoard(start, name),
 		box:     newMailbox(),
 		paced:   make(chan struct{}, 1),
+		tells:   make(chan struct{}, 1),
 	}
 }
 
@@ -57,7 +56,7 @@ func (l *Listener) Run(ctx context.Context, handle func(Change)) error {
 		return fmt.Errorf("check listener configuration: %w", err)
 	}
 	var owner sync.WaitGroup
-	if l.connect != nil {
+	if l.source != nil {
 		owner.Go(func() { l.stayConnected(ctx) })
 	}
 	l.deliver(ctx, handle)
@@ -68,8 +67,17 @@ func (l *Listener) Run(ctx context.Context, handle func(Change)) error {
 // Status returns a snapshot for health checks and pages.
 func (l *Listener) Status() Status { return l.board.read() }
 
-// stayConnected owns the connection: it makes it, reads it, and when it is lost
-// makes the next one, until ctx ends.
+// Tell has the other workers look at the tables, soon: this worker has written what
+// no trigger announces. It never blocks; several calls may become one.
+func (l *Listener) Tell() {
+	select {
+	case l.tells <- struct{}{}:
+	default: // they are about to be told
+	}
+}
+
+// stayConnected owns the path: it makes it, reads it, and when it is lost makes the
+// next one, until ctx ends.
 func (l *Listener) stayConnected(ctx context.Context) {
 	pauses := backoff{min: l.cfg.BackoffMin, max: l.cfg.BackoffMax, jitter: l.cfg.Jitter}
 	var grumble complaints
@@ -90,102 +98,95 @@ func (l *Listener) stayConnected(ctx context.Context) {
 	}
 }
 
-// listenOnce makes one connection and hears changes until it is lost. It returns
-// for how long it heard, and why it no longer does, without secrets.
+// listenOnce makes one path and hears changes until it is lost. It returns for how
+// long it heard, and why it no longer does, without secrets.
 func (l *Listener) listenOnce(ctx context.Context) (time.Duration, error) {
 	l.board.enter(Connecting, nil)
-	conn, err := l.dial(ctx)
+	path, err := l.source.Open(ctx)
 	if err != nil {
 		return 0, l.stopped(ctx, err)
 	}
-	s := newSession(conn, l.cfg.Channel, l.heard)
-	defer s.close()
-	listened, err := l.serve(ctx, s)
+	defer path.Close()
+	listened, err := l.follow(ctx, path)
 	// Before the close, which may take a moment: the sweep is to begin at once.
 	return listened, l.stopped(ctx, err)
 }
 
-// serve does all that is done with one connection.
-func (l *Listener) serve(ctx context.Context, s *session) (time.Duration, error) {
+// follow does all that is done with one path: one goroutine reads it, this one
+// keeps the bell.
+func (l *Listener) follow(ctx context.Context, path Path) (time.Duration, error) {
 	l.board.enter(Proving, nil)
-	if err := l.subscribe(ctx, s); err != nil {
-		return 0, err
+	ctx, cancel := context.WithCancelCause(ctx)
+	k := newKeeper(l, l.source.Bell(), path)
+	var reader sync.WaitGroup
+	reader.Go(func() { cancel(l.read(ctx, path, k)) })
+	cancel(k.run(ctx))
+	reader.Wait()
+	if k.began.IsZero() {
+		return 0, context.Cause(ctx)
 	}
-	since := time.Now()
-	l.began()
-	err := l.follow(ctx, s)
-	return time.Since(since), err
+	return time.Since(k.began), context.Cause(ctx)
 }
 
-func (l *Listener) dial(ctx context.Context) (*pgx.Conn, error) {
-	ctx, cancel := context.WithTimeout(ctx, l.cfg.ConnectTimeout)
-	defer cancel()
-	conn, err := l.connect(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("connect: %w", err)
-	}
-	return conn, nil
-}
-
-// subscribe does what must be done before anything may be trusted: LISTEN,
-// committed, then the proof that what is sent arrives.
-func (l *Listener) subscribe(ctx context.Context, s *session) error {
-	limited, cancel := context.WithTimeout(ctx, l.cfg.ConnectTimeout)
-	defer cancel()
-	if err := s.configure(limited); err != nil {
-		return err
-	}
-	if err := s.listen(limited); err != nil {
-		return err
-	}
-	return l.prove(ctx, s)
-}
-
-// follow hears changes and proves the path now and then, until one of them fails.
-func (l *Listener) follow(ctx context.Context, s *session) error {
+// read hears one path until it fails. It never waits for anything else.
+func (l *Listener) read(ctx context.Context, path Path, k *keeper) error {
+	done := &acks{path: path}
+	rush := newStorm(l.cfg.StormCommits, l.cfg.StormWithin)
 	for {
-		if err := s.follow(ctx, time.Now().Add(l.cfg.ProofInterval)); err != nil {
+		m, err := path.Receive(ctx)
+		if err != nil {
 			return err
 		}
-		if err := l.prove(ctx, s); err != nil {
-			return err
+		if m.Pong {
+			k.inbox.leavePong()
+			continue
 		}
-		if err := l.measureQueue(ctx, s); err != nil {
-			return err
+		w, isWord := parseWord(m.Payload)
+		switch mine := w.owner == k.words.name; {
+		case !isWord:
+			if l.heard(done, m.Position); rush.note(time.Now()) {
+				rush.reset()
+				k.inbox.leaveStorm()
+			}
+			continue
+		case mine:
+			k.inbox.leaveOwn(w)
+		case w.kind == toldWord:
+			l.heard(done, m.Position)
+			continue
+		case w.kind == hushWord:
+			k.inbox.leaveHush()
 		}
+		done.other(m.Position)
 	}
 }
 
-func (l *Listener) prove(ctx context.Context, s *session) error {
-	sent := time.Now()
-	if err := s.prove(ctx, l.cfg.ProofTimeout); err != nil {
-		return err
-	}
-	took := time.Since(sent)
-	l.board.noteProof(sent.Add(took), took)
+// proved notes that the path has brought back a word.
+func (l *Listener) proved(took time.Duration) {
+	now := time.Now()
+	l.board.noteProof(now, took)
 	l.metrics.roundTrip.Observe(took.Seconds())
-	l.metrics.lastProof.Set(seconds(sent.Add(took)))
-	return nil
-}
-
-// measureQueue shows how full the server's queue is. A listener that does not read
-// fills it for everybody, so whoever listens should be able to tell.
-func (l *Listener) measureQueue(ctx context.Context, s *session) error {
-	usage, err := s.queueUsage(ctx, l.cfg.ProofTimeout)
-	if err != nil && !refused(err) {
-		return err
-	}
-	l.metrics.queueUsage.Set(usage)
-	return nil
+	l.metrics.lastProof.Set(seconds(now))
 }
 
 // heard takes in one committed change.
-func (l *Listener) heard() {
+func (l *Listener) heard(done *acks, position uint64) {
 	now := time.Now()
+	done.commit(position)
 	l.board.noteChange(now)
 	l.metrics.heard.Inc()
 	l.metrics.lastChange.Set(seconds(now))
-	l.box.put(Change{Cause: Committed, At: now, Count: 1})
+	l.box.put(Change{Cause: Committed, At: now, Count: 1, acks: done, upto: position})
+}
+
+// look has the handler look for commits that nobody announces.
+func (l *Listener) look() { l.box.put(Change{Cause: Look, At: time.Now()}) }
+
+// gap notes that commits may have gone unannounced while we believed to hear.
+func (l *Listener) gap() {
+	l.metrics.gaps.Inc()
+	l.log.Warn().Msg("commits were not announced for a while, reading the backlog")
+	l.box.put(Change{Cause: Backlog, At: time.Now()})
 }
 
 // began enters the listening state; everything before it is backlog.
@@ -198,7 +199,7 @@ func (l *Listener) began() {
 	l.metrics.connected.Set(1)
 	l.repace()
 	l.box.put(Change{Cause: Backlog, At: time.Now()})
-	e := l.log.Info().Str("channel", l.cfg.Channel).Dur("round_trip", l.board.read().RoundTrip)
+	e := l.log.Info().Dur("round_trip", l.board.read().RoundTrip)
 	if before.Err != nil {
 		e = e.Dur("deaf_for", time.Since(before.Since))
 	}
@@ -212,7 +213,11 @@ func (l *Listener) stopped(ctx context.Context, err error) error {
 		err = nil
 	}
 	err = redact(err)
-	l.board.enter(Deaf, err)
+	state := Deaf
+	if errors.Is(err, ErrNoProof) && l.board.read().State != Listening || errors.Is(err, ErrBusy) {
+		state = Polling // there is nothing to be mended on the way there
+	}
+	l.board.enter(state, err)
 	l.metrics.connected.Set(0)
 	if err != nil {
 		l.metrics.failures.Inc()

@@ -19,6 +19,8 @@ type Metrics struct {
 	lastChange prometheus.Gauge
 	lastProof  prometheus.Gauge
 	queueUsage prometheus.Gauge
+	gaps       prometheus.Counter
+	silences   prometheus.Counter
 }
 
 // NewMetrics registers the listener's metrics with reg. With a nil reg they are
@@ -41,6 +43,8 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		lastProof:  f.NewGauge(gaugeOpts("last_proof_timestamp_seconds", "When the path was last proven, 0 before the first.")),
 		queueUsage: f.NewGauge(gaugeOpts("queue_usage_ratio", "How much of the server's queue of undelivered changes is in use, 0 to 1; when full, commits fail.")),
 	}
+	m.gaps = f.NewCounter(counterOpts("gaps_total", "Times commits may have gone unannounced while the listener believed to hear; each is followed by a backlog."))
+	m.silences = f.NewCounter(counterOpts("silences_total", "Times so many commits were announced that the bell was silenced and the tables looked at instead."))
 	for _, c := range causes {
 		m.changes.WithLabelValues(c.String())
 	}

@@ -17,7 +17,8 @@ const (
 	Listening
 	// Deaf says there is no connection, and a pause before the next attempt.
 	Deaf
-	// Polling says there is none to be made: the sweep is all there is.
+	// Polling says that the sweep is all there is: no source was asked for, or the
+	// one there is cannot be heard (Status.Err says why), which is tried again.
 	Polling
 )
 
@@ -41,6 +42,8 @@ func (s State) String() string {
 
 // Status is a snapshot of the listener for health checks and pages.
 type Status struct {
+	// Source names the way it hears: notify, wal or poll.
+	Source string
 	// State is what it is doing now.
 	State State
 	// Since is when it last began to hear or, if it does not hear, when it last
@@ -66,8 +69,8 @@ type board struct {
 	heard  bool // it has listened before
 }
 
-func newBoard(s State) *board {
-	return &board{status: Status{State: s, Since: time.Now()}}
+func newBoard(s State, source string) *board {
+	return &board{status: Status{Source: source, State: s, Since: time.Now()}}
 }
 
 // read returns a copy of the status.
@@ -86,6 +89,9 @@ func (b *board) enter(s State, err error) (was bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	was = b.status.State == Listening
+	if b.status.State == Polling && (s == Connecting || s == Proving) {
+		return was // an attempt to hear again is not yet a change
+	}
 	if was != (s == Listening) {
 		b.status.Since = time.Now()
 	}

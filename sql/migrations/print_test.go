@@ -42,7 +42,7 @@ func TestPrintedSchemaIsTheSame(t *testing.T) {
 		t.Fatal(err)
 	}
 	exec(t, byPrint, all.String())
-	const columns = `select string_agg(concat_ws(' ', table_schema, table_name, column_name, data_type, column_default, is_nullable), E'\n' order by 1)
+	const columns = `select string_agg(concat_ws(' ', table_schema, table_name, column_name, data_type, column_default, is_nullable), E'\n' order by table_schema, table_name, column_name)
 		from information_schema.columns where table_schema in ('public', 'auth', 'reminder_worker')`
 	const routines = `select string_agg(pg_get_functiondef(p.oid), E'\n' order by p.oid::regprocedure::text) from pg_proc p
 		where p.pronamespace in ('public'::regnamespace, 'auth'::regnamespace, 'reminder_worker'::regnamespace)`

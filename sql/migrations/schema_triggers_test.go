@@ -122,6 +122,7 @@ func TestDoorbellRingsOncePerCommit(t *testing.T) {
 	s := &schema{t: t, conn: db.Connect(t)}
 	s.exec(`insert into auth.users (id) values ('` + anna + `'), ('` + ben + `')`)
 	s.exec(settledEvent)
+	s.exec(`select reminder_worker.open_bell('notify', 60000, 'words')`)
 	bell := newDoorbell(t, db.Connect(t), s.conn)
 	const insert = `insert into public.events (user_id, title, start_ts) select '` + anna + `', 'Practice', now() + interval '1 day' from generate_series(1, 100);`
 	for _, c := range []struct {
@@ -141,6 +142,9 @@ func TestDoorbellRingsOncePerCommit(t *testing.T) {
 		{"copies to remove", `delete from public.events where id = 'eeeeeeee-0000-0000-0000-000000000001'`, 1},
 		{"events without copies", `delete from public.events where title = 'Match'`, 0},
 		{"truncated", `truncate public.events cascade`, 1},
+		{"nobody wants to hear", `select reminder_worker.open_bell('notify', 0, 'proof');` + insert, 1}, // the word itself
+		{"others hear another way", `select reminder_worker.open_bell('wal', 60000, '');` + insert, 0},
+		{"somebody wants to hear again", `select reminder_worker.open_bell('notify', 60000, 'word');` + insert, 2},
 	} {
 		s.exec(c.change)
 		if got := bell.rings(); got != c.want {

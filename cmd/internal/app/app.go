@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rs/zerolog"
@@ -74,11 +73,11 @@ func (a *App) wire(build ops.Build) (err error) {
 	if a.events, err = reconcile.New(db, a.cal, a.cfg.reconcile(), a.log, reconcile.NewMetrics(a.reg), a.armed); err != nil {
 		return err
 	}
-	connect, err := a.connector()
+	source, err := a.source(db)
 	if err != nil {
 		return err
 	}
-	a.listener = listener.New(connect, a.cfg.listener(), a.log, listener.NewMetrics(a.reg))
+	a.listener = listener.New(source, a.cfg.listener(), a.log, listener.NewMetrics(a.reg))
 	if a.cfg.HTTPAddr != httpOff {
 		c := ops.DefaultConfig()
 		c.Addr, c.Build = a.cfg.HTTPAddr, build
@@ -172,9 +171,13 @@ func (a *App) heard(c listener.Change) {
 	}
 }
 
+// armed puts planned reminders into this worker's wheel and has the others read them into theirs.
 func (a *App) armed(reminders []reconcile.Armed) {
 	for _, r := range reminders {
 		a.sender.Arm(r.ID, r.At)
+	}
+	if len(reminders) > 0 {
+		a.listener.Tell()
 	}
 }
 
@@ -213,14 +216,4 @@ func graceful(ctx context.Context, grace time.Duration) (work context.Context, e
 		}
 	})
 	return work, func() { cancel(); waiting.Wait() }
-}
-
-// connector makes the listener's own connections, or is nil if there are to be none.
-func (a *App) connector() (listener.Connect, error) {
-	if a.cfg.ChangeSource == "poll" {
-		return nil, nil
-	}
-	cfg := a.pool.Config().ConnConfig.Copy()
-	cfg.Tracer = nil
-	return func(ctx context.Context) (*pgx.Conn, error) { return pgx.ConnectConfig(ctx, cfg) }, nil
 }

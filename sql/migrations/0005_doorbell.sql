@@ -1,0 +1,151 @@
+-- The doorbell: rung only while somebody wants to hear it, and each way only while somebody listens that way.
+--
+-- A commit that carries a NOTIFY queues behind all others that do, until it is on disk. So the triggers ask first. Until when commits are
+-- to be announced stands in a sequence for each way, in milliseconds since 1970 by the database's clock: what setval writes is seen by
+-- everybody at once, outside of transactions, and costs a reader no more than a look at one page. A worker keeps pushing the time
+-- ahead; the bell of a worker that has died falls silent by itself.
+--
+-- Who opens the bell must not trust it at once: a transaction that found it closed may commit later. It took its lock on a table of the
+-- app before it looked, so reminder_worker.writers, asked after the opening, names it until it has ended.
+
+create sequence reminder_worker.doorbell_notify as bigint minvalue 0 start with 0;
+create sequence reminder_worker.doorbell_wal as bigint minvalue 0 start with 0;
+
+-- Announces the present transaction to whoever wants to hear of it.
+create function reminder_worker.knock() returns void
+language plpgsql security definer set search_path = '' as $$
+declare
+  notify_until bigint;
+  wal_until bigint;
+  at bigint := date_part('epoch', clock_timestamp()) * 1000;
+begin
+  select n.last_value, w.last_value into notify_until, wal_until
+  from reminder_worker.doorbell_notify n, reminder_worker.doorbell_wal w;
+  if notify_until > at then
+    perform pg_catalog.pg_notify('reminder_worker', '');
+  end if;
+  if wal_until > at then
+    perform pg_catalog.pg_logical_emit_message(true, 'reminder_worker', '');
+  end if;
+end
+$$;
+
+create or replace function reminder_worker.ring() returns trigger
+language plpgsql security definer set search_path = '' as $$
+begin
+  perform reminder_worker.knock();
+  return null;
+end
+$$;
+
+-- Sends a payload of the workers' own one way, in any case. Answers the database's clock, in milliseconds since 1970.
+create function reminder_worker.send_word(way text, payload text) returns bigint
+language plpgsql security definer set search_path = '' as $$
+begin
+  if way = 'wal' then
+    perform pg_catalog.pg_logical_emit_message(true, 'reminder_worker', payload);
+  else
+    perform pg_catalog.pg_notify('reminder_worker', payload);
+  end if;
+  return date_part('epoch', clock_timestamp()) * 1000;
+end
+$$;
+
+-- Opens the bell of one way for ttl_ms, or for ever if that is negative, and sends a payload. Answers whether the bell had been closed.
+create function reminder_worker.open_bell(way text, ttl_ms bigint, payload text) returns boolean
+language plpgsql security definer set search_path = '' as $$
+declare
+  bell regclass := case way when 'wal' then 'reminder_worker.doorbell_wal' else 'reminder_worker.doorbell_notify' end;
+  forever constant bigint := 9223372036854775807;
+  at bigint := date_part('epoch', clock_timestamp()) * 1000;
+  was bigint := pg_catalog.pg_sequence_last_value(bell);
+begin
+  if was is distinct from forever then
+    perform pg_catalog.setval(bell, case when ttl_ms < 0 then forever else greatest(at + ttl_ms, 0) end);
+  end if;
+  perform reminder_worker.send_word(way, payload);
+  return coalesce(was, 0) <= at;
+end
+$$;
+
+-- Closes the bell of one way, unless it is asked to later than 500 ms after since_ms, when word of it was sent: the caller has been held
+-- up, and others may count on the bell again. Answers whether it is closed.
+create function reminder_worker.close_bell(way text, since_ms bigint) returns boolean
+language plpgsql security definer set search_path = '' as $$
+begin
+  if date_part('epoch', clock_timestamp()) * 1000 not between since_ms and since_ms + 500 then
+    return false;
+  end if;
+  perform pg_catalog.setval(
+    case way when 'wal' then 'reminder_worker.doorbell_wal' else 'reminder_worker.doorbell_notify' end::regclass, 0);
+  return true;
+end
+$$;
+
+-- The transactions that may have touched a watched table and have not ended, or those of them that are among the given ones.
+create function reminder_worker.writers(among text[]) returns text[]
+language sql stable security definer set search_path = '' as $$
+  select coalesce(array_agg(distinct l.virtualtransaction), '{}')
+  from pg_catalog.pg_locks l
+  where l.locktype = 'relation' and l.granted
+    and l.database = (select d.oid from pg_catalog.pg_database d where d.datname = current_database())
+    and l.relation in (
+      'public.events'::regclass, 'public.reminders'::regclass, 'reminder_worker.calendar_copies'::regclass)
+    and l.mode not in ('AccessShareLock', 'RowShareLock')
+    and (among is null or l.virtualtransaction = any (among))
+$$;
+
+revoke all on function reminder_worker.knock(),
+  reminder_worker.send_word(text, text), reminder_worker.open_bell(text, bigint, text),
+  reminder_worker.close_bell(text, bigint), reminder_worker.writers(text[])
+from public;
+
+-- What rang unasked asks now.
+
+create or replace function reminder_worker.events_deleted() returns trigger
+language plpgsql security definer set search_path = '' as $$
+begin
+  update reminder_worker.calendar_copies c
+  set tombstoned_at = now(), attempts = 0, error_message = null,
+      due_at = greatest(now(), d.sync_lease_until)
+  from deleted d
+  where c.event_id = d.id and c.tombstoned_at is null;
+  if found then
+    perform reminder_worker.knock();
+  end if;
+  return null;
+end
+$$;
+
+create or replace function reminder_worker.events_truncated() returns trigger
+language plpgsql security definer set search_path = '' as $$
+begin
+  update reminder_worker.calendar_copies
+  set tombstoned_at = now(), attempts = 0, error_message = null, due_at = now() + interval '1 minute'
+  where tombstoned_at is null;
+  perform reminder_worker.knock();
+  return null;
+end
+$$;
+
+create or replace function reminder_worker.put_google_account(for_user uuid, new_refresh_token text) returns void
+language plpgsql security definer set search_path = '' as $$
+begin
+  insert into reminder_worker.google_accounts as a (user_id, refresh_token)
+  values (for_user, new_refresh_token)
+  on conflict (user_id) do update
+    set refresh_token = excluded.refresh_token, state = 'connected', reason = null, paused_until = null,
+        connected_at = now(), updated_at = now();
+  -- A pending one may be served without the account at this very moment: the next revision makes sure that it is served again.
+  update public.events
+  set status = 'pending', sync_revision = sync_revision + 1, sync_attempts = 0,
+      sync_due_at = case when sync_lease_until > now() then sync_lease_until else now() end
+  where user_id = for_user and status in ('scheduled', 'pending') and coalesce(end_ts, start_ts) > now();
+  update reminder_worker.calendar_copies
+  set due_at = now(), attempts = 0
+  where user_id = for_user and tombstoned_at is not null and due_at is null;
+  if found then
+    perform reminder_worker.knock();
+  end if;
+end
+$$;
