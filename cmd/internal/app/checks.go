@@ -27,9 +27,17 @@ func (a *App) checks() []ops.Check {
 func (a *App) checkDatabase() ops.Finding {
 	const fix = "Check that the database runs and that DATABASE_URL is right: reminder-worker doctor."
 	if !a.start.done() {
+		if e, ok := errors.AsType[*UnreachableError](a.start.why()); ok {
+			return ops.Finding{Reason: "reach database: " + e.Reason, Fix: e.Fix}
+		}
 		return ops.Finding{Reason: a.start.reason(), Fix: fix}
 	}
-	if err := a.pulse.fault(); err != nil {
+	err := a.pulse.fault()
+	if e, ok := errors.AsType[*ReadOnlyError](err); ok {
+		reason, fix := whyReadOnly(&a.pool.Config().ConnConfig.Config, e)
+		return ops.Finding{Reason: reason, Fix: fix}
+	}
+	if err != nil {
 		return ops.Finding{Reason: "the database does not answer: " + err.Error(), Fix: fix}
 	}
 	return ops.Finding{OK: true}
@@ -71,6 +79,9 @@ func (a *App) checkListener() ops.Finding {
 }
 
 func listenerFix(err error) string {
+	if e, ok := errors.AsType[*ReadOnlyError](err); ok {
+		return e.Fix()
+	}
 	if pe, ok := errors.AsType[*pgconn.PgError](err); ok && pe.Code == readOnly {
 		return toPrimary // a server in recovery refuses LISTEN in these words
 	}

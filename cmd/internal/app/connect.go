@@ -34,7 +34,8 @@ func (e *UnreachableError) Error() string { return "reach database: " + e.Reason
 func (e *UnreachableError) Unwrap() error { return e.Err }
 
 // Connect makes one connection to the configured database, for commands that need no pool. What goes wrong is an *UnreachableError
-// after 10 s at most, unless ctx ended first. The connection prepares no statements, so that any pooler will do.
+// after 10 s at most, unless ctx ended first. The connection prepares no statements, so that any pooler will do. Of several hosts it is
+// one that takes writes, if there is one.
 func Connect(ctx context.Context, c Config) (*pgx.Conn, error) {
 	cfg, err := c.connConfig()
 	if err != nil {
@@ -42,7 +43,7 @@ func Connect(ctx context.Context, c Config) (*pgx.Conn, error) {
 	}
 	limited, cancel := context.WithTimeout(ctx, reachLimit)
 	defer cancel()
-	conn, err := pgx.ConnectConfig(limited, cfg)
+	conn, err := connectToPrimary(limited, cfg)
 	if err != nil && ctx.Err() != nil {
 		return nil, fmt.Errorf("reach database: %w", context.Cause(ctx))
 	}
@@ -63,10 +64,42 @@ func (c Config) connConfig() (*pgx.ConnConfig, error) {
 		return nil, err
 	}
 	cfg := pool.ConnConfig
-	cfg.DialFunc = listener.DialFunc()
+	shape(cfg)
 	cfg.DefaultQueryExecMode = pgx.QueryExecModeExec
-	setDefault(cfg.RuntimeParams, "application_name", "reminder-worker")
 	return cfg, nil
+}
+
+// shape is what all connections of the program have in common.
+func shape(cfg *pgx.ConnConfig) {
+	cfg.DialFunc = listener.DialFunc()
+	cfg.ConnectTimeout = hostLimit(cfg.ConnectTimeout, len(hosts(&cfg.Config)))
+	if cfg.RuntimeParams["application_name"] == "" {
+		cfg.RuntimeParams["application_name"] = "reminder-worker"
+	}
+}
+
+// hostLimit bounds one host of several so that dead ones leave time for a last one that lives; who sets connect_timeout knows better.
+func hostLimit(set time.Duration, hosts int) time.Duration {
+	switch {
+	case set > 0:
+		return min(set, reachLimit)
+	case hosts > 1:
+		return reachLimit / time.Duration(hosts+1)
+	}
+	return reachLimit
+}
+
+// connectToPrimary takes what there is when no host takes writes, so that it can be examined.
+func connectToPrimary(ctx context.Context, cfg *pgx.ConnConfig) (*pgx.Conn, error) {
+	if len(hosts(&cfg.Config)) > 1 {
+		demanding := cfg.Copy()
+		demanding.ValidateConnect = both(cfg.ValidateConnect, new(route).examine)
+		conn, err := pgx.ConnectConfig(ctx, demanding)
+		if _, refused := errors.AsType[*ReadOnlyError](err); !refused {
+			return conn, err
+		}
+	}
+	return pgx.ConnectConfig(ctx, cfg)
 }
 
 // tlsRefused is how the driver says that the server has no TLS; it gives this error no type.
@@ -74,6 +107,9 @@ const tlsRefused = "server refused TLS connection"
 
 // whyUnreachable puts a failed connection into words. With several addresses it speaks of the first failure it knows.
 func whyUnreachable(c *pgconn.Config, err error) (reason, fix string) {
+	if e, ok := errors.AsType[*ReadOnlyError](err); ok {
+		return whyReadOnly(c, e)
+	}
 	if pe, ok := errors.AsType[*pgconn.PgError](err); ok {
 		return whyRefused(c, pe)
 	}
@@ -98,6 +134,14 @@ func whyUnreachable(c *pgconn.Config, err error) (reason, fix string) {
 		return fmt.Sprintf("no answer from %s within %s", where, reachLimit), "Check host and port in DATABASE_URL, and that no firewall is in between."
 	}
 	return where + ": " + oneLine(err), "Check host, port and sslmode in DATABASE_URL."
+}
+
+// whyReadOnly is for a server that answers, and takes no writes.
+func whyReadOnly(c *pgconn.Config, e *ReadOnlyError) (reason, fix string) {
+	if all := hosts(c); len(all) > 1 {
+		return "of " + strings.Join(all, " and ") + " none takes writes: " + e.Error(), e.Fix()
+	}
+	return e.Error(), e.Fix()
 }
 
 // whyRefused is for a server that answers, and says no.
@@ -132,12 +176,15 @@ func whyUntrusted(err error) (reason, fix string) {
 }
 
 // place names the addresses: hosts and ports, never user or password.
-func place(c *pgconn.Config) string {
+func place(c *pgconn.Config) string { return strings.Join(hosts(c), " or ") }
+
+// hosts are the addresses, each once, in the order in which they are tried.
+func hosts(c *pgconn.Config) []string {
 	places := []string{address(c.Host, c.Port)}
 	for _, f := range c.Fallbacks { // other hosts, and the same again without TLS
 		places = append(places, address(f.Host, f.Port))
 	}
-	return strings.Join(unique(places), " or ")
+	return unique(places)
 }
 
 func address(host string, port uint16) string {

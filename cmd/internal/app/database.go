@@ -7,10 +7,11 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/multitracer"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
-	"github.com/parentpal/reminder-worker/listener"
 	"github.com/parentpal/reminder-worker/sql/migrations"
 )
 
@@ -22,21 +23,19 @@ func (a *App) openPool() error {
 	cfg.MaxConns = int32(a.cfg.PoolSize)
 	cfg.MaxConnLifetime = time.Hour
 	cfg.MaxConnLifetimeJitter = 10 * time.Minute
-	cfg.ConnConfig.DialFunc = listener.DialFunc()
-	cfg.ConnConfig.ConnectTimeout = 10 * time.Second
 	cfg.PingTimeout = pingLimit
-	cfg.ConnConfig.Tracer = a.pulse
-	setDefault(cfg.ConnConfig.RuntimeParams, "application_name", "reminder-worker")
+	shape(cfg.ConnConfig)
+	way := &route{chosen: chosenMode(cfg.ConnConfig)}
+	way.guard(cfg)
+	cfg.ConnConfig.Tracer = &multitracer.Tracer{
+		QueryTracers:       []pgx.QueryTracer{a.pulse, way},
+		PoolAcquireTracers: []pgxpool.AcquireTracer{a.pulse, &vigil{log: a.log, started: a.start.done}},
+	}
 	if a.pool, err = pgxpool.NewWithConfig(context.Background(), cfg); err != nil {
 		return fmt.Errorf("open pool: %w", err)
 	}
+	way.pool.Store(a.pool)
 	return nil
-}
-
-func setDefault(m map[string]string, key, value string) {
-	if m[key] == "" {
-		m[key] = value
-	}
 }
 
 // reachDatabase waits until the database is there and its schema is ours, or returns why it never will be.
@@ -117,7 +116,7 @@ func hopeless(err error) bool {
 		return true
 	case errors.As(err, &statement):
 		var pe *pgconn.PgError
-		return !statement.LockTimeout() && errors.As(err, &pe) && !goesAway(pe) && !inClass(pe, "40", "53", "57")
+		return !statement.LockTimeout() && errors.As(err, &pe) && !goesAway(pe) && !inClass(pe, "25", "40", "53", "57")
 	}
 	return false
 }
@@ -132,9 +131,17 @@ func (p *phase) waits(err error) { p.err.Store(&err) }
 func (p *phase) finish()         { p.reached.Store(true) }
 func (p *phase) done() bool      { return p.reached.Load() }
 
-func (p *phase) reason() string {
+// why is what the start waits for; nil before the first try has failed.
+func (p *phase) why() error {
 	if err := p.err.Load(); err != nil {
-		return (*err).Error()
+		return *err
+	}
+	return nil
+}
+
+func (p *phase) reason() string {
+	if err := p.why(); err != nil {
+		return err.Error()
 	}
 	return "the database has not been reached yet"
 }

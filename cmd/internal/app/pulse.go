@@ -173,6 +173,8 @@ func (f failure) text() string {
 const (
 	queryCanceled         = "57014"
 	readOnly              = "25006"
+	unknownStatement      = "26000"
+	duplicateStatement    = "42P05"
 	insufficientPrivilege = "42501"
 	undefinedTable        = "42P01"
 	undefinedColumn       = "42703"

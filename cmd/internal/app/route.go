@@ -1,0 +1,136 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"sync/atomic"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+)
+
+// route knows what lies between the pool and the server: whether it is a pooler that lends server connections, and whether the server is
+// still the one that the connections were made to. Every connection is examined when it is made, in one question, and none is made to a
+// server that takes no writes. The zero value is ready.
+type route struct {
+	chosen     pgx.QueryExecMode // the operator's choice; zero: it depends on what is found
+	pooled     atomic.Bool       // the latest connection goes through a pooler
+	shared     atomic.Bool       // a prepared statement was not there, or there already: something lends connections and hides it
+	generation atomic.Uint64     // of connections: a new one begins with every reset
+	pool       atomic.Pointer[pgxpool.Pool]
+}
+
+// visit is what is known about one connection.
+type visit struct {
+	generation uint64
+	pooled     bool
+	prepares   bool // statements stay prepared on the server
+}
+
+// visitKey is where a connection keeps its visit.
+const visitKey = "visit"
+
+// chosenMode is how the operator wants statements to be sent (default_query_exec_mode), or zero. The parser takes the setting for itself,
+// and does not tell the default from the same by choice.
+func chosenMode(cfg *pgx.ConnConfig) pgx.QueryExecMode {
+	plain, err := pgconn.ParseConfig(cfg.ConnString())
+	if err != nil || plain.RuntimeParams["default_query_exec_mode"] == "" {
+		return 0
+	}
+	return cfg.DefaultQueryExecMode
+}
+
+// guard has the route examine every connection of a pool that is made with cfg.
+func (r *route) guard(cfg *pgxpool.Config) {
+	cfg.ConnConfig.ValidateConnect = both(cfg.ConnConfig.ValidateConnect, r.examine)
+	cfg.BeforeConnect, cfg.AfterConnect, cfg.PrepareConn = r.choose, r.note, r.fits
+}
+
+// both asks the operator's condition (target_session_attrs) first.
+func both(first, second pgconn.ValidateConnectFunc) pgconn.ValidateConnectFunc {
+	if first == nil {
+		return second
+	}
+	return func(ctx context.Context, pc *pgconn.PgConn) error {
+		if err := first(ctx, pc); err != nil {
+			return err
+		}
+		return second(ctx, pc)
+	}
+}
+
+// examine refuses a server that takes no writes, so that the next host is tried, and sees whether there is a pooler.
+func (r *route) examine(ctx context.Context, pc *pgconn.PgConn) error {
+	generation := r.generation.Load() // before asking: what changes meanwhile ends this generation
+	s, err := askServer(ctx, pc)
+	if err == nil {
+		err = s.writable(pc)
+	}
+	if err != nil {
+		return err
+	}
+	r.pooled.Store(s.pooled)
+	pc.CustomData()[visitKey] = &visit{generation: generation, pooled: s.pooled}
+	return nil
+}
+
+// choose picks how statements are sent. A pooler in transaction mode has every statement run on whatever server connection is free, where
+// what was prepared on another is not known: there, what a statement takes and returns is asked once, and each run is one round trip of
+// its own. In session mode that does no harm.
+func (r *route) choose(_ context.Context, cfg *pgx.ConnConfig) error {
+	switch {
+	case r.chosen != 0:
+		cfg.DefaultQueryExecMode = r.chosen
+	case r.pooled.Load() || r.shared.Load():
+		cfg.DefaultQueryExecMode = pgx.QueryExecModeCacheDescribe
+	}
+	return nil
+}
+
+// note remembers how the connection sends statements.
+func (r *route) note(_ context.Context, conn *pgx.Conn) error {
+	visitOf(conn).prepares = conn.Config().DefaultQueryExecMode == pgx.QueryExecModeCacheStatement
+	return nil
+}
+
+// fits tells the pool to make another connection in place of one that would prepare statements where they do not stay: the first that
+// leads through a pooler.
+func (r *route) fits(_ context.Context, conn *pgx.Conn) (bool, error) {
+	v := visitOf(conn)
+	return r.chosen != 0 || !v.prepares || !v.pooled && !r.shared.Load(), nil
+}
+
+func visitOf(conn *pgx.Conn) *visit {
+	if v, ok := conn.PgConn().CustomData()[visitKey].(*visit); ok {
+		return v
+	}
+	return &visit{}
+}
+
+var _ pgx.QueryTracer = (*route)(nil)
+
+// TraceQueryStart is of no interest.
+func (r *route) TraceQueryStart(ctx context.Context, _ *pgx.Conn, _ pgx.TraceQueryStartData) context.Context {
+	return ctx
+}
+
+// TraceQueryEnd looks for signs that the server is no longer what the connections were made to.
+func (r *route) TraceQueryEnd(ctx context.Context, conn *pgx.Conn, data pgx.TraceQueryEndData) {
+	pe, answered := errors.AsType[*pgconn.PgError](data.Err)
+	switch {
+	case data.Err == nil, errors.Is(ctx.Err(), context.Canceled):
+	case answered && (pe.Code == unknownStatement || pe.Code == duplicateStatement):
+		r.shared.Store(true)
+	case answered && (pe.Code == readOnly || goesAway(pe)), !answered && conn.IsClosed():
+		r.leave(visitOf(conn).generation)
+	}
+}
+
+// leave has all connections of a generation replaced: where one led to a server that has gone, or takes no writes any more, the others do
+// too, and a string of several hosts is to be read from its beginning. The connections of an older generation have been given up already.
+func (r *route) leave(generation uint64) {
+	if pool := r.pool.Load(); pool != nil && r.generation.CompareAndSwap(generation, generation+1) {
+		pool.Reset()
+	}
+}
