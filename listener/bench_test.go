@@ -18,13 +18,13 @@ func BenchmarkPickup(b *testing.B) {
 }
 
 func benchmarkPickup(b *testing.B, fold time.Duration) {
-	db := pgtest.NewEmpty(b)
+	db := pgtest.New(b)
 	cfg := DefaultConfig()
 	cfg.Fold = fold
 	ctx, cancel := context.WithCancel(b.Context())
 	backlog, handed := make(chan struct{}, 1), make(chan struct{}, 1)
 	done := make(chan error, 1)
-	l := New(dialing(db.URL()), cfg, zeroLog(), nil)
+	l := New(direct(b, db.URL()), cfg, zeroLog(), nil)
 	go func() {
 		done <- l.Run(ctx, func(c Change) {
 			switch c.Cause {

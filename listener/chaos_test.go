@@ -18,14 +18,14 @@ import (
 func TestNothingIsLostWhateverHappens(t *testing.T) {
 	t.Parallel()
 	const rounds, rows = 12, 25
-	db := pgtest.NewEmpty(t)
+	db := pgtest.New(t)
 	execute(t, db.URL(), `CREATE TABLE work (id int PRIMARY KEY)`)
 	p := newProxy(t, db.URL())
 	cfg := quick()
-	cfg.ConnectTimeout, cfg.ProofInterval, cfg.ProofTimeout = 200*time.Millisecond, 50*time.Millisecond, 200*time.Millisecond
+	cfg.ProofInterval, cfg.ProofTimeout = 50*time.Millisecond, 200*time.Millisecond
 
 	taken := make(chan int64, 1<<16)
-	start(t, dialing(p.url()), cfg, func(Change) {
+	start(t, p.source(t), cfg, func(Change) {
 		tag, err := db.Pool.Exec(context.Background(), `DELETE FROM work`)
 		if err != nil {
 			t.Error(err)
@@ -87,10 +87,10 @@ func awaitTotal(t *testing.T, taken <-chan int64, want int64) {
 
 func TestReplicasHearTheSameAndNotEachOther(t *testing.T) {
 	t.Parallel()
-	url := pgtest.NewEmpty(t).URL()
+	url := pgtest.New(t).URL()
 	cfg := quick()
 	cfg.ProofInterval = 10 * time.Millisecond
-	a, b := run(t, dialing(url), cfg), run(t, dialing(url), cfg)
+	a, b := run(t, direct(t, url), cfg), run(t, direct(t, url), cfg)
 	a.next(t, Backlog)
 	b.next(t, Backlog)
 	for _, r := range []*running{a, b} {

@@ -23,6 +23,7 @@ type entry struct {
 type deliverer struct {
 	*Listener
 	begin time.Time
+	acks  *acks
 	work  time.Duration // how long the handler takes
 
 	mu  sync.Mutex // guards got
@@ -31,7 +32,7 @@ type deliverer struct {
 
 func deliverIn(t *testing.T, cfg Config) *deliverer {
 	t.Helper()
-	d := &deliverer{Listener: New(nil, cfg, zeroLog(), nil), begin: time.Now()}
+	d := &deliverer{Listener: New(nil, cfg, zeroLog(), nil), begin: time.Now(), acks: &acks{path: deafPath{}}}
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan struct{})
 	go func() {
@@ -46,6 +47,12 @@ func deliverIn(t *testing.T, cfg Config) *deliverer {
 	t.Cleanup(func() { cancel(); <-done })
 	return d
 }
+
+// deafPath is a path for what needs one and does not use it.
+type deafPath struct{ Path }
+
+// Acknowledge implements Path.
+func (deafPath) Acknowledge(uint64) {}
 
 // at moves to a moment after the start and lets everything due by then happen.
 func (d *deliverer) at(after time.Duration) {
@@ -88,7 +95,7 @@ func TestWhatComesWithinTheFoldIsOneChange(t *testing.T) {
 		d := listeningIn(t)
 		for _, ms := range []int{100, 101, 101, 103, 200} {
 			d.at(time.Duration(ms) * time.Millisecond)
-			d.heard()
+			d.heard(d.acks, 1)
 		}
 		d.at(time.Second)
 		d.want(t, entry{102 * time.Millisecond, Committed, 3}, entry{105 * time.Millisecond, Committed, 1},
@@ -102,10 +109,10 @@ func TestASlowHandlerFoldsIntoOnePendingChange(t *testing.T) {
 		d := listeningIn(t)
 		d.work = time.Second
 		d.at(10 * time.Millisecond)
-		d.heard()
+		d.heard(d.acks, 1)
 		for i := range 1000 {
 			d.at(time.Duration(20+i/2) * time.Millisecond)
-			d.heard()
+			d.heard(d.acks, 1)
 		}
 		d.at(5 * time.Second)
 		// The second call follows the first at once: its changes have waited enough.
@@ -118,9 +125,9 @@ func TestABacklogAbsorbsCommits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := listeningIn(t)
 		d.at(100 * time.Millisecond)
-		d.heard()
+		d.heard(d.acks, 1)
 		d.box.put(Change{Cause: Backlog, At: time.Now()})
-		d.heard()
+		d.heard(d.acks, 1)
 		d.at(time.Second)
 		d.want(t, entry{102 * time.Millisecond, Backlog, 2})
 	})
@@ -131,7 +138,7 @@ func TestSweepsWhileListening(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := listeningIn(t)
 		d.at(10 * time.Second)
-		d.heard() // a commit does not put off the sweep
+		d.heard(d.acks, 1) // a commit does not put off the sweep
 		d.at(65 * time.Second)
 		fold := d.cfg.Fold
 		d.want(t, entry{10*time.Second + fold, Committed, 1},
@@ -176,7 +183,7 @@ func TestNothingIsHandedOnAfterTheEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		l := New(nil, DefaultConfig(), zeroLog(), nil)
-		l.heard()
+		l.heard(&acks{path: deafPath{}}, 1)
 		cancel()
 		l.deliver(ctx, func(c Change) { t.Errorf("got %+v", c) })
 	})

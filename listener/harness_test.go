@@ -8,7 +8,11 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/rs/zerolog"
+
+	"github.com/parentpal/reminder-worker/sql/migrations"
+	"github.com/parentpal/reminder-worker/sql/store"
 )
 
 // patience bounds every wait for something that must happen. It is never reached
@@ -21,6 +25,7 @@ func quick() Config {
 	c := DefaultConfig()
 	c.BackoffMin, c.BackoffMax = time.Millisecond, 20*time.Millisecond
 	c.SweepInterval, c.SweepDegraded = time.Hour, 10*time.Millisecond
+	c.StormCommits = 0
 	return c
 }
 
@@ -36,6 +41,50 @@ func dialing(url string) Connect {
 	}
 }
 
+// storeBell is the bell of the triggers in a migrated database.
+type storeBell struct{ db *store.Queries }
+
+func (b storeBell) Open(ctx context.Context, word string) (Opened, error) {
+	row, err := b.db.OpenBell(ctx, store.OpenBellParams{Way: "notify", TtlMs: time.Minute.Milliseconds(), Payload: word})
+	return Opened{row.WasClosed, row.QueueUsage}, err
+}
+
+func (b storeBell) Send(ctx context.Context, word string) (int64, error) {
+	return b.db.SendWord(ctx, store.SendWordParams{Way: "notify", Payload: word})
+}
+
+func (b storeBell) Close(ctx context.Context, sentMs int64) error {
+	_, err := b.db.CloseBell(ctx, store.CloseBellParams{Way: "notify", SinceMs: sentMs})
+	return err
+}
+
+func (b storeBell) Writers(ctx context.Context, among []string) ([]string, error) {
+	return b.db.Writers(ctx, among)
+}
+
+// over returns a source that hears the database at direct through another address.
+func over(t testing.TB, via, direct string) Source {
+	t.Helper()
+	cfg, err := pgxpool.ParseConfig(direct)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg.MaxConns = 2
+	pool, err := pgxpool.NewWithConfig(context.Background(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(pool.Close)
+	s, err := NewNotifySource(dialing(via), storeBell{store.New(pool)}, "reminder_worker")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// direct is over with nothing in between.
+func direct(t testing.TB, url string) Source { t.Helper(); return over(t, url, url) }
+
 // running is a listener under test, and what it has handed on.
 type running struct {
 	*Listener
@@ -45,20 +94,20 @@ type running struct {
 }
 
 // run starts a listener and stops it at the end of the test.
-func run(t *testing.T, connect Connect, cfg Config) *running {
+func run(t *testing.T, source Source, cfg Config) *running {
 	t.Helper()
 	changes := make(chan Change, 1<<16)
-	r := start(t, connect, cfg, func(c Change) { changes <- c })
+	r := start(t, source, cfg, func(c Change) { changes <- c })
 	r.changes = changes
 	return r
 }
 
 // start is run with a handler of the test's own.
-func start(t *testing.T, connect Connect, cfg Config, handle func(Change)) *running {
+func start(t *testing.T, source Source, cfg Config, handle func(Change)) *running {
 	t.Helper()
 	log := &lockedBuffer{}
 	ctx, cancel := context.WithCancel(context.Background())
-	l := New(connect, cfg, zerolog.New(log), nil)
+	l := New(source, cfg, zerolog.New(log), nil)
 	done := make(chan error, 1)
 	go func() { done <- l.Run(ctx, handle) }()
 	stop := sync.OnceValue(func() error { cancel(); return <-done })
@@ -109,6 +158,23 @@ func (b *lockedBuffer) String() string {
 }
 
 func zeroLog() zerolog.Logger { return zerolog.Nop() }
+
+// migrate installs the triggers in a database of the test's own server.
+func migrate(t *testing.T, url string) {
+	t.Helper()
+	conn, err := pgx.Connect(t.Context(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close(t.Context()) }()
+	m, err := migrations.New(migrations.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := m.Up(t.Context(), conn); err != nil {
+		t.Fatal(err)
+	}
+}
 
 // execute runs statements on a connection of their own.
 func execute(t *testing.T, url string, statements ...string) {

@@ -25,12 +25,14 @@ func TestEverySeriesExistsFromTheStart(t *testing.T) {
 		"reminder_worker_listener_changes_total",
 		"reminder_worker_listener_connected",
 		"reminder_worker_listener_failures_total",
+		"reminder_worker_listener_gaps_total",
 		"reminder_worker_listener_heard_total",
 		"reminder_worker_listener_last_change_timestamp_seconds",
 		"reminder_worker_listener_last_proof_timestamp_seconds",
 		"reminder_worker_listener_queue_usage_ratio",
 		"reminder_worker_listener_reconnects_total",
 		"reminder_worker_listener_round_trip_seconds",
+		"reminder_worker_listener_silences_total",
 	}
 	slices.Sort(got)
 	if diff := cmp.Diff(want, got); diff != "" {
@@ -50,7 +52,7 @@ func TestMetricsFollowTheListener(t *testing.T) {
 	m := NewMetrics(nil)
 	l := New(nil, DefaultConfig(), zeroLog(), m)
 	l.began()
-	l.heard()
+	l.heard(&acks{}, 1)
 	_ = l.stopped(t.Context(), ErrNoProof)
 	l.began()
 	for what, c := range map[string]struct {

@@ -159,6 +159,12 @@ func (p *proxy) said() string {
 	return p.sent.String()
 }
 
+// source returns a source that hears through the proxy, and whose bell does not go through it.
+func (p *proxy) source(t *testing.T) Source {
+	t.Helper()
+	return over(t, p.url(), p.server.ConnString())
+}
+
 // url returns a connection string that leads through the proxy.
 func (p *proxy) url() string {
 	u := url.URL{Scheme: "postgres", User: url.UserPassword(p.server.User, p.server.Password),

@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/parentpal/reminder-worker/sql/pgtest"
 )
 
 const secret = "s3cret-Pa55"
@@ -46,7 +48,7 @@ func TestRedactKeepsTheErrorItself(t *testing.T) {
 
 func TestAConnectionStringThatCannotBeParsedIsNotShown(t *testing.T) {
 	t.Parallel()
-	r := run(t, dialing("postgres://worker:"+secret+"@db.example.com:port/"+secret), quick())
+	r := run(t, over(t, "postgres://worker:"+secret+"@db.example.com:port/"+secret, pgtest.New(t).URL()), quick())
 	r.next(t, Sweep)
 	for r.Status().Err == nil {
 		r.next(t, Sweep)

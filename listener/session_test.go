@@ -2,6 +2,7 @@ package listener
 
 import (
 	"errors"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -11,33 +12,34 @@ import (
 	"github.com/parentpal/reminder-worker/sql/pgtest"
 )
 
-// open returns a session of the test's own, and the count of what it hears.
-func open(t *testing.T) (*session, *int) {
+// open returns a session of the test's own.
+func open(t *testing.T) *session {
 	t.Helper()
-	conn := pgtest.NewEmpty(t).Connect(t)
-	heard := new(int)
-	return newSession(conn, "reminder_worker", func() { *heard++ }), heard
+	return newSession(pgtest.NewEmpty(t).Connect(t), "reminder_worker")
 }
 
 func TestARefusedStatementLeavesTheSessionUsable(t *testing.T) {
 	t.Parallel()
-	s, _ := open(t)
+	s := open(t)
 	err := s.exec(t.Context(), "SET no_such_setting_here = 1")
 	var answer *pgconn.PgError
 	if !errors.As(err, &answer) || !refused(err) {
 		t.Fatalf("got %v, want the server's refusal", err)
 	}
-	if err := errors.Join(s.configure(t.Context()), s.listen(t.Context())); err != nil {
+	if err := s.begin(t.Context(), patience); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.prove(t.Context(), patience); err != nil {
-		t.Error(err)
+	if err := s.exec(t.Context(), notify); err != nil {
+		t.Fatal(err)
+	}
+	if m, err := s.Receive(t.Context()); err != nil || m.Payload != "" || m.Position != 1 {
+		t.Errorf("received %+v, %v", m, err)
 	}
 }
 
 func TestTheSessionCannotBeTimedOutByTheServer(t *testing.T) {
 	t.Parallel()
-	s, _ := open(t)
+	s := open(t)
 	if err := s.configure(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -50,20 +52,22 @@ func TestTheSessionCannotBeTimedOutByTheServer(t *testing.T) {
 
 func TestHeardPayloadsAreNotKept(t *testing.T) {
 	t.Parallel()
-	s, heard := open(t)
-	if err := s.listen(t.Context()); err != nil {
+	s := open(t)
+	if err := s.begin(t.Context(), patience); err != nil {
 		t.Fatal(err)
 	}
-	for range 100 {
-		if err := s.exec(t.Context(), notify); err != nil {
+	for i := range 100 {
+		if err := s.exec(t.Context(), "NOTIFY reminder_worker, '"+strconv.Itoa(i)+"'"); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := s.prove(t.Context(), patience); err != nil || *heard != 100 {
-		t.Errorf("heard %d of 100: %v", *heard, err)
+	for i := range 100 {
+		if m, err := s.Receive(t.Context()); err != nil || m.Payload != strconv.Itoa(i) {
+			t.Fatalf("received %+v, %v: want %d", m, err, i)
+		}
 	}
-	if n := pending(s); n != 0 {
-		t.Errorf("pgx still keeps %d payloads", n)
+	if n := pending(s); n != 0 || len(s.heard) != 0 {
+		t.Errorf("pgx still keeps %d payloads, the session %d", n, len(s.heard))
 	}
 }
 
@@ -72,6 +76,22 @@ func pending(s *session) int {
 	for n := 0; ; n++ {
 		if _, err := s.conn.WaitForNotification(ended); err != nil {
 			return n
+		}
+	}
+}
+
+func TestAPingIsAnsweredAmongChanges(t *testing.T) {
+	t.Parallel()
+	s := open(t)
+	if err := s.begin(t.Context(), patience); err != nil {
+		t.Fatal(err)
+	}
+	for range 3 {
+		if err := s.Ping(); err != nil {
+			t.Fatal(err)
+		}
+		if m, err := s.Receive(t.Context()); err != nil || !m.Pong {
+			t.Fatalf("received %+v, %v: want a pong", m, err)
 		}
 	}
 }
@@ -87,34 +107,27 @@ func TestAnOwnHandlerInPgxDoesNotStopTheReads(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := newSession(conn, "reminder_worker", func() {})
-	t.Cleanup(s.close)
-	for _, err := range []error{s.listen(t.Context()), s.prove(t.Context(), patience)} {
-		if err != nil {
-			t.Error(err)
-		}
+	s := newSession(conn, "reminder_worker")
+	t.Cleanup(s.Close)
+	if err := errors.Join(s.begin(t.Context(), patience), s.exec(t.Context(), notify)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Receive(t.Context()); err != nil {
+		t.Error(err)
 	}
 }
 
-func TestQueueUsage(t *testing.T) {
-	t.Parallel()
-	s, _ := open(t)
-	if usage, err := s.queueUsage(t.Context(), patience); err != nil || usage < 0 || usage > 1 {
-		t.Errorf("got %v, %v", usage, err)
-	}
-}
-
-func FuzzHear(f *testing.F) {
-	for _, p := range []string{"", "proof:", "proof:MINE", "proof:MINE ", "PROOF:MINE", "7", `{"id":1}`, "\x00", strings.Repeat("x", 7999)} {
+func FuzzParseWord(f *testing.F) {
+	for _, p := range []string{"", "proof:", "proof:MINE", "proof:MINE:1", "proof:MINE:1:2", "PROOF:MINE:1", "told::", "hush:a:b", "7", `{"id":1}`, "\x00", strings.Repeat("x", 7999)} {
 		f.Add(p)
 	}
 	f.Fuzz(func(t *testing.T, payload string) {
-		heard := 0
-		s := &session{proof: "proof:MINE", heard: func() { heard++ }}
-		s.hear(payload)
-		proof := strings.HasPrefix(payload, "proof:")
-		if s.proven != (payload == "proof:MINE") || (heard == 1) == proof {
-			t.Errorf("payload %q: proven %v, heard %d", payload, s.proven, heard)
+		w, ok := parseWord(payload)
+		if ok && w.String() != payload {
+			t.Errorf("payload %q was read as %q", payload, w)
+		}
+		if known := w.kind == proofWord || w.kind == hushWord || w.kind == toldWord; ok && !known {
+			t.Errorf("payload %q was taken for a word", payload)
 		}
 	})
 }

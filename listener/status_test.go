@@ -13,9 +13,10 @@ func TestStatusTellsSinceWhenItHears(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		begin := time.Now()
-		b := newBoard(Connecting)
+		b := newBoard(Connecting, "notify")
 		check := func(what string, want Status) {
 			t.Helper()
+			want.Source = "notify"
 			if diff := cmp.Diff(want, b.read(), cmpopts.EquateErrors()); diff != "" {
 				t.Errorf("%s: %s", what, diff)
 			}
@@ -33,6 +34,9 @@ func TestStatusTellsSinceWhenItHears(t *testing.T) {
 		check("lost", Status{State: Deaf, Since: begin.Add(4 * time.Second), Err: ErrNoProof})
 		b.begin()
 		check("hears again", Status{State: Listening, Since: begin.Add(5 * time.Second), Reconnects: 1})
+		b.enter(Polling, ErrNoProof)
+		b.enter(Connecting, nil)
+		check("attempts while polling", Status{State: Polling, Since: begin.Add(6 * time.Second), Reconnects: 1, Err: ErrNoProof})
 	})
 }
 
@@ -45,8 +49,8 @@ func TestEveryWordIsNamed(t *testing.T) {
 	for _, c := range causes {
 		seen[c.String()] = true
 	}
-	if len(seen) != 8 || seen["unknown"] {
-		t.Errorf("names %v, want 8 different ones", seen)
+	if len(seen) != 9 || seen["unknown"] {
+		t.Errorf("names %v, want 9 different ones", seen)
 	}
 	if State(0).String() != "unknown" || Cause(0).String() != "unknown" {
 		t.Error("zero values have a name")
