@@ -50,7 +50,8 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 			Buckets: prometheus.ExponentialBuckets(0.0005, 2, 22),
 		}),
 		sweepFound: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "reminder_worker_sweep_found_total", Help: "Overdue reminders that only the sweep found; none in a healthy system.",
+			Name: "reminder_worker_sweep_found_total", Help: "Work that only the sweep found; none in a healthy system.",
+			ConstLabels: prometheus.Labels{"kind": "reminder"},
 		}),
 		databaseErrors: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "reminder_worker_notify_database_errors_total", Help: "Statements of sending that failed and were repeated.",

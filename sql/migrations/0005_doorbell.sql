@@ -38,16 +38,21 @@ begin
 end
 $$;
 
--- Sends a payload of the workers' own one way, in any case. Answers the database's clock, in milliseconds since 1970.
+-- Sends a payload of the workers' own one way, in any case, and what all workers are to be told the other way, too, if somebody hears
+-- there. Answers the database's clock, in milliseconds since 1970.
 create function reminder_worker.send_word(way text, payload text) returns bigint
 language plpgsql security definer set search_path = '' as $$
+declare
+  at bigint := date_part('epoch', clock_timestamp()) * 1000;
+  for_all boolean := payload like 'told:%';
 begin
-  if way = 'wal' then
+  if way = 'wal' or for_all and (select d.last_value > at from reminder_worker.doorbell_wal d) then
     perform pg_catalog.pg_logical_emit_message(true, 'reminder_worker', payload);
-  else
+  end if;
+  if way <> 'wal' or for_all and (select d.last_value > at from reminder_worker.doorbell_notify d) then
     perform pg_catalog.pg_notify('reminder_worker', payload);
   end if;
-  return date_part('epoch', clock_timestamp()) * 1000;
+  return at;
 end
 $$;
 
@@ -68,12 +73,12 @@ begin
 end
 $$;
 
--- Closes the bell of one way, unless it is asked to later than 500 ms after since_ms, when word of it was sent: the caller has been held
--- up, and others may count on the bell again. Answers whether it is closed.
+-- Closes the bell of one way, unless it is asked to later than 5 s after since_ms, when word of it was sent: the caller has been held up,
+-- and others may count on the bell again. Answers whether it is closed.
 create function reminder_worker.close_bell(way text, since_ms bigint) returns boolean
 language plpgsql security definer set search_path = '' as $$
 begin
-  if date_part('epoch', clock_timestamp()) * 1000 not between since_ms and since_ms + 500 then
+  if date_part('epoch', clock_timestamp()) * 1000 not between since_ms and since_ms + 5000 then
     return false;
   end if;
   perform pg_catalog.setval(

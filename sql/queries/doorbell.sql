@@ -4,7 +4,7 @@
 select reminder_worker.open_bell(sqlc.arg(way)::text, sqlc.arg(ttl_ms)::bigint, sqlc.arg(payload)::text)::boolean as was_closed,
   pg_notification_queue_usage()::double precision as queue_usage;
 
--- CloseBell has commits announced no more that way. It refuses if since_ms, when word of it was sent, is more than half a second ago.
+-- CloseBell has commits announced no more that way. It refuses if since_ms, when word of it was sent, is more than 5 seconds ago.
 -- name: CloseBell :one
 select reminder_worker.close_bell(sqlc.arg(way)::text, sqlc.arg(since_ms)::bigint)::boolean as closed;
 

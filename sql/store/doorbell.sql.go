@@ -18,7 +18,7 @@ type CloseBellParams struct {
 	SinceMs int64
 }
 
-// CloseBell has commits announced no more that way. It refuses if since_ms, when word of it was sent, is more than half a second ago.
+// CloseBell has commits announced no more that way. It refuses if since_ms, when word of it was sent, is more than 5 seconds ago.
 func (q *Queries) CloseBell(ctx context.Context, arg CloseBellParams) (bool, error) {
 	row := q.db.QueryRow(ctx, CloseBell, arg.Way, arg.SinceMs)
 	var closed bool

@@ -89,13 +89,32 @@ type asked struct {
 	indexes []string
 }
 
-// questions is every statement with arguments of a usual batch. DatabaseNow reads no table.
+// questions is every statement with arguments of a usual batch. DatabaseNow reads no table, and neither does what rings the doorbell.
 func questions(b batch) map[string]asked {
 	all := map[string]asked{"DatabaseNow": {func(ctx context.Context, q *store.Queries) { _, _ = q.DatabaseNow(ctx) }, nil}}
-	for _, part := range []map[string]asked{ofEvents(b), ofPlans(b), ofAccounts(b), ofCopies(b), ofReminders(b), ofPushes(b)} {
+	for _, part := range []map[string]asked{ofDoorbell(), ofEvents(b), ofPlans(b), ofAccounts(b), ofCopies(b), ofReminders(b), ofPushes(b)} {
 		maps.Copy(all, part)
 	}
 	return all
+}
+
+func ofDoorbell() map[string]asked {
+	return map[string]asked{
+		"OpenBell": {
+			func(ctx context.Context, q *store.Queries) {
+				_, _ = q.OpenBell(ctx, store.OpenBellParams{Way: "notify", TtlMs: 30_000, Payload: "proof"})
+			}, nil,
+		},
+		"CloseBell": {func(ctx context.Context, q *store.Queries) {
+			_, _ = q.CloseBell(ctx, store.CloseBellParams{Way: "notify"})
+		}, nil},
+		"SendWord": {
+			func(ctx context.Context, q *store.Queries) {
+				_, _ = q.SendWord(ctx, store.SendWordParams{Way: "notify", Payload: "told"})
+			}, nil,
+		},
+		"Writers": {func(ctx context.Context, q *store.Queries) { _, _ = q.Writers(ctx, []string{"3/77"}) }, nil},
+	}
 }
 
 func ofEvents(b batch) map[string]asked {

@@ -15,6 +15,7 @@ type Metrics struct {
 	removals       *prometheus.CounterVec
 	calls          *prometheus.CounterVec
 	callSeconds    prometheus.Histogram
+	sweepFound     prometheus.Counter
 	databaseErrors prometheus.Counter
 }
 
@@ -34,6 +35,10 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 			Name: "reminder_worker_calendar_write_duration_seconds", Help: "Time to write one copy, all its requests together.",
 			Buckets: prometheus.ExponentialBuckets(0.001, 2, 16),
 		}),
+		sweepFound: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "reminder_worker_sweep_found_total", Help: "Work that only the sweep found; none in a healthy system.",
+			ConstLabels: prometheus.Labels{"kind": "event"},
+		}),
 		databaseErrors: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "reminder_worker_reconcile_database_errors_total", Help: "Statements of reconciling that failed and were repeated.",
 		}),
@@ -52,7 +57,7 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		}
 	}
 	if reg != nil {
-		reg.MustRegister(m.events, m.removals, m.calls, m.callSeconds, m.databaseErrors)
+		reg.MustRegister(m.events, m.removals, m.calls, m.callSeconds, m.sweepFound, m.databaseErrors)
 	}
 	return m
 }

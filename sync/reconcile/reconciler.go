@@ -46,6 +46,7 @@ type Reconciler struct {
 	barred   barred
 	patience patience
 	share    int          // how much of the memory one user's lane may fill
+	swept    atomic.Bool  // the next look is a sweep's
 	callTook atomic.Int64 // nanoseconds that a call takes of late
 }
 
@@ -65,6 +66,12 @@ func New(db *store.Queries, cal *gcal.Client, cfg Config, log zerolog.Logger, m 
 	}
 	r.patience.base, r.patience.limit = cfg.RetryBase, cfg.RetryMax
 	return r, nil
+}
+
+// Sweep is Wake when nobody has announced any work: what the next look finds and should have been announced is counted.
+func (r *Reconciler) Sweep() {
+	r.swept.Store(true)
+	r.Wake()
 }
 
 // Wake says that there may be work. It never blocks; several before the next look are one.

@@ -40,6 +40,9 @@ func (r *Reconciler) step(ctx context.Context) (took taken, err error) {
 	}
 	plans, waiting := r.sort(rows, claimed)
 	took.events = len(rows)
+	if r.swept.Swap(false) {
+		r.m.sweepFound.Add(float64(missed(plans)))
+	}
 	took.more = len(rows)-len(waiting) >= r.cfg.Batch || copies > 0 && len(waiting) >= copies
 	for _, p := range waiting {
 		r.dispatch(p)
@@ -51,6 +54,19 @@ func (r *Reconciler) step(ctx context.Context) (took taken, err error) {
 	took.removals, err = r.takeRemovals(ctx, limit)
 	took.more = took.more || limit > 0 && took.removals == limit
 	return took, err
+}
+
+// unnoticed is how long an event may have been due before somebody should have looked.
+const unnoticed = 2 * time.Second
+
+// missed counts the events whose change was announced to nobody: due for a while, and never tried.
+func missed(plans []planned) (n int) {
+	for _, p := range plans {
+		if p.row.SyncAttempts == 0 && p.now.Sub(p.row.SyncChangedAt) > unnoticed {
+			n++
+		}
+	}
+	return n
 }
 
 // places is how many events may be claimed that wait for Google only: what is left beside those that are planned meanwhile, if that is

@@ -160,7 +160,11 @@ func (a *App) Once(ctx context.Context) error {
 
 // heard passes a change on to both parts. It never blocks.
 func (a *App) heard(c listener.Change) {
-	a.events.Wake()
+	if c.Cause == listener.Sweep {
+		a.events.Sweep()
+	} else {
+		a.events.Wake()
+	}
 	switch c.Cause {
 	case listener.Backlog:
 		a.sender.Look(notify.Window)

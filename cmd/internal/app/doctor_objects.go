@@ -61,20 +61,28 @@ var functions = []string{
 	"public.disconnect_google_calendar()",
 	"public.register_push_token(text, text)",
 	"public.unregister_push_token(text)",
+	"reminder_worker.close_bell(text, bigint)",
 	"reminder_worker.event_changed()",
 	"reminder_worker.event_inserted()",
 	"reminder_worker.event_owner_changed()",
 	"reminder_worker.events_deleted()",
 	"reminder_worker.events_truncated()",
 	"reminder_worker.is_push_token(text)",
+	"reminder_worker.knock()",
+	"reminder_worker.open_bell(text, bigint, text)",
 	"reminder_worker.put_google_account(uuid, text)",
 	"reminder_worker.put_push_device(uuid, text, text)",
 	"reminder_worker.reminder_changed()",
 	"reminder_worker.reminder_inserted()",
 	"reminder_worker.require_user()",
 	"reminder_worker.ring()",
+	"reminder_worker.send_word(text, text)",
 	"reminder_worker.user_tokens_written()",
+	"reminder_worker.writers(text[])",
 }
+
+// sequences are those that the triggers look at: without them no write of the app's succeeds.
+var sequences = []string{"reminder_worker.doorbell_notify", "reminder_worker.doorbell_wal"}
 
 // readObjects lists what the database has in the worker's schema, and in those of the app's tables that the worker knows, each with its
 // kind before its name. It reads catalogs, which every role may. An index that is not valid is none.
@@ -88,6 +96,10 @@ func readObjects(ctx context.Context, conn *pgx.Conn) ([]string, error) {
 			from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
 			where c.relkind in ('r', 'p') and (n.nspname = 'reminder_worker' or n.nspname || '.' || c.relname = any ($1::text[])))
 		select 'table ' || name from tables
+		union all
+		select 'sequence ' || n.nspname || '.' || c.relname
+		from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+		where c.relkind = 'S' and n.nspname = 'reminder_worker'
 		union all
 		select 'column ' || t.name || '.' || a.attname from tables t
 		join pg_catalog.pg_attribute a on a.attrelid = t.oid and a.attnum > 0 and not a.attisdropped
@@ -123,6 +135,9 @@ func missing(present []string) (names []string) {
 	}
 	for _, f := range functions {
 		names = append(names, "function "+f)
+	}
+	for _, s := range sequences {
+		names = append(names, "sequence "+s)
 	}
 	return slices.DeleteFunc(names, func(thing string) bool { return !lacks(thing) })
 }
