@@ -15,8 +15,8 @@ const (
 	// Sweep says nothing but that time has passed. In a healthy system its
 	// handler finds nothing to do.
 	Sweep
-	// Look says that commits may be happening which nobody announces, as so many
-	// do: the queue indexes may have something to tell.
+	// Look says that something may have been committed which no trigger announced:
+	// by another worker, or while the bell is silent.
 	Look
 )
 

@@ -41,7 +41,10 @@ type keeper struct {
 }
 
 func newKeeper(l *Listener, bell Bell, path Path) *keeper {
-	return &keeper{l: l, bell: bell, path: path, inbox: newInbox(), words: newSpeaker()}
+	return &keeper{
+		l: l, bell: bell, path: path, inbox: newInbox(), words: newSpeaker(),
+		tell: true, // whatever was written while nobody could be told
+	}
 }
 
 // run keeps the bell until ctx ends or something fails.

@@ -152,7 +152,8 @@ func (l *Listener) read(ctx context.Context, path Path, k *keeper) error {
 		case mine:
 			k.inbox.leaveOwn(w)
 		case w.kind == toldWord:
-			l.heard(done, m.Position)
+			done.commit(m.Position)
+			l.box.put(Change{Cause: Look, At: time.Now(), acks: done, upto: m.Position})
 			continue
 		case w.kind == hushWord:
 			k.inbox.leaveHush()
