@@ -49,6 +49,11 @@
 // server keeps its operating system thread until the server is gone, because on
 // Linux the death signal of a child belongs to the thread that made it.
 //
+// # Standbys
+//
+// Standby copies the data of a server that is down for a moment, and starts the copy
+// so that it follows the original by streaming: for tests of failing over.
+//
 // # Testing it
 //
 // The tests start real servers from what is installed, kill them and their parents,

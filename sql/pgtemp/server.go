@@ -45,6 +45,7 @@ type Server struct {
 	account *identity
 	dir     *runDir
 	port    int
+	primary *Server // the one it follows; nil for a server of its own
 
 	mu      sync.Mutex // guards the fields below; held while the server comes up or down
 	proc    *process
@@ -61,6 +62,11 @@ func Start(ctx context.Context, cfg Config) (*Server, error) {
 		return nil, &StepError{Step: "start", Err: errors.ErrUnsupported}
 	}
 	s := &Server{cfg: cfg}
+	return s.bringUp(ctx)
+}
+
+// bringUp starts a server of which nothing is there yet but what it is to be.
+func (s *Server) bringUp(ctx context.Context) (*Server, error) {
 	if err := s.prepare(ctx); err != nil {
 		return nil, errors.Join(err, s.Stop(context.WithoutCancel(ctx)))
 	}
@@ -87,6 +93,9 @@ func (s *Server) prepare(ctx context.Context) (err error) {
 	}
 	if s.dir, err = newRunDir(s.cfg.Dir, s.account); err != nil {
 		return &StepError{Step: "make a directory", Err: err}
+	}
+	if s.primary != nil {
+		return s.follow(ctx)
 	}
 	return s.initialise(ctx)
 }
