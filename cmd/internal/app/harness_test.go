@@ -22,6 +22,9 @@ func TestMain(m *testing.M) {
 	if os.Getenv(beWorker) != "" {
 		os.Exit(workerMain())
 	}
+	if os.Getenv(beNetwork) != "" {
+		os.Exit(networkMain())
+	}
 	code := pgtest.Run(m)
 	if code == 0 {
 		if err := goleak.Find(); err != nil {

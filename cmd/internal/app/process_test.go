@@ -52,7 +52,8 @@ type process struct {
 	log bytes.Buffer
 }
 
-func (w *world) spawn() *process {
+// spawn starts one, with settings beside the world's; of two of one name the later holds.
+func (w *world) spawn(settings ...string) *process {
 	w.t.Helper()
 	exe, err := os.Executable()
 	if err != nil {
@@ -64,6 +65,7 @@ func (w *world) spawn() *process {
 		"GOOGLE_CLIENT_ID="+w.cfg.GoogleClientID, "GOOGLE_CLIENT_SECRET="+w.cfg.GoogleClientSecret,
 		"GOOGLE_CALENDAR_URL="+w.cfg.GoogleCalendarURL, "GOOGLE_TOKEN_URL="+w.cfg.GoogleTokenURL, "GOOGLE_REVOKE_URL="+w.cfg.GoogleRevokeURL,
 		"EXPO_PUSH_URL="+w.cfg.ExpoPushURL, "SWEEP_INTERVAL=1s", "RETRY_BASE=50ms", "SHUTDOWN_GRACE=30s")
+	p.cmd.Env = append(p.cmd.Env, settings...)
 	p.cmd.Stderr = &p.log
 	if err := p.cmd.Start(); err != nil {
 		w.t.Fatal(err)

@@ -1,0 +1,112 @@
+package app
+
+import (
+	"math/rand/v2"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// storm is how much TestReplicas does to how many.
+type storm struct {
+	rows        int           // events, and as many reminders
+	span        time.Duration // in which they are written and fall due
+	kill        time.Duration // from one kill to the next
+	lease       time.Duration
+	slack       time.Duration // how much later than a lease a reminder may be
+	users       int
+	atMostToEnd time.Duration
+}
+
+// The short one leaves room for a machine that does other things meanwhile.
+var (
+	shortStorm = storm{2000, 12 * time.Second, 3 * time.Second, 5 * time.Second, 15 * time.Second, 20, patience}
+	fullStorm  = storm{20_000, time.Minute, 5 * time.Second, 15 * time.Second, 2 * time.Second, 100, 5 * time.Minute}
+)
+
+// Three workers, of which one is killed every few seconds and started again: every event has one copy, every reminder is pushed, at most a
+// lease late, and what Expo and Google allow is kept to by all of them together. REMINDER_WORKER_TEST_FULL=1 runs 20,000 of each.
+func TestReplicas(t *testing.T) {
+	t.Parallel()
+	s := shortStorm
+	if full {
+		s = fullStorm
+	}
+	w := newWorld(t)
+	w.rememberCalls(10 * s.rows)
+	w.keepLedger()
+	family := w.newFamily(s.users)
+	fleet := w.newFleet(3, "LEASE="+s.lease.String())
+
+	const beat = 100 * time.Millisecond
+	stop := family.keepWriting(beat, s.rows/int(s.span/beat), 2*time.Second)
+	began := time.Now()
+	for i := 0; time.Since(began) < s.span; i++ {
+		w.pass(s.kill)
+		fleet.restart(i%3, syscall.SIGKILL)
+	}
+	stop()
+	t.Logf("%d workers were killed", fleet.started-3)
+	sum := family.check(s.atMostToEnd)
+	w.checkQuotas()
+	if most := s.lease + s.slack; sum.latest > most {
+		t.Errorf("a reminder was %s late, at most %s may be", sum.latest, most)
+	}
+}
+
+// Three workers are asked to stop, one after the other, and replaced: nothing is pushed twice, and no result is lost.
+func TestRollingRestart(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.keepLedger()
+	w.slowly(100*time.Millisecond, 20*time.Millisecond)
+	family := w.newFamily(10)
+	fleet := w.newFleet(3)
+	stop := family.keepWriting(50*time.Millisecond, 3, time.Second)
+	for i := range 6 {
+		w.pass(800 * time.Millisecond)
+		fleet.restart(i%3, syscall.SIGTERM)
+	}
+	w.pass(time.Second)
+	stop()
+	if sum := family.check(patience); sum.repeats > 0 || sum.lost > 0 {
+		t.Errorf("%d pushes were repeated, %d results lost", sum.repeats, sum.lost)
+	}
+}
+
+// A worker stands still in the middle of its work for longer than its claims hold, as on a machine that sleeps, and goes on: what it held
+// is done by another meanwhile, and what it does with it on waking changes nothing. REMINDER_WORKER_TEST_FULL=1 lets it sleep for minutes.
+func TestSuspended(t *testing.T) {
+	t.Parallel()
+	lease, asleep, times := 2*time.Second, 3500*time.Millisecond, 4
+	if full {
+		lease, asleep, times = 15*time.Second, time.Minute, 5
+	}
+	w := newWorld(t)
+	w.keepLedger()
+	w.slowly(150*time.Millisecond, 50*time.Millisecond)
+	family := w.newFamily(10)
+	fleet := w.newFleet(2, "LEASE="+lease.String())
+	stop := family.keepWriting(50*time.Millisecond, 3, time.Second)
+	r := rand.New(rand.NewPCG(5, 6))
+	held := map[string]bool{} // the reminders that a sleeper had claimed
+	w.pass(time.Second)
+	for range times {
+		w.pass(time.Duration(r.Int64N(int64(time.Second))))
+		i := r.IntN(2)
+		for _, id := range fleet.suspend(i) {
+			held[id.String()] = true
+		}
+		w.pass(asleep)
+		fleet.resume(i)
+	}
+	w.pass(lease)
+	stop()
+	sum := family.check(patience)
+	t.Logf("%d reminders were held by a sleeper, of which %d had been on the wire and were pushed again", len(held), sum.repeats)
+	for id, h := range w.histories() {
+		if len(h.pushes) > 1 && !held[id] {
+			t.Errorf("reminder %s was pushed %d times, and no sleeper held it", id, len(h.pushes))
+		}
+	}
+}
