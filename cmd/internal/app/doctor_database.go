@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -23,9 +24,9 @@ const (
 type patient struct {
 	c       Config
 	conn    *pgx.Conn
-	port    uint16
 	role    string // may be another than the user a pooler is given
-	standby bool
+	server  server
+	heard   bool // its NOTIFY came back
 	swallow bool // its NOTIFY was sent and did not come back
 }
 
@@ -83,8 +84,12 @@ func (p *patient) connect(ctx context.Context) Finding {
 		return fail(id, oneLine(err), "Run this again.")
 	}
 	c := conn.Config()
-	p.conn, p.port = conn, c.Port
-	text := fmt.Sprintf("connected to %q at %s as %q in %s", c.Database, place(&c.Config), c.User, rounded(time.Since(began)))
+	p.conn = conn
+	where := place(&c.Config)
+	if all := hosts(&c.Config); len(all) > 1 {
+		where = fmt.Sprintf("%s (of %s)", remote(conn.PgConn()), strings.Join(all, ", "))
+	}
+	text := fmt.Sprintf("connected to %q at %s as %q in %s", c.Database, where, c.User, rounded(time.Since(began)))
 	if _, encrypted := conn.PgConn().Conn().(interface{ HandshakeContext(context.Context) error }); !encrypted {
 		text += ", without TLS"
 	}
@@ -128,15 +133,13 @@ func judgeVersion(number int, version string) Finding {
 }
 
 func examineWritable(ctx context.Context, p *patient) Finding {
-	var readOnly bool
-	err := p.conn.QueryRow(ctx, `select pg_is_in_recovery(), current_setting('transaction_read_only')::bool`).Scan(&p.standby, &readOnly)
-	switch {
-	case err != nil:
+	var err error
+	if p.server, err = askServer(ctx, p.conn.PgConn()); err != nil {
 		return cannotAsk(err)
-	case p.standby:
-		return fail("", "this is a standby: nothing can be written to it, and it cannot LISTEN", "Point DATABASE_URL at the primary.")
-	case readOnly:
-		return fail("", "transactions are read-only (default_transaction_read_only)", "Turn it off for this role or database; on Supabase free disk space first, as a full disk turns it on.")
+	}
+	if e, ok := errors.AsType[*ReadOnlyError](p.server.writable(p.conn.PgConn())); ok {
+		reason, fix := whyReadOnly(&p.conn.Config().Config, e)
+		return fail("", reason, fix)
 	}
 	return pass("", "this is the primary, and it takes writes")
 }

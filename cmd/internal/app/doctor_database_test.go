@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/parentpal/reminder-worker/sql/migrations"
@@ -28,9 +29,15 @@ func TestJudgements(t *testing.T) {
 	}{
 		{"old server", judgeVersion(130_014, "13.14"), Fail, "13.14 is older than 14"},
 		{"oldest server", judgeVersion(140_000, "14.0"), Pass, "14.0"},
-		{"transaction port", examinePooler(t.Context(), &patient{port: 6543}), Warn, "port 6543"},
-		{"standby, pooler", examinePooler(t.Context(), &patient{port: 5432, standby: true}), Skip, "round trip"},
-		{"standby, round trip", examineRoundTrip(t.Context(), &patient{standby: true}), Skip, "cannot LISTEN"},
+		{"no pooler", judgePooler(&patient{heard: true}, 0), Pass, "none sits in between"},
+		{"session mode", judgePooler(&patient{heard: true, server: server{pooled: true}, c: Config{PoolSize: 5}}, 0), Pass, "takes 6 of its server connections"},
+		{"transaction mode", judgePooler(&patient{swallow: true, server: server{pooled: true}}, 0), Warn, "delivers no changes"},
+		{"transaction mode, poll", judgePooler(&patient{swallow: true, server: server{pooled: true}, c: Config{ChangeSource: "poll"}}, 0), Pass, "does without"},
+		{"transaction mode, prepared", judgePooler(&patient{swallow: true, server: server{pooled: true}}, pgx.QueryExecModeCacheStatement), Fail, "(cache statement) needs a session"},
+		{"transaction mode, not prepared", judgePooler(&patient{swallow: true, server: server{pooled: true}}, pgx.QueryExecModeExec), Warn, "delivers no changes"},
+		{"hidden", judgePooler(&patient{swallow: true}, 0), Warn, "does not show itself"},
+		{"pooler, no round trip", judgePooler(&patient{server: server{pooled: true}}, 0), Skip, "its mode"},
+		{"standby, round trip", examineRoundTrip(t.Context(), &patient{server: server{standby: true}}), Skip, "cannot LISTEN"},
 		{"clocks agree", judgeClock(-20*time.Millisecond, time.Millisecond), Pass, "-20ms"},
 		{"a slow answer proves no offset", judgeClock(3*time.Second, 4*time.Second), Pass, ""},
 		{"ahead", judgeClock(90*time.Second, time.Millisecond), Warn, "1m30s ahead of"},
@@ -124,7 +131,7 @@ func TestDiagnoseSwallowedChange(t *testing.T) {
 	limited, cancel := context.WithTimeout(t.Context(), 2*time.Second)
 	defer cancel()
 	judged(t, examineRoundTrip(limited, p), Warn, "did not come back")
-	judged(t, examinePooler(t.Context(), p), Warn, "seems to sit in between")
+	judged(t, examinePooler(t.Context(), p), Warn, "does not show itself")
 }
 
 // swallowing serves a database through a proxy that drops every change on its way to the client, and returns its address there.
@@ -179,5 +186,33 @@ func swallow(client net.Conn, address string) {
 		if _, err := client.Write(message); err != nil {
 			return
 		}
+	}
+}
+
+// What is said of PgBouncer is what it is.
+func TestDiagnoseBehindPgBouncer(t *testing.T) {
+	t.Parallel()
+	program := findPgBouncer(t)
+	if program == "" {
+		return
+	}
+	w := newWorld(t)
+	address := w.cfg.DatabaseURL
+	for mode, want := range map[string]map[string]Verdict{
+		"session":     {"token_sealing": Warn},
+		"transaction": {"token_sealing": Warn, "round_trip": Warn, "pooler": Warn},
+	} {
+		t.Run(mode, func(t *testing.T) {
+			p := startPooler(t, program, address, mode, 12)
+			c := w.cfg
+			c.DatabaseURL = p.address()
+			found := diagnosis(t, c, nil)
+			expect(t, found, want)
+			if text := found["pooler"].Text; !strings.HasPrefix(text, "a pooler in "+mode+" mode sits in between") {
+				t.Errorf("pooler: %s", text)
+			}
+			c.DatabaseURL += "&statement_timeout=1000"
+			judged(t, diagnosis(t, c, nil)["database"], Fail, "refuses a setting of the connection")
+		})
 	}
 }

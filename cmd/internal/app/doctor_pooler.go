@@ -3,23 +3,23 @@ package app
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 )
 
-const (
-	// transactionPort is where Supabase's pooler lends a server connection for one transaction at a time.
-	transactionPort = 6543
-	// doctorChannel is heard by nobody but Diagnose, so that no worker is woken by it.
-	doctorChannel = "reminder_worker_doctor"
-)
+// doctorChannel is heard by nobody but Diagnose, so that no worker is woken by it.
+const doctorChannel = "reminder_worker_doctor"
+
+// errUnheard says that a NOTIFY was sent and did not come back in time.
+var errUnheard = errors.New("the change did not come back")
 
 // examineRoundTrip listens on one connection and sends on another: a transaction pooler may well give both statements of one client to
 // the same server connection, and would then seem to deliver.
 func examineRoundTrip(ctx context.Context, p *patient) Finding {
-	if p.standby {
+	if p.server.standby {
 		return skip("", "a standby cannot LISTEN", "Point DATABASE_URL at the primary.")
 	}
 	ear, err := Connect(ctx, p.c)
@@ -29,9 +29,10 @@ func examineRoundTrip(ctx context.Context, p *patient) Finding {
 	defer hangUp(ctx, ear)
 	took, err := roundTrip(ctx, ear, p.conn)
 	if err == nil {
+		p.heard = true
 		return pass("", "a change is heard "+rounded(took)+" after it is sent")
 	}
-	if ctx.Err() == nil {
+	if !errors.Is(err, errUnheard) {
 		return cannotAsk(err)
 	}
 	p.swallow = true
@@ -61,6 +62,9 @@ func roundTrip(ctx context.Context, ear, mouth *pgx.Conn) (time.Duration, error)
 	}
 	for {
 		change, err := ear.WaitForNotification(ctx)
+		if err != nil && timedOut(err) {
+			return 0, errUnheard
+		}
 		if err != nil {
 			return 0, err
 		}
@@ -70,15 +74,46 @@ func roundTrip(ctx context.Context, ear, mouth *pgx.Conn) (time.Duration, error)
 	}
 }
 
+// examinePooler tells what sits in between by two signs: whether the process that answers is the one that greeted, and whether a change
+// that was sent has come back.
 func examinePooler(_ context.Context, p *patient) Finding {
-	const fix = "Use a direct or session-mode connection: on Supabase port 5432 of the same pooler, or the direct address."
-	switch {
-	case p.port == transactionPort:
-		return warn("", fmt.Sprintf("port %d is that of Supabase's pooler in transaction mode, which delivers no changes and keeps no session", transactionPort), fix)
-	case p.swallow:
-		return warn("", "a pooler in transaction mode seems to sit in between", fix)
-	case p.standby:
-		return skip("", "only a round trip could tell", "Point DATABASE_URL at the primary.")
+	var chosen pgx.QueryExecMode
+	if p.conn != nil {
+		chosen = chosenMode(p.conn.Config())
 	}
-	return pass("", "no sign of a pooler in transaction mode")
+	return judgePooler(p, chosen)
+}
+
+func judgePooler(p *patient, chosen pgx.QueryExecMode) Finding {
+	const (
+		session = "Use a direct connection, or the pooler in session mode: on Supabase port 5432 in place of 6543."
+		unknown = "First see to the round trip."
+	)
+	switch {
+	case p.swallow && p.server.pooled && needsSession(chosen):
+		return fail("", fmt.Sprintf("a pooler in transaction mode sits in between, and default_query_exec_mode in DATABASE_URL (%s) needs a session: statements fail", chosen),
+			"Take default_query_exec_mode out of DATABASE_URL: the worker finds out by itself. Or: "+session)
+	case p.swallow && p.server.pooled:
+		return judgeTransactionMode(p.c.ChangeSource, session)
+	case p.swallow:
+		return warn("", "something in between delivers no changes, and does not show itself otherwise", session)
+	case p.server.pooled && p.heard:
+		return pass("", fmt.Sprintf("a pooler in session mode sits in between; each worker takes %d of its server connections", p.c.PoolSize+1))
+	case p.server.pooled:
+		return skip("", "a pooler sits in between; only a round trip could tell its mode", unknown)
+	}
+	return pass("", "none sits in between: the server process that greets is the one that answers")
+}
+
+func judgeTransactionMode(source, fix string) Finding {
+	const text = "a pooler in transaction mode sits in between: it delivers no changes, and nothing is prepared through it"
+	if source == "poll" {
+		return pass("", text+"; CHANGE_SOURCE=poll does without")
+	}
+	return warn("", text, fix)
+}
+
+// needsSession reports whether statements that are sent this way count on the same server connection the next time.
+func needsSession(mode pgx.QueryExecMode) bool {
+	return mode == pgx.QueryExecModeCacheStatement || mode == pgx.QueryExecModeDescribeExec
 }

@@ -77,8 +77,10 @@ func (r *route) examine(ctx context.Context, pc *pgconn.PgConn) error {
 
 // choose picks how statements are sent. A pooler in transaction mode has every statement run on whatever server connection is free, where
 // what was prepared on another is not known: there, what a statement takes and returns is asked once, and each run is one round trip of
-// its own. In session mode that does no harm.
+// its own. In session mode that does no harm. What anybody's LISTEN has left on such a server connection comes to whoever is lent it, and
+// would be kept for ever.
 func (r *route) choose(_ context.Context, cfg *pgx.ConnConfig) error {
+	cfg.OnNotification = func(*pgconn.PgConn, *pgconn.Notification) {}
 	switch {
 	case r.chosen != 0:
 		cfg.DefaultQueryExecMode = r.chosen
