@@ -37,13 +37,17 @@ func (w *world) checkBulk(users []uuid.UUID, events int) {
 
 // Five thousand events in one transaction, then as many in one transaction each from eight connections, while the worker runs.
 func TestBulk(t *testing.T) { // not parallel: it measures memory and takes the whole machine
+	eachSource(t, testBulk)
+}
+
+func testBulk(t *testing.T, s source) {
 	w := newWorld(t)
 	users := w.crowd(50)
-	p := w.spawn()
+	p := w.spawn(s.settings...)
 
-	const each = 5000
+	each := s.of(5000)
 	w.exec(`insert into events (user_id, title, start_ts)
-		select ($1::uuid[])[1 + n % 50], 'Bulk ' || n, now() + interval '3 days' + n * interval '1 second' from generate_series(0, 4999) n`, users)
+		select ($1::uuid[])[1 + n % 50], 'Bulk ' || n, now() + interval '3 days' + n * interval '1 second' from generate_series(1, $2) n`, users, each)
 	w.checkBulk(users, each)
 	first := p.resident()
 
@@ -72,6 +76,11 @@ func TestBulk(t *testing.T) { // not parallel: it measures memory and takes the 
 // Postgres restarts under the running worker, in every way it can.
 func TestDatabaseRestart(t *testing.T) {
 	t.Parallel()
+	eachSource(t, testDatabaseRestart)
+}
+
+func testDatabaseRestart(t *testing.T, s source) {
+	t.Parallel()
 	server := pgtest.NewServer(t)
 	pool, err := pgxpool.New(t.Context(), server.URL("postgres"))
 	if err != nil {
@@ -79,6 +88,7 @@ func TestDatabaseRestart(t *testing.T) {
 	}
 	t.Cleanup(pool.Close)
 	w := newWorldOn(t, pool, server.URL("postgres"))
+	w.cfg.ChangeSource = s.name
 	a, _ := w.start()
 	w.until("ready", a.Ready)
 	user, _ := w.user()

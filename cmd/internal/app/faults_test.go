@@ -21,9 +21,6 @@ func spell(short time.Duration) time.Duration {
 	return short
 }
 
-// sources are the change sources that promise the same.
-var sources = []string{"notify", "poll"}
-
 // fault is one way in which the network between worker and database fails.
 type fault struct {
 	name string
@@ -126,17 +123,17 @@ func TestFailingNetwork(t *testing.T) {
 	var cases sync.WaitGroup // at once, not as many as there are processors: they wait most of the time
 	for _, source := range sources {
 		for _, f := range hardships {
-			cases.Go(func() { t.Run(source+"/"+f.name, func(t *testing.T) { testFault(t, source, f) }) })
+			cases.Go(func() { t.Run(source.name+"/"+f.name, func(t *testing.T) { testFault(t, source, f) }) })
 		}
 	}
 	cases.Wait()
 }
 
-func testFault(t *testing.T, source string, f fault) {
+func testFault(t *testing.T, s source, f fault) {
 	w := newWorld(t)
 	n := w.behindNetwork()
 	w.keepLedger()
-	w.cfg.ChangeSource, w.cfg.Lease = source, f.lease
+	w.cfg.ChangeSource, w.cfg.Lease = s.name, f.lease
 	w.slowly(100*time.Millisecond, 20*time.Millisecond)
 	family := w.newFamily(4)
 	a, _ := w.start()

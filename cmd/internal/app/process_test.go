@@ -124,7 +124,7 @@ func (w *world) crowd(n int) []uuid.UUID {
 	return users
 }
 
-// midway prepares 2,000 pending events, and 2,000 reminders of other events that fall due while those are being served.
+// midway prepares 20 pending events for each user, and as many reminders of other events that fall due while those are being served.
 func (w *world) midway(users []uuid.UUID) {
 	w.t.Helper()
 	w.google.Fail(gcalfake.Always(gcalfake.OpInsert, gcalfake.Fault{Delay: 60 * time.Millisecond})) // the copies take a few seconds
@@ -189,19 +189,23 @@ func (w *world) checkServed(users []uuid.UUID) (repeats int) {
 
 // Killed in the middle of everything and started again: nothing is lost, no copy has a twin, and only what was on the wire is pushed again.
 func TestKilled(t *testing.T) { // not parallel: an answer that comes too late on a busy machine is a repeat by right
+	eachSource(t, testKilled)
+}
+
+func testKilled(t *testing.T, s source) {
 	w := newWorld(t)
-	users := w.crowd(100)
+	users := w.crowd(s.of(100))
 	w.midway(users)
-	p := w.spawn()
-	w.until("the middle", func() bool { return len(w.expo.Pushes()) > 300 })
+	p := w.spawn(s.settings...)
+	w.until("the middle", func() bool { return len(w.expo.Pushes()) > 3*len(users) })
 	if code := p.end(syscall.SIGKILL); code != -1 {
 		t.Fatalf("killed worker exited with %d", code)
 	}
 	claimed := one[int](w, `select count(*)::int from reminders where status = 'sending'`)
 	done := one[int](w, `select count(*)::int from events where title like 'Practice%' and status = 'synced'`)
 	sent := one[int](w, `select count(*)::int from reminders where status = 'sent'`)
-	t.Logf("killed with %d of 2000 events synced, %d of 2000 reminders sent", done, sent)
-	w.spawn()
+	t.Logf("killed with %d of %d events synced, %d of as many reminders sent", done, 20*len(users), sent)
+	w.spawn(s.settings...)
 	w.untilServed()
 	repeats := w.checkServed(users)
 	t.Logf("%d reminders were claimed and not recorded, %d pushes were repeated", claimed, repeats)
@@ -216,17 +220,21 @@ func TestKilled(t *testing.T) { // not parallel: an answer that comes too late o
 
 // Asked to stop in the same place: no push is repeated.
 func TestStopped(t *testing.T) { // not parallel: an answer that comes too late on a busy machine is a repeat by right
+	eachSource(t, testStopped)
+}
+
+func testStopped(t *testing.T, s source) {
 	w := newWorld(t)
-	users := w.crowd(100)
+	users := w.crowd(s.of(100))
 	w.midway(users)
-	p := w.spawn()
-	w.until("the middle", func() bool { return len(w.expo.Pushes()) > 300 })
+	p := w.spawn(s.settings...)
+	w.until("the middle", func() bool { return len(w.expo.Pushes()) > 3*len(users) })
 	asked := time.Now()
 	if code := p.end(syscall.SIGTERM); code != 0 {
 		t.Errorf("stopped worker exited with %d", code)
 	}
-	t.Logf("stopped with %d of 2000 events synced",
-		one[int](w, `select count(*)::int from events where title like 'Practice%' and status = 'synced'`))
+	t.Logf("stopped with %d of %d events synced",
+		one[int](w, `select count(*)::int from events where title like 'Practice%' and status = 'synced'`), 20*len(users))
 	t.Logf("stopped in %s", time.Since(asked).Round(time.Millisecond))
 	if n := one[int](w, `select count(*)::int from reminders where status = 'sending'`); n != 0 {
 		t.Errorf("%d reminders are still claimed", n)
@@ -234,7 +242,7 @@ func TestStopped(t *testing.T) { // not parallel: an answer that comes too late 
 	if n := one[int](w, `select count(*)::int from events where sync_lease_until is not null`); n != 0 {
 		t.Errorf("%d events are still claimed", n)
 	}
-	w.spawn()
+	w.spawn(s.settings...)
 	w.untilServed()
 	if repeats := w.checkServed(users); repeats != 0 {
 		t.Errorf("%d pushes were repeated", repeats)

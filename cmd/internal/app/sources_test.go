@@ -1,0 +1,25 @@
+package app
+
+import "testing"
+
+// source is a change source. All promise the same, so what tests one tests the others.
+type source struct {
+	name     string
+	share    int      // percent of the rows that the test of the default has: the others need not take as long
+	settings []string // of a worker in a process of its own
+}
+
+var sources = []source{
+	{"notify", 100, []string{"CHANGE_SOURCE=notify"}},
+	{"poll", 40, []string{"CHANGE_SOURCE=poll", "LEASE=5s"}},
+}
+
+// of is this source's share of so many rows.
+func (s source) of(rows int) int { return rows * s.share / 100 }
+
+// eachSource runs a test for every source.
+func eachSource(t *testing.T, test func(t *testing.T, s source)) {
+	for _, s := range sources {
+		t.Run(s.name, func(t *testing.T) { test(t, s) })
+	}
+}
