@@ -19,6 +19,7 @@ func stranger(t *testing.T, db *pgtest.DB) (conn, admin *pgx.Conn, role string) 
 	t.Helper()
 	conn, admin, role = db.Connect(t), db.Connect(t), "stranger_to_"+db.Name
 	exec(t, admin, "create role "+role)
+	exec(t, admin, "revoke create on schema public from public") // as it is from PostgreSQL 15 on
 	t.Cleanup(func() { _, _ = admin.Exec(context.Background(), "drop owned by "+role+" cascade; drop role "+role) })
 	exec(t, conn, "set session authorization "+role)
 	return conn, admin, role
