@@ -29,6 +29,7 @@ type App struct {
 	reg *prometheus.Registry
 
 	pool     *pgxpool.Pool
+	route    *route // of the pool's connections
 	pulse    *pulse
 	cal      *gcal.Client // nil: no calendars
 	push     *expo.Client

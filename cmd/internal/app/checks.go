@@ -65,17 +65,25 @@ func (a *App) checkWheel() ops.Finding {
 
 func (a *App) checkListener() ops.Finding {
 	st := a.listener.Status()
-	switch st.State {
-	case listener.Listening:
+	switch {
+	case st.State == listener.Listening:
 		return ops.Finding{OK: true, Reason: fmt.Sprintf("round trip %s", st.RoundTrip.Round(10*time.Microsecond))}
-	case listener.Polling:
+	case st.State == listener.Polling && st.Err == nil:
 		return ops.Finding{OK: true, Degraded: true, Reason: "CHANGE_SOURCE=poll: changes are found by a sweep"}
 	}
-	reason := "changes are found by a sweep every second meanwhile"
+	reason := fmt.Sprintf("changes are found by a sweep every %s meanwhile", a.cfg.listener().SweepDegraded)
 	if st.Err != nil {
-		reason = st.Err.Error() + "; " + reason
+		reason = a.whyDeaf(st.Err) + "; " + reason
 	}
 	return ops.Finding{Degraded: true, Reason: reason, Fix: listenerFix(st.Err)}
+}
+
+// whyDeaf says more than that nothing came back, where more is known.
+func (a *App) whyDeaf(err error) string {
+	if errors.Is(err, listener.ErrNoProof) && a.route.pooled.Load() {
+		return "a pooler in transaction mode sits in between and delivers no changes"
+	}
+	return err.Error()
 }
 
 func listenerFix(err error) string {
@@ -85,7 +93,14 @@ func listenerFix(err error) string {
 	if pe, ok := errors.AsType[*pgconn.PgError](err); ok && pe.Code == readOnly {
 		return toPrimary // a server in recovery refuses LISTEN in these words
 	}
-	return "Use a direct or session-mode connection: a transaction pooler (port 6543 on Supabase) cannot LISTEN."
+	if errors.Is(err, listener.ErrNoProof) {
+		return "Use a direct or session-mode connection (on Supabase port 5432, not 6543): a pooler in transaction mode delivers no changes. " +
+			"The worker returns to listening by itself, or set CHANGE_SOURCE=poll if it is to stay so."
+	}
+	if err == nil {
+		return ""
+	}
+	return "Ask reminder-worker doctor."
 }
 
 func (a *App) checkGoogle() ops.Finding {

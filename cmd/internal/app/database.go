@@ -25,16 +25,16 @@ func (a *App) openPool() error {
 	cfg.MaxConnLifetimeJitter = 10 * time.Minute
 	cfg.PingTimeout = pingLimit
 	shape(cfg.ConnConfig)
-	way := &route{chosen: chosenMode(cfg.ConnConfig)}
-	way.guard(cfg)
+	a.route = &route{chosen: chosenMode(cfg.ConnConfig)}
+	a.route.guard(cfg)
 	cfg.ConnConfig.Tracer = &multitracer.Tracer{
-		QueryTracers:       []pgx.QueryTracer{a.pulse, way},
+		QueryTracers:       []pgx.QueryTracer{a.pulse, a.route},
 		PoolAcquireTracers: []pgxpool.AcquireTracer{a.pulse, &vigil{log: a.log, started: a.start.done}},
 	}
 	if a.pool, err = pgxpool.NewWithConfig(context.Background(), cfg); err != nil {
 		return fmt.Errorf("open pool: %w", err)
 	}
-	way.pool.Store(a.pool)
+	a.route.pool.Store(a.pool)
 	return nil
 }
 

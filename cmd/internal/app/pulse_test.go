@@ -14,6 +14,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
+	"github.com/parentpal/reminder-worker/listener"
 	"github.com/parentpal/reminder-worker/sql/migrations"
 	"github.com/parentpal/reminder-worker/sql/store"
 )
@@ -133,17 +134,21 @@ func TestFixes(t *testing.T) {
 	if got := listenerFix(refusal("25006")); got != toPrimary {
 		t.Errorf("a standby's listener: %q", got)
 	}
-	for _, err := range []error{nil, refusal(""), errors.New("proof did not arrive")} {
-		if got := listenerFix(err); !strings.Contains(got, "pooler") {
-			t.Errorf("listener, %v: %q", err, got)
-		}
+	if got := listenerFix(&ReadOnlyError{Standby: true}); !strings.Contains(got, "promoted") {
+		t.Errorf("no listener on a standby: %q", got)
+	}
+	if got := listenerFix(fmt.Errorf("wait 5s for proof: %w", listener.ErrNoProof)); !strings.Contains(got, "a pooler in transaction mode delivers no changes") {
+		t.Errorf("nothing came back: %q", got)
+	}
+	if got := listenerFix(refusal("")); !strings.Contains(got, "doctor") {
+		t.Errorf("refused: %q", got)
 	}
 }
 
 // A migration that the server refuses is not tried again; one that a pooler or a shutdown cut off is.
 func TestHopeless(t *testing.T) {
 	t.Parallel()
-	for code, want := range map[string]bool{"42501": true, "42P07": true, "4": true, "": false, "57P01": false, "40P01": false, "53300": false, "55P03": false, "08006": false} {
+	for code, want := range map[string]bool{"42501": true, "42P07": true, "4": true, "": false, "57P01": false, "40P01": false, "53300": false, "55P03": false, "08006": false, "25006": false} {
 		err := fmt.Errorf("migrate database: %w", &migrations.StatementError{File: "0001_app_tables.sql", Err: &pgconn.PgError{Code: code}})
 		if got := hopeless(err); got != want {
 			t.Errorf("%q: %v, want %v", code, got, want)
