@@ -76,6 +76,10 @@ func (l *Listener) Tell() {
 	}
 }
 
+// busyPause is the longest pause before a source that another worker has is asked
+// for again.
+const busyPause = 3 * time.Second
+
 // stayConnected owns the path: it makes it, reads it, and when it is lost makes the
 // next one, until ctx ends.
 func (l *Listener) stayConnected(ctx context.Context) {
@@ -91,6 +95,9 @@ func (l *Listener) stayConnected(ctx context.Context) {
 			grumble = complaints{}
 		}
 		pause := pauses.pause()
+		if errors.Is(err, ErrBusy) {
+			pause = min(pause, l.cfg.Jitter(busyPause)) // the other worker may be gone any moment
+		}
 		l.complain(&grumble, err, pause)
 		if !sleep(ctx, pause) {
 			return
@@ -140,6 +147,9 @@ func (l *Listener) read(ctx context.Context, path Path, k *keeper) error {
 		if m.Pong {
 			k.inbox.leavePong()
 			continue
+		}
+		if m.Early {
+			k.inbox.leaveEarly()
 		}
 		w, isWord := parseWord(m.Payload)
 		switch mine := w.owner == k.words.name; {
