@@ -37,9 +37,16 @@ func (c Config) poolConfig() (*pgxpool.Config, error) {
 		return nil, fmt.Errorf("%s: a certificate or key named in it (sslrootcert, sslcert, sslkey) cannot be read: %w; correct the path, or give the file to the account that runs this",
 			c.databaseSource(), file)
 	}
+	for _, key := range foreignSettings {
+		delete(cfg.ConnConfig.RuntimeParams, key)
+	}
 	setForms(cfg.ConnConfig.RuntimeParams)
 	return cfg, nil
 }
+
+// foreignSettings stand in the connection strings that hosted platforms hand out. They are meant for other drivers, and no server or pooler
+// knows them.
+var foreignSettings = []string{"connection_limit", "pgbouncer", "pool_timeout", "socket_timeout", "statement_cache_size", "supa", "uselibpqcompat"}
 
 // setForms makes the server write times, and read texts, in the one form the driver knows, whatever the database or its role has been set
 // to. Poolers in transaction mode pass on exactly these.

@@ -71,12 +71,24 @@ func (c Config) connConfig() (*pgx.ConnConfig, error) {
 
 // shape is what all connections of the program have in common.
 func shape(cfg *pgx.ConnConfig) {
-	cfg.DialFunc = listener.DialFunc()
+	dial := listener.DialFunc()
+	cfg.DialFunc = func(ctx context.Context, network, address string) (net.Conn, error) {
+		conn, err := dial(ctx, network, address)
+		if err != nil {
+			return nil, &undialedError{err}
+		}
+		return conn, nil
+	}
 	cfg.ConnectTimeout = hostLimit(cfg.ConnectTimeout, len(hosts(&cfg.Config)))
 	if cfg.RuntimeParams["application_name"] == "" {
 		cfg.RuntimeParams["application_name"] = "reminder-worker"
 	}
 }
+
+// undialedError says that there was no connection at all, which tells a firewall from a server that lets in and does not answer.
+type undialedError struct{ error }
+
+func (e *undialedError) Unwrap() error { return e.error }
 
 // hostLimit bounds one host of several so that dead ones leave time for a last one that lives; who sets connect_timeout knows better.
 func hostLimit(set time.Duration, hosts int) time.Duration {
@@ -130,6 +142,9 @@ func whyUnreachable(c *pgconn.Config, err error) (reason, fix string) {
 		return "there is no route to " + where, "A direct Supabase address is reachable over IPv6 only: use the session pooler (port 5432) from a network without IPv6."
 	case errors.Is(err, fs.ErrNotExist):
 		return "there is no socket at " + where, "Start the server, or correct the host in DATABASE_URL."
+	case timedOut(err) && dialed(err):
+		return where + " accepts connections, and answers nothing in time",
+			"Look at its load. A pooler that answers nothing has no server connection left, or does not reach its server: raise its pool size, or lower DATABASE_POOL_SIZE or the number of workers."
 	case timedOut(err):
 		return fmt.Sprintf("no answer from %s within %s", where, reachLimit), "Check host and port in DATABASE_URL, and that no firewall is in between."
 	}
@@ -156,12 +171,26 @@ func whyRefused(c *pgconn.Config, pe *pgconn.PgError) (reason, fix string) {
 		return fmt.Sprintf("%s has no database %q", where, c.Database), "Create the database, or correct its name in DATABASE_URL."
 	case "53300":
 		return where + " has no connection left: " + pe.Message, "Lower DATABASE_POOL_SIZE or the number of other clients, or raise max_connections."
-	case "42704", "22023", "08P01": // a parameter nobody knows, a value it does not take, a parameter that a pooler does not pass on
+	case "42704", "22023": // a parameter nobody knows, a value it does not take
 		return where + " refuses a setting of the connection: " + pe.Message, "Correct the setting in DATABASE_URL (after the question mark), or take it out."
 	case "57P03":
 		return where + " is not ready: " + pe.Message, "Wait until the server has started."
 	}
+	if reason, fix := whyPooler(where, pe); reason != "" {
+		return reason, fix
+	}
 	return fmt.Sprintf("%s refuses: %s (SQLSTATE %s)", where, pe.Message, pe.Code), "Check user and database in DATABASE_URL; through Supabase's pooler the user is postgres.<project ref>."
+}
+
+// whyPooler is for what only poolers say. They give all of it one code, so that the words have to tell.
+func whyPooler(where string, pe *pgconn.PgError) (reason, fix string) {
+	switch says := strings.ToLower(pe.Message); {
+	case strings.Contains(says, "startup parameter"):
+		return where + " refuses a setting of the connection: " + pe.Message, "Take the setting out of DATABASE_URL (after the question mark): this pooler does not pass it on."
+	case strings.Contains(says, "max clients"), strings.Contains(says, "no more connections"):
+		return where + " has no connection left: " + pe.Message, "Lower DATABASE_POOL_SIZE or the number of other clients, or raise the pooler's limits."
+	}
+	return "", ""
 }
 
 // whyUntrusted is for a certificate that does not hold, which is nobody's typing error.
@@ -192,6 +221,13 @@ func address(host string, port uint16) string {
 		return fmt.Sprintf("%s/.s.PGSQL.%d", host, port)
 	}
 	return net.JoinHostPort(host, fmt.Sprint(port))
+}
+
+// dialed reports whether a connection was there, if only to fail.
+func dialed(err error) bool {
+	_, undialed := errors.AsType[*undialedError](err)
+	_, unnamed := errors.AsType[*net.DNSError](err)
+	return !undialed && !unnamed
 }
 
 // timedOut reports whether it was time that ran out, by whosever clock.

@@ -22,11 +22,12 @@ func TestWhyUnreachable(t *testing.T) {
 	t.Parallel()
 	c := &pgconn.Config{Host: "db.example.org", Port: 5432, User: "parent", Password: marker, Database: "family"}
 	dial := func(e syscall.Errno) error {
-		return fmt.Errorf("dial error: %w", &net.OpError{Op: "dial", Net: "tcp", Err: os.NewSyscallError("connect", e)})
+		return fmt.Errorf("dial error: %w", &undialedError{&net.OpError{Op: "dial", Net: "tcp", Err: os.NewSyscallError("connect", e)}})
 	}
 	refusal := func(code string) error {
 		return fmt.Errorf("server error: %w", &pgconn.PgError{Code: code, Message: "words of the server"})
 	}
+	pooler := func(says string) error { return &pgconn.PgError{Code: "08P01", Message: says} }
 	for _, tc := range []struct {
 		err         error
 		reason, fix string
@@ -34,7 +35,8 @@ func TestWhyUnreachable(t *testing.T) {
 		{dial(syscall.ECONNREFUSED), "nothing listens at db.example.org:5432 (connection refused)", "Start the server"},
 		{dial(syscall.ENETUNREACH), "there is no route to db.example.org:5432", "IPv6 only"},
 		{dial(syscall.ETIMEDOUT), "no answer from db.example.org:5432 within 10s", "firewall"},
-		{context.DeadlineExceeded, "no answer from db.example.org:5432 within 10s", "firewall"},
+		{&undialedError{context.DeadlineExceeded}, "no answer from db.example.org:5432 within 10s", "firewall"},
+		{context.DeadlineExceeded, "db.example.org:5432 accepts connections, and answers nothing in time", "pool size"},
 		{&net.DNSError{Err: "no such host", Name: "db.example.org", IsNotFound: true}, "the host name db.example.org cannot be resolved", "paused or deleted"},
 		{&net.DNSError{Err: "i/o timeout", Name: "db.example.org", IsTimeout: true}, "no answer from db.example.org:5432 within 10s", "firewall"},
 		{x509.UnknownAuthorityError{}, "db.example.org:5432: its certificate is not trusted", "sslrootcert"},
@@ -43,6 +45,11 @@ func TestWhyUnreachable(t *testing.T) {
 		{refusal("3D000"), `db.example.org:5432 has no database "family"`, "Create the database"},
 		{refusal("53300"), "db.example.org:5432 has no connection left: words of the server", "DATABASE_POOL_SIZE"},
 		{refusal("42704"), "db.example.org:5432 refuses a setting of the connection: words of the server", "after the question mark"},
+		{pooler("unsupported startup parameter: statement_timeout"), "db.example.org:5432 refuses a setting of the connection", "Take the setting out"},
+		{pooler("MaxClientsInSessionMode: max clients reached"), "db.example.org:5432 has no connection left", "DATABASE_POOL_SIZE"},
+		{pooler("no more connections allowed (max_client_conn)"), "db.example.org:5432 has no connection left", "DATABASE_POOL_SIZE"},
+		{pooler("no such database: family"), "db.example.org:5432 refuses: no such database: family", "Check user and database"},
+		{fmt.Errorf("connect: %w", &ReadOnlyError{Address: "192.0.2.1:5432", Standby: true}), "192.0.2.1:5432 is a standby", "promoted"},
 		{refusal("57P03"), "db.example.org:5432 is not ready: words of the server", "Wait"},
 		{refusal("XX000"), "db.example.org:5432 refuses: words of the server (SQLSTATE XX000)", "postgres.<project ref>"},
 		{errors.New("something\nelse"), "db.example.org:5432: something else", "sslmode"},
@@ -68,10 +75,10 @@ func TestConnectRefused(t *testing.T) {
 	}
 }
 
-// What is meant for a pool is not sent to the server, and an end that was asked for is not blamed on the database.
+// What is meant for a pool, or for other drivers, is not sent to the server, and an end that was asked for is not blamed on the database.
 func TestConnect(t *testing.T) {
 	t.Parallel()
-	c := Config{DatabaseURL: pgtest.NewEmpty(t).URL() + "&pool_max_conns=7"}
+	c := Config{DatabaseURL: pgtest.NewEmpty(t).URL() + "&pool_max_conns=7&pgbouncer=true&connection_limit=1"}
 	conn, err := Connect(t.Context(), c)
 	if err != nil {
 		t.Fatal(err)

@@ -25,7 +25,7 @@ func (a *App) openPool() error {
 	cfg.MaxConnLifetimeJitter = 10 * time.Minute
 	cfg.PingTimeout = pingLimit
 	shape(cfg.ConnConfig)
-	a.route = &route{chosen: chosenMode(cfg.ConnConfig)}
+	a.route = &route{chosen: chosenMode(cfg.ConnString())}
 	a.route.guard(cfg)
 	cfg.ConnConfig.Tracer = &multitracer.Tracer{
 		QueryTracers:       []pgx.QueryTracer{a.pulse, a.route},

@@ -22,6 +22,20 @@
 // One that it refuses three times in a row, other than for its rows or for locks, is named at /readyz with what to do, until it succeeds
 // or has not been tried for ten minutes.
 //
+// # The way to the database
+//
+// Every connection of the pool and of the listener is examined when it is made, in one question (route). A server that takes no writes, a
+// standby or one that is set to read-only, is as good as none: the next host is tried, and without one the worker waits, says so, and goes
+// on by itself once there is a primary. A string of several hosts needs no target_session_attrs for that, and a host that is down or silent
+// costs its share of 10 s. When a statement shows that the server has changed (SQLSTATE 25006, class 57 or 08, a lost connection), all
+// connections of that generation are replaced.
+//
+// A pooler is known by its process id, which is not that of the server process that answers. Behind one nothing is prepared on the server:
+// a statement is described once for each connection and then sent in one round trip, which any mode of any pooler takes; who sets
+// default_query_exec_mode is obeyed. A route that turns from direct to pooled, or back, is noticed by the next connection. Migrations take
+// turns by locks of their transactions and are safe behind a pooler in transaction mode. It delivers no changes: there the worker polls,
+// and tries to listen again now and then.
+//
 // # Stop
 //
 // When the context ends the listener and the intake of both parts stop; what is on the wire has Config.ShutdownGrace; claims that were not
@@ -36,5 +50,6 @@
 //
 // # Testing
 //
-// The whole program runs in tests as it runs in production, against a real Postgres and the stand-ins over HTTP.
+// The whole program runs in tests as it runs in production, against a real Postgres and the stand-ins over HTTP; also behind PgBouncer,
+// which has to be installed for that (REMINDER_WORKER_REQUIRE_PGBOUNCER=1 insists), and before a primary with a standby.
 package app

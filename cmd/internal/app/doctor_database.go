@@ -110,7 +110,7 @@ func cannotAsk(err error) Finding {
 		return fail("", fmt.Sprintf("the server refuses the question: %s (SQLSTATE %s)", pe.Message, pe.Code), "Grant the role what the message names, or connect as the owner of the app's tables.")
 	}
 	if timedOut(err) {
-		return fail("", "no answer within "+checkLimit.String(), "Look at the server's load and locks (pg_stat_activity), and run this again.")
+		return fail("", "no answer within "+checkLimit.String(), "Look at the server's load and locks (pg_stat_activity), and at a pooler's free server connections; then run this again.")
 	}
 	return fail("", oneLine(err), "Run this again.")
 }

@@ -211,7 +211,11 @@ func TestDiagnoseBehindPgBouncer(t *testing.T) {
 			if text := found["pooler"].Text; !strings.HasPrefix(text, "a pooler in "+mode+" mode sits in between") {
 				t.Errorf("pooler: %s", text)
 			}
-			c.DatabaseURL += "&statement_timeout=1000"
+			if mode == "transaction" {
+				c.DatabaseURL = p.address() + "&default_query_exec_mode=cache_statement"
+				judged(t, diagnosis(t, c, nil)["pooler"], Fail, "needs a session")
+			}
+			c.DatabaseURL = p.address() + "&statement_timeout=1000"
 			judged(t, diagnosis(t, c, nil)["database"], Fail, "refuses a setting of the connection")
 		})
 	}

@@ -79,7 +79,7 @@ func roundTrip(ctx context.Context, ear, mouth *pgx.Conn) (time.Duration, error)
 func examinePooler(_ context.Context, p *patient) Finding {
 	var chosen pgx.QueryExecMode
 	if p.conn != nil {
-		chosen = chosenMode(p.conn.Config())
+		chosen = chosenMode(p.conn.Config().ConnString())
 	}
 	return judgePooler(p, chosen)
 }

@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -136,5 +137,28 @@ func TestMigrateBehindPgBouncer(t *testing.T) {
 	}
 	if left := one[int](w, `select count(*)::int from pg_locks where locktype = 'advisory' and database = (select oid from pg_database where datname = current_database())`); left != 0 {
 		t.Errorf("%d locks were left behind", left)
+	}
+}
+
+// A pooler whose server connections are all taken is told from a server that is not there.
+func TestPoolerIsExhausted(t *testing.T) {
+	t.Parallel()
+	program := findPgBouncer(t)
+	if program == "" {
+		return
+	}
+	p := startPooler(t, program, pgtest.NewEmpty(t).URL(), "session", 1)
+	taken, err := Connect(t.Context(), Config{DatabaseURL: p.address()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer hangUp(t.Context(), taken)
+	if err := taken.Ping(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	a := wired(t, p.address()+"&connect_timeout=1")
+	err = a.prepare(t.Context())
+	if e, ok := errors.AsType[*UnreachableError](err); !ok || !strings.Contains(e.Reason, "answers nothing in time") || !strings.Contains(e.Fix, "pool size") {
+		t.Errorf("%v", err)
 	}
 }

@@ -31,11 +31,15 @@ type visit struct {
 // visitKey is where a connection keeps its visit.
 const visitKey = "visit"
 
-// chosenMode is how the operator wants statements to be sent (default_query_exec_mode), or zero. The parser takes the setting for itself,
-// and does not tell the default from the same by choice.
-func chosenMode(cfg *pgx.ConnConfig) pgx.QueryExecMode {
-	plain, err := pgconn.ParseConfig(cfg.ConnString())
+// chosenMode is how the operator wants statements to be sent (default_query_exec_mode), or zero. The driver's parser takes the setting for
+// itself, and does not tell its default from the same by choice; the plain one leaves it.
+func chosenMode(connString string) pgx.QueryExecMode {
+	plain, err := pgconn.ParseConfig(connString)
 	if err != nil || plain.RuntimeParams["default_query_exec_mode"] == "" {
+		return 0
+	}
+	cfg, err := pgx.ParseConfig(connString)
+	if err != nil {
 		return 0
 	}
 	return cfg.DefaultQueryExecMode
