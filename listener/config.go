@@ -28,7 +28,9 @@ type Config struct {
 	// the tables are looked at every LookInterval. 0 of them: there is never one.
 	StormCommits int
 	StormWithin  time.Duration
-	// Silence is for how long. More than LookInterval, at most 10s.
+	// Silence is for how long. The bell is closed within half of it after others
+	// have been told, or not at all; so all who were told, or came later, still look.
+	// At least 2*LookInterval, at most 10s.
 	Silence time.Duration
 	// LookInterval is the time from one look to the next while the bell is silent.
 	// 1ms or more.
@@ -72,7 +74,7 @@ func DefaultConfig() Config {
 		ProofTimeout:  4 * time.Second,
 		StormCommits:  10,
 		StormWithin:   100 * time.Millisecond,
-		Silence:       time.Second,
+		Silence:       2 * time.Second,
 		LookInterval:  5 * time.Millisecond,
 		LookSlowest:   100 * time.Millisecond,
 		TellInterval:  100 * time.Millisecond,
@@ -99,7 +101,7 @@ func (c Config) Validate() error {
 		c.checkStorm(),
 		atLeast("look interval", c.LookInterval, time.Millisecond),
 		atLeast("slowest look", c.LookSlowest, c.LookInterval),
-		atLeast("silence", c.Silence, c.LookInterval),
+		atLeast("silence", c.Silence, 2*c.LookInterval),
 		atMost("silence", c.Silence, 10*time.Second),
 		atLeast("tell interval", c.TellInterval, 0),
 		atLeast("backoff minimum", c.BackoffMin, time.Millisecond),

@@ -62,20 +62,23 @@
 // watched table ([Bell.Writers]): only those can have found it closed and commit
 // later, because a writer locks the table before he looks at the bell. The keeper
 // hands on a [Look] every few milliseconds until they have all ended, and one more
-// after that. It opens the bell again every [Config.ProofInterval]; if somebody
-// has closed it meanwhile, that is a gap: the backlog is read and the writers are
-// asked for again.
+// after that. It opens the bell again every [Config.ProofInterval]. Every opening
+// of a closed bell is counted with the bell; a number that has grown without our
+// doing is a gap: the backlog is read and the writers are asked for again.
 //
 // When commits are announced faster than looking would cost (a storm,
-// [Config.StormCommits]), the keeper sends a hush. When it has come back every
-// worker that hears has been sent it, too; then the bell is closed, and all of them
-// look every [Config.LookInterval]. After [Config.Silence] each opens the bell as
-// above, and if the storm goes on it begins again. Writers then announce about one
-// commit in a hundred and commit side by side; a change is at most a look late. A
-// worker that dies in between leaves a closed bell to others, who open it at the
-// end of the silence, or notice at their next proof; alone, its successor opens it.
-// The order of these steps is proven by running every interleaving of a model
-// (bell_model_test.go).
+// [Config.StormCommits]), the keeper sends a hush. Within half of [Config.Silence]
+// it closes the bell, or not at all; it looks every [Config.LookInterval] for all of
+// it, and so does every worker that was sent the hush, or begins to listen: it may
+// have missed one. Afterwards each opens the bell as above, and if the storm goes on
+// it begins again. Writers then announce few of their commits and commit side by
+// side; a change is at most a look late. A worker that dies in between leaves a
+// closed bell to others, who open it at the end of the silence, or find the gap;
+// alone, its successor opens it. The order of these steps is tested by running every
+// interleaving of a model (bell_model_test.go).
+//
+// What comes from the write-ahead log may come before the transaction that wrote it
+// is visible to others ([Message.Early]). Then the writers are minded, too.
 //
 // # Failure
 //

@@ -46,15 +46,15 @@ type storeBell struct{ db *store.Queries }
 
 func (b storeBell) Open(ctx context.Context, word string) (Opened, error) {
 	row, err := b.db.OpenBell(ctx, store.OpenBellParams{Way: "notify", TtlMs: time.Minute.Milliseconds(), Payload: word})
-	return Opened{row.WasClosed, row.QueueUsage}, err
+	return Opened{row.Openings, row.QueueUsage}, err
 }
 
 func (b storeBell) Send(ctx context.Context, word string) (int64, error) {
 	return b.db.SendWord(ctx, store.SendWordParams{Way: "notify", Payload: word})
 }
 
-func (b storeBell) Close(ctx context.Context, sentMs int64) error {
-	_, err := b.db.CloseBell(ctx, store.CloseBellParams{Way: "notify", SinceMs: sentMs})
+func (b storeBell) Close(ctx context.Context, sentMs int64, within time.Duration) error {
+	_, err := b.db.CloseBell(ctx, store.CloseBellParams{Way: "notify", SinceMs: sentMs, WithinMs: within.Milliseconds()})
 	return err
 }
 

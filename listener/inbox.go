@@ -12,6 +12,7 @@ type inbox struct {
 	pong    bool
 	hushed  bool // another worker is about to close the bell
 	stormed bool
+	early   bool // a commit was heard that may not be visible yet
 }
 
 // ownLimit is more words than a keeper ever waits for.
@@ -19,8 +20,8 @@ const ownLimit = 8
 
 // mail is what an inbox held.
 type mail struct {
-	own                   []word
-	pong, hushed, stormed bool
+	own                          []word
+	pong, hushed, stormed, early bool
 }
 
 func newInbox() *inbox { return &inbox{ready: make(chan struct{}, 1)} }
@@ -38,6 +39,7 @@ func (b *inbox) leave(note func(*inbox)) {
 func (b *inbox) leavePong()  { b.leave(func(b *inbox) { b.pong = true }) }
 func (b *inbox) leaveHush()  { b.leave(func(b *inbox) { b.hushed = true }) }
 func (b *inbox) leaveStorm() { b.leave(func(b *inbox) { b.stormed = true }) }
+func (b *inbox) leaveEarly() { b.leave(func(b *inbox) { b.early = true }) }
 
 func (b *inbox) leaveOwn(w word) {
 	b.leave(func(b *inbox) {
@@ -51,7 +53,7 @@ func (b *inbox) leaveOwn(w word) {
 func (b *inbox) take() mail {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	m := mail{b.own, b.pong, b.hushed, b.stormed}
-	b.own, b.pong, b.hushed, b.stormed = nil, false, false, false
+	m := mail{b.own, b.pong, b.hushed, b.stormed, b.early}
+	b.own, b.pong, b.hushed, b.stormed, b.early = nil, false, false, false, false
 	return m
 }

@@ -30,7 +30,8 @@ type keeper struct {
 	hush     word // awaited, unless zero
 	hushMs   int64
 	hushSent time.Time
-	silent   time.Time // until when the bell is silent, unless zero
+	silent   time.Time // until when the bell is or may be silent, unless zero
+	openings int64     // of the bell, when we last opened it
 
 	writers  []string // that may not have rung
 	nextLook time.Time
@@ -85,6 +86,7 @@ func (k *keeper) read(ctx context.Context, m mail, now time.Time) error {
 			k.l.proved(now.Sub(k.proofSent))
 		case k.hush:
 			k.hush = word{}
+			k.l.metrics.silences.Inc()
 			k.fallSilent(now)
 			if err := k.closeBell(ctx); err != nil {
 				return err
@@ -92,6 +94,7 @@ func (k *keeper) read(ctx context.Context, m mail, now time.Time) error {
 		}
 	}
 	if m.hushed {
+		k.l.metrics.silences.Inc()
 		k.fallSilent(now)
 	}
 	if m.stormed && k.hasBegun() && k.hush == (word{}) && !k.isSilent() {
@@ -100,6 +103,11 @@ func (k *keeper) read(ctx context.Context, m mail, now time.Time) error {
 	if k.began.IsZero() && k.proof == (word{}) && !k.pong {
 		k.began = now
 		k.l.began()
+		// A worker that sent its hush before we listened may still close the bell.
+		k.fallSilent(now)
+	}
+	if m.early && !k.isSilent() {
+		return k.mindWriters(ctx)
 	}
 	return nil
 }
@@ -188,18 +196,29 @@ func (k *keeper) open(ctx context.Context) error {
 			return err
 		}
 	}
-	if k.hasBegun() && !wasSilent && opened.WasClosed {
+	missed := k.hasBegun() && !wasSilent && opened.Openings != k.openings
+	k.openings = opened.Openings
+	if missed {
 		k.l.gap()
 	}
-	if !k.hasBegun() || wasSilent || opened.WasClosed {
-		if k.writers, err = k.bell.Writers(ctx, nil); err != nil {
-			return fmt.Errorf("ask for writers: %w", err)
-		}
-		if k.writers == nil {
-			k.writers = []string{}
-		}
-		k.pause, k.nextLook = k.l.cfg.LookInterval, time.Now()
+	if missed || wasSilent || !k.hasBegun() {
+		return k.mindWriters(ctx)
 	}
+	return nil
+}
+
+// mindWriters has the tables looked at until all transactions have ended that are
+// writing now.
+func (k *keeper) mindWriters(ctx context.Context) (err error) {
+	ctx, cancel := context.WithTimeout(ctx, k.l.cfg.ProofTimeout)
+	defer cancel()
+	if k.writers, err = k.bell.Writers(ctx, nil); err != nil {
+		return fmt.Errorf("ask for writers: %w", err)
+	}
+	if k.writers == nil {
+		k.writers = []string{}
+	}
+	k.pause, k.nextLook = k.l.cfg.LookInterval, time.Now()
 	return nil
 }
 
@@ -234,7 +253,8 @@ func (k *keeper) askWriters(ctx context.Context) (err error) {
 }
 
 // sendHush tells all workers that the bell is about to be closed. It is closed
-// when the word has come back: then the others have been sent it, too.
+// when the word has come back, which proves the path once more. Others have been
+// sent it by then; who has not read it yet will look late, but look.
 func (k *keeper) sendHush(ctx context.Context, now time.Time) (err error) {
 	ctx, cancel := context.WithTimeout(ctx, k.l.cfg.ProofTimeout)
 	defer cancel()
@@ -248,7 +268,7 @@ func (k *keeper) sendHush(ctx context.Context, now time.Time) (err error) {
 func (k *keeper) closeBell(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, k.l.cfg.ProofTimeout)
 	defer cancel()
-	if err := k.bell.Close(ctx, k.hushMs); err != nil {
+	if err := k.bell.Close(ctx, k.hushMs, k.l.cfg.Silence/2); err != nil {
 		return fmt.Errorf("close bell: %w", err)
 	}
 	return nil
@@ -256,9 +276,6 @@ func (k *keeper) closeBell(ctx context.Context) error {
 
 // fallSilent begins to look at the tables by ourselves.
 func (k *keeper) fallSilent(now time.Time) {
-	if !k.isSilent() {
-		k.l.metrics.silences.Inc()
-	}
 	k.silent = now.Add(k.l.cfg.Silence)
 	k.writers = nil // the next opening asks for all of them
 	k.pause = k.l.cfg.LookInterval

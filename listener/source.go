@@ -3,6 +3,7 @@ package listener
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 )
@@ -47,6 +48,8 @@ type Message struct {
 	Position uint64
 	// Pong says that this is the answer to a ping, and nothing else.
 	Pong bool
+	// Early says that a transaction that begins now may not see the commit yet.
+	Early bool
 }
 
 // Bell is what the triggers look at before they announce a commit. It works over
@@ -59,8 +62,8 @@ type Bell interface {
 	// clock in milliseconds since 1970.
 	Send(ctx context.Context, word string) (sentMs int64, err error)
 	// Close has commits announced no more. It does nothing when the word that told
-	// the others so was sent too long ago.
-	Close(ctx context.Context, sentMs int64) error
+	// the others so was sent longer ago than within.
+	Close(ctx context.Context, sentMs int64, within time.Duration) error
 	// Writers names the transactions under way that may have found the bell
 	// closed; of those among, unless that is nil.
 	Writers(ctx context.Context, among []string) ([]string, error)
@@ -68,8 +71,9 @@ type Bell interface {
 
 // Opened is what opening a bell has shown.
 type Opened struct {
-	// WasClosed says that commits may have gone unannounced until then.
-	WasClosed bool
+	// Openings counts the times that anybody found the bell closed and opened it.
+	// Another number than last time says that commits may have gone unannounced.
+	Openings int64
 	// QueueUsage is how full the server's queue of undelivered changes is, 0 to 1.
 	QueueUsage float64
 }

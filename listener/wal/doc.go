@@ -33,6 +33,10 @@
 // nothing left to acknowledge it is told whatever the server says it has read: else
 // a quiet database would hold back the log of a busy one beside it.
 //
+// A commit is in the log before it is visible, for a moment, or for as long as a
+// synchronous standby takes. So every message is [listener.Message.Early]: the
+// listener looks again when the writers of that moment have ended.
+//
 // # Who is authoritative
 //
 // The tables. A backlog is read after every Open, so that even a slot that is lost

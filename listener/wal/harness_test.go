@@ -254,15 +254,15 @@ type bell struct {
 
 func (b bell) Open(ctx context.Context, word string) (listener.Opened, error) {
 	row, err := b.db.OpenBell(ctx, store.OpenBellParams{Way: b.way, TtlMs: b.keeps.Milliseconds(), Payload: word})
-	return listener.Opened{WasClosed: row.WasClosed, QueueUsage: row.QueueUsage}, err
+	return listener.Opened{Openings: row.Openings, QueueUsage: row.QueueUsage}, err
 }
 
 func (b bell) Send(ctx context.Context, word string) (int64, error) {
 	return b.db.SendWord(ctx, store.SendWordParams{Way: b.way, Payload: word})
 }
 
-func (b bell) Close(ctx context.Context, sentMs int64) error {
-	_, err := b.db.CloseBell(ctx, store.CloseBellParams{Way: b.way, SinceMs: sentMs})
+func (b bell) Close(ctx context.Context, sentMs int64, within time.Duration) error {
+	_, err := b.db.CloseBell(ctx, store.CloseBellParams{Way: b.way, SinceMs: sentMs, WithinMs: within.Milliseconds()})
 	return err
 }
 

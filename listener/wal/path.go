@@ -60,12 +60,14 @@ func (p *path) Receive(ctx context.Context) (listener.Message, error) {
 	}
 }
 
-// hand notes a message that is handed on, and returns it.
+// hand notes a message that is handed on, and returns it. The server sends a commit
+// when it is in the log, and lets others see it a moment later, or much later if it
+// waits for a synchronous standby first.
 func (p *path) hand(w folded, end uint64) listener.Message {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.progress.hand(end)
-	return listener.Message{Payload: w.payload, Position: end}
+	return listener.Message{Payload: w.payload, Position: end, Early: true}
 }
 
 // catchUp reads up to the fence. It takes as long as it takes, while the server

@@ -11,6 +11,11 @@
 create sequence reminder_worker.doorbell_notify as bigint minvalue 0 start with 0;
 create sequence reminder_worker.doorbell_wal as bigint minvalue 0 start with 0;
 
+-- How often each bell was found closed and opened. Who believes it open and meets another number than last time has missed something,
+-- whoever opened it.
+create sequence reminder_worker.doorbell_notify_openings as bigint minvalue 0 start with 0;
+create sequence reminder_worker.doorbell_wal_openings as bigint minvalue 0 start with 0;
+
 -- Announces the present transaction to whoever wants to hear of it.
 create function reminder_worker.knock() returns void
 language plpgsql security definer set search_path = '' as $$
@@ -56,29 +61,37 @@ begin
 end
 $$;
 
--- Opens the bell of one way for ttl_ms, or for ever if that is negative, and sends a payload. Answers whether the bell had been closed.
-create function reminder_worker.open_bell(way text, ttl_ms bigint, payload text) returns boolean
+-- Opens the bell of one way for ttl_ms, or for ever if that is negative, and sends a payload. Answers how often that bell has been found
+-- closed and opened. One at a time, so that one opening is not counted twice.
+create function reminder_worker.open_bell(way text, ttl_ms bigint, payload text) returns bigint
 language plpgsql security definer set search_path = '' as $$
 declare
   bell regclass := case way when 'wal' then 'reminder_worker.doorbell_wal' else 'reminder_worker.doorbell_notify' end;
+  openings regclass := bell::text || '_openings';
   forever constant bigint := 9223372036854775807;
-  at bigint := date_part('epoch', clock_timestamp()) * 1000;
-  was bigint := pg_catalog.pg_sequence_last_value(bell);
+  at bigint;
+  was bigint;
 begin
-  if was is distinct from forever then
+  perform pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended(bell::text, 0));
+  at := date_part('epoch', clock_timestamp()) * 1000;
+  was := coalesce(pg_catalog.pg_sequence_last_value(bell), 0);
+  if was <= at then
+    perform pg_catalog.nextval(openings);
+  end if;
+  if was <> forever then
     perform pg_catalog.setval(bell, case when ttl_ms < 0 then forever else greatest(at + ttl_ms, 0) end);
   end if;
   perform reminder_worker.send_word(way, payload);
-  return coalesce(was, 0) <= at;
+  return coalesce(pg_catalog.pg_sequence_last_value(openings), 0);
 end
 $$;
 
--- Closes the bell of one way, unless it is asked to later than 5 s after since_ms, when word of it was sent: the caller has been held up,
--- and others may count on the bell again. Answers whether it is closed.
-create function reminder_worker.close_bell(way text, since_ms bigint) returns boolean
+-- Closes the bell of one way, unless it is asked to later than within_ms after since_ms, when word of it was sent: the caller has been held
+-- up, and others may count on the bell again. Answers whether it is closed.
+create function reminder_worker.close_bell(way text, since_ms bigint, within_ms bigint) returns boolean
 language plpgsql security definer set search_path = '' as $$
 begin
-  if date_part('epoch', clock_timestamp()) * 1000 not between since_ms and since_ms + 5000 then
+  if date_part('epoch', clock_timestamp()) * 1000 not between since_ms and since_ms + within_ms then
     return false;
   end if;
   perform pg_catalog.setval(
@@ -96,13 +109,13 @@ language sql stable security definer set search_path = '' as $$
     and l.database = (select d.oid from pg_catalog.pg_database d where d.datname = current_database())
     and l.relation in (
       'public.events'::regclass, 'public.reminders'::regclass, 'reminder_worker.calendar_copies'::regclass)
-    and l.mode not in ('AccessShareLock', 'RowShareLock')
+    and l.mode in ('RowExclusiveLock', 'AccessExclusiveLock')
     and (among is null or l.virtualtransaction = any (among))
 $$;
 
 revoke all on function reminder_worker.knock(),
   reminder_worker.send_word(text, text), reminder_worker.open_bell(text, bigint, text),
-  reminder_worker.close_bell(text, bigint), reminder_worker.writers(text[])
+  reminder_worker.close_bell(text, bigint, bigint), reminder_worker.writers(text[])
 from public;
 
 -- What rang unasked asks now.

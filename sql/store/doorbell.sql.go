@@ -10,24 +10,25 @@ import (
 )
 
 const CloseBell = `-- name: CloseBell :one
-select reminder_worker.close_bell($1::text, $2::bigint)::boolean as closed
+select reminder_worker.close_bell($1::text, $2::bigint, $3::bigint)::boolean as closed
 `
 
 type CloseBellParams struct {
-	Way     string
-	SinceMs int64
+	Way      string
+	SinceMs  int64
+	WithinMs int64
 }
 
-// CloseBell has commits announced no more that way. It refuses if since_ms, when word of it was sent, is more than 5 seconds ago.
+// CloseBell has commits announced no more that way. It refuses if since_ms, when word of it was sent, is more than within_ms ago.
 func (q *Queries) CloseBell(ctx context.Context, arg CloseBellParams) (bool, error) {
-	row := q.db.QueryRow(ctx, CloseBell, arg.Way, arg.SinceMs)
+	row := q.db.QueryRow(ctx, CloseBell, arg.Way, arg.SinceMs, arg.WithinMs)
 	var closed bool
 	err := row.Scan(&closed)
 	return closed, err
 }
 
 const OpenBell = `-- name: OpenBell :one
-select reminder_worker.open_bell($1::text, $2::bigint, $3::text)::boolean as was_closed,
+select reminder_worker.open_bell($1::text, $2::bigint, $3::text)::bigint as openings,
   pg_notification_queue_usage()::double precision as queue_usage
 `
 
@@ -38,16 +39,16 @@ type OpenBellParams struct {
 }
 
 type OpenBellRow struct {
-	WasClosed  bool
+	Openings   int64
 	QueueUsage float64
 }
 
 // OpenBell has commits announced one way ('notify' or 'wal') for ttl_ms milliseconds, for ever if that is negative, and sends payload that way.
-// It answers whether the bell had been closed, and how full the server's queue of undelivered changes is, 0 to 1.
+// It answers how often that bell has been found closed and opened so far, and how full the server's queue of undelivered changes is, 0 to 1.
 func (q *Queries) OpenBell(ctx context.Context, arg OpenBellParams) (OpenBellRow, error) {
 	row := q.db.QueryRow(ctx, OpenBell, arg.Way, arg.TtlMs, arg.Payload)
 	var i OpenBellRow
-	err := row.Scan(&i.WasClosed, &i.QueueUsage)
+	err := row.Scan(&i.Openings, &i.QueueUsage)
 	return i, err
 }
 

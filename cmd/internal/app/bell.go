@@ -23,7 +23,7 @@ var _ listener.Bell = bell{}
 // Open implements listener.Bell.
 func (b bell) Open(ctx context.Context, word string) (listener.Opened, error) {
 	row, err := b.db.OpenBell(ctx, store.OpenBellParams{Way: b.way, TtlMs: b.keeps.Milliseconds(), Payload: word})
-	return listener.Opened{WasClosed: row.WasClosed, QueueUsage: row.QueueUsage}, err
+	return listener.Opened{Openings: row.Openings, QueueUsage: row.QueueUsage}, err
 }
 
 // Send implements listener.Bell.
@@ -32,8 +32,8 @@ func (b bell) Send(ctx context.Context, word string) (int64, error) {
 }
 
 // Close implements listener.Bell.
-func (b bell) Close(ctx context.Context, sentMs int64) error {
-	_, err := b.db.CloseBell(ctx, store.CloseBellParams{Way: b.way, SinceMs: sentMs})
+func (b bell) Close(ctx context.Context, sentMs int64, within time.Duration) error {
+	_, err := b.db.CloseBell(ctx, store.CloseBellParams{Way: b.way, SinceMs: sentMs, WithinMs: within.Milliseconds()})
 	return err
 }
 

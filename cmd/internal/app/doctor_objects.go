@@ -61,7 +61,7 @@ var functions = []string{
 	"public.disconnect_google_calendar()",
 	"public.register_push_token(text, text)",
 	"public.unregister_push_token(text)",
-	"reminder_worker.close_bell(text, bigint)",
+	"reminder_worker.close_bell(text, bigint, bigint)",
 	"reminder_worker.event_changed()",
 	"reminder_worker.event_inserted()",
 	"reminder_worker.event_owner_changed()",
@@ -82,7 +82,10 @@ var functions = []string{
 }
 
 // sequences are those that the triggers look at: without them no write of the app's succeeds.
-var sequences = []string{"reminder_worker.doorbell_notify", "reminder_worker.doorbell_wal"}
+var sequences = []string{
+	"reminder_worker.doorbell_notify", "reminder_worker.doorbell_wal",
+	"reminder_worker.doorbell_notify_openings", "reminder_worker.doorbell_wal_openings",
+}
 
 // readObjects lists what the database has in the worker's schema, and in those of the app's tables that the worker knows, each with its
 // kind before its name. It reads catalogs, which every role may. An index that is not valid is none.
