@@ -135,6 +135,19 @@ func (h *hearing) listening() *hearing {
 	return h
 }
 
+// rests waits until the listener no longer looks by itself, as it does at first.
+func (h *hearing) rests() {
+	h.r.t.Helper()
+	_, before := h.heard(listener.Look)
+	since := time.Now()
+	h.r.until("it looks no more", func() bool {
+		if _, now := h.heard(listener.Look); now != before {
+			before, since = now, time.Now()
+		}
+		return time.Since(since) > 300*time.Millisecond
+	})
+}
+
 // handle reads the events, as often as it takes.
 func (h *hearing) handle(ctx context.Context, c listener.Change) {
 	h.mu.Lock()
