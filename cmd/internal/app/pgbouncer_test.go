@@ -28,6 +28,8 @@ type pooler struct {
 	dir     string
 	account *syscall.Credential
 	server  *url.URL
+	mode    string
+	size    int
 	port    int
 	running *exec.Cmd
 	log     *journal // of the present process
@@ -115,6 +117,7 @@ func (p *pooler) write(name, text string) {
 // configure writes the configuration, as it comes out of the box but for the mode. It takes effect at the next start or reload.
 func (p *pooler) configure(mode string, size int) {
 	p.t.Helper()
+	p.mode, p.size = mode, size
 	p.write("pgbouncer.ini", fmt.Sprintf(`[databases]
 * = host=%s port=%s user=postgres
 
@@ -190,6 +193,18 @@ func (p *pooler) reload() {
 	if err := p.running.Process.Signal(syscall.SIGHUP); err != nil {
 		p.t.Fatal(err)
 	}
+}
+
+// turn leads the connections of all clients, who notice nothing, to another server.
+func (p *pooler) turn(address string) {
+	p.t.Helper()
+	server, err := url.Parse(address)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	p.server = server
+	p.configure(p.mode, p.size)
+	p.reload()
 }
 
 func (p *pooler) host() string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(p.port)) }

@@ -14,11 +14,15 @@ import (
 type ReadOnlyError struct {
 	Address string // host and port, or a socket
 	Standby bool   // in recovery; else default_transaction_read_only is on
+	Pooled  bool   // the address is that of a pooler in front of it
 }
 
 // Error implements error.
 func (e *ReadOnlyError) Error() string {
-	if e.Standby {
+	switch {
+	case e.Standby && e.Pooled:
+		return e.Address + " leads to a standby: nothing can be written to it, and it cannot LISTEN"
+	case e.Standby:
 		return e.Address + " is a standby: nothing can be written to it, and it cannot LISTEN"
 	}
 	return e.Address + " takes no writes: default_transaction_read_only is on"

@@ -40,7 +40,7 @@ func (s server) writable(pc *pgconn.PgConn) error {
 	if !s.standby && !s.readOnly {
 		return nil
 	}
-	return &ReadOnlyError{Address: remote(pc), Standby: s.standby}
+	return &ReadOnlyError{Address: remote(pc), Standby: s.standby, Pooled: s.pooled}
 }
 
 // remote is where a connection leads, as host and port or as a socket.

@@ -13,6 +13,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/parentpal/reminder-worker/listener"
 	"github.com/parentpal/reminder-worker/sql/pgtemp"
 	"github.com/parentpal/reminder-worker/sql/pgtest"
 )
@@ -113,6 +114,7 @@ func TestFailover(t *testing.T) {
 	w.untilStatus(early, "synced")
 	t.Logf("served again %s after the promotion", time.Since(at).Round(time.Millisecond))
 	w.serveMany(2)
+	w.until("listening on the new primary", func() bool { return a.listener.Status().State == listener.Listening })
 	if got := len(w.live(user)); got != 2 {
 		t.Errorf("%d copies, want 2", got)
 	}
@@ -220,4 +222,36 @@ func TestReadOnlyForAWhile(t *testing.T) {
 	if n := strings.Count(log.String(), "waiting for a database that takes writes"); n > 3 {
 		t.Errorf("said %d times", n)
 	}
+}
+
+// A pooler turns from the primary to the standby and back while its clients stay connected, as some do when they fail over: the worker sees
+// it by the first write that is refused, waits, and goes on.
+func TestPoolerTurnsToStandby(t *testing.T) {
+	t.Parallel()
+	program := findPgBouncer(t)
+	if program == "" {
+		return
+	}
+	servers := newPair(t)
+	p := startPooler(t, program, servers.primary.URL("postgres"), "transaction", 4)
+	w := newWorldOn(t, poolOn(t, servers.primary.URL("postgres")), p.address())
+	var log journal
+	a, _ := w.startLogging(&log)
+	w.until("ready", a.Ready)
+	w.serveMany(2)
+	servers.settled(w)
+
+	p.turn(servers.standby.URL("postgres"))
+	user, _ := w.user()
+	event := w.event(user, "Swimming", 48*time.Hour)
+	w.until("the reason at /readyz", func() bool {
+		status, body := get(t.Context(), a, "/readyz")
+		return status == http.StatusServiceUnavailable && strings.Contains(body, "leads to a standby: nothing can be written to it")
+	})
+	w.until("the word in the log", func() bool {
+		return strings.Contains(log.String(), "waiting for a database that takes writes")
+	})
+	p.turn(servers.primary.URL("postgres"))
+	w.untilStatus(event, "synced")
+	w.until("ready again", func() bool { status, _ := get(t.Context(), a, "/readyz"); return status == http.StatusOK })
 }
