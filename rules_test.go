@@ -64,7 +64,7 @@ var table = map[string]may{
 	"cmd/internal/app": {
 		[]string{
 			"cmd/internal/ops", "listener", "listener/wal", "sync/reconcile", "sync/gcal",
-			"notify", "notify/wheel", "notify/expo", "sql/migrations", "sql/store",
+			"notify", "notify/wheel", "notify/expo", "sql/migrations", "sql/permits", "sql/store",
 		},
 		[]string{pgx, pgxpool, xsync, prom, zerolog, uuid, env, godotenv, isatty, xtime},
 	},
@@ -83,6 +83,7 @@ var table = map[string]may{
 	"notify/expo":          {nil, []string{uuid, xtime, xtext}},
 	"notify/expo/expofake": {nil, []string{uuid}},
 	"sql/migrations":       {nil, []string{pgx, uuid}},
+	"sql/permits":          {[]string{"sql/store"}, []string{prom, zerolog}},
 	"sql/store":            {nil, []string{pgx, uuid}},
 	"sql/pgtemp":           {nil, []string{uuid, xsys}},
 	"sql/pgtest":           {[]string{"sql/migrations", "sql/pgtemp"}, []string{pgx, pgxpool, zerolog, uuid}},

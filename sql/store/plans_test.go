@@ -89,17 +89,22 @@ type asked struct {
 	indexes []string
 }
 
-// questions is every statement with arguments of a usual batch. DatabaseNow reads no table, and neither does what rings the doorbell.
+// questions is every statement with arguments of a usual batch. DatabaseNow reads no table, and neither does what calls a function.
 func questions(b batch) map[string]asked {
 	all := map[string]asked{"DatabaseNow": {func(ctx context.Context, q *store.Queries) { _, _ = q.DatabaseNow(ctx) }, nil}}
-	for _, part := range []map[string]asked{ofDoorbell(), ofEvents(b), ofPlans(b), ofAccounts(b), ofCopies(b), ofReminders(b), ofPushes(b)} {
+	for _, part := range []map[string]asked{ofFunctions(), ofEvents(b), ofPlans(b), ofAccounts(b), ofCopies(b), ofReminders(b), ofPushes(b)} {
 		maps.Copy(all, part)
 	}
 	return all
 }
 
-func ofDoorbell() map[string]asked {
+func ofFunctions() map[string]asked {
 	return map[string]asked{
+		"TakePermits": {
+			func(ctx context.Context, q *store.Queries) {
+				_, _ = q.TakePermits(ctx, store.TakePermitsParams{Quota: "expo", Want: 1, Allowed: 600, SpanUs: 1e6})
+			}, nil, // the function reads one row by its key: see the tests of sql/permits
+		},
 		"OpenBell": {
 			func(ctx context.Context, q *store.Queries) {
 				_, _ = q.OpenBell(ctx, store.OpenBellParams{Way: "notify", TtlMs: 30_000, Payload: "proof"})

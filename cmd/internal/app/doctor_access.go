@@ -29,7 +29,18 @@ var needs = []need{
 	{"reminder_worker", "migrations", []string{"SELECT"}},
 }
 
-// access is how one table stands to the role.
+// calls are all functions the worker's statements call, with their arguments.
+var calls = signatures("close_bell", "open_bell", "send_word", "take_permits", "writers")
+
+// signatures finds functions of the worker's schema in the list of all.
+func signatures(names ...string) []string {
+	return slices.DeleteFunc(slices.Clone(functions), func(f string) bool {
+		name, _, _ := strings.Cut(strings.TrimPrefix(f, "reminder_worker."), "(")
+		return !slices.Contains(names, name)
+	})
+}
+
+// access is how one table, or function, stands to the role.
 type access struct {
 	Table   string
 	Lacks   []string // privileges
@@ -39,7 +50,7 @@ type access struct {
 	Visible bool     // the schema may be used
 }
 
-// readAccess returns the tables of needs that exist.
+// readAccess returns the tables of needs and the functions of calls that exist.
 func readAccess(ctx context.Context, p *patient) ([]access, error) {
 	var schemas, names, wanted []string
 	for _, n := range needs {
@@ -49,7 +60,7 @@ func readAccess(ctx context.Context, p *patient) ([]access, error) {
 			select polrelid, polpermissive as shows, pg_get_expr(polqual, polrelid) as which from pg_catalog.pg_policy
 			where polcmd in ('*', 'r')
 				and exists (select from unnest(polroles) r where r = 0 or pg_has_role(r, 'usage')))
-		select n.nspname || '.' || c.relname,
+		(select n.nspname || '.' || c.relname,
 			array(select w from unnest(string_to_array(need.wanted, ' ')) w where not has_table_privilege(c.oid, w)),
 			row_security_active(c.oid),
 			exists (select from policies where polrelid = c.oid and shows),
@@ -59,7 +70,14 @@ func readAccess(ctx context.Context, p *patient) ([]access, error) {
 		from unnest($1::text[], $2::text[], $3::text[]) with ordinality as need (nsp, rel, wanted, place)
 		join pg_catalog.pg_namespace n on n.nspname = need.nsp
 		join pg_catalog.pg_class c on c.relnamespace = n.oid and c.relname = need.rel
-		order by need.place`, schemas, names, wanted)
+		order by need.place)
+		union all
+		select 'function ' || call, case when has_function_privilege(p.oid, 'EXECUTE') then '{}' else '{EXECUTE}' end::text[],
+			false, true, true, has_schema_privilege(n.oid, 'USAGE')
+		from pg_catalog.pg_namespace n
+		join pg_catalog.pg_proc p on p.pronamespace = n.oid
+		join unnest($4::text[]) as call on call = n.nspname || '.' || p.proname || '(' || oidvectortypes(p.proargtypes) || ')'
+		where n.nspname = 'reminder_worker'`, schemas, names, wanted, calls)
 	if err != nil {
 		return nil, err
 	}
@@ -71,8 +89,8 @@ func examinePrivileges(ctx context.Context, p *patient) Finding {
 	if err != nil {
 		return cannotAsk(err)
 	}
-	if len(tables) < len(needs) {
-		return skip("", fmt.Sprintf("%d of %d tables are there", len(tables), len(needs)), migrateFix)
+	if all := len(needs) + len(calls); len(tables) < all {
+		return skip("", fmt.Sprintf("%d of %d tables and functions are there", len(tables), all), migrateFix)
 	}
 	return judgePrivileges(p.role, tables)
 }
@@ -81,7 +99,7 @@ func judgePrivileges(role string, tables []access) Finding {
 	var lacks, grants []string
 	for _, t := range tables {
 		if !t.Visible {
-			schema, _, _ := strings.Cut(t.Table, ".")
+			schema, _, _ := strings.Cut(strings.TrimPrefix(t.Table, "function "), ".")
 			grants = append(grants, fmt.Sprintf("grant usage on schema %s to %s;", schema, pgx.Identifier{role}.Sanitize()))
 			lacks = append(lacks, "USAGE on schema "+schema)
 		}
@@ -114,8 +132,8 @@ func examineRowSecurity(ctx context.Context, p *patient) Finding {
 	if err != nil {
 		return cannotAsk(err)
 	}
-	if len(tables) < len(needs) {
-		return skip("", fmt.Sprintf("%d of %d tables are there", len(tables), len(needs)), migrateFix)
+	if all := len(needs) + len(calls); len(tables) < all {
+		return skip("", fmt.Sprintf("%d of %d tables and functions are there", len(tables), all), migrateFix)
 	}
 	return judgeRowSecurity(p.role, tables)
 }

@@ -9,7 +9,10 @@ import (
 	"testing"
 )
 
-var mention = regexp.MustCompile(`(?i)\b(from|join|update|insert into|delete from)\s+(public|reminder_worker)\.([a-z_]+)\b`)
+var (
+	mention = regexp.MustCompile(`(?i)\b(from|join|update|insert into|delete from)\s+(public|reminder_worker)\.([a-z_]+)\b(?:[^(]|$)`)
+	calling = regexp.MustCompile(`\b(reminder_worker\.[a-z_]+\()`)
+)
 
 // Whatever the worker's statements touch is asked for.
 func TestNeedsCoverTheQueries(t *testing.T) {
@@ -29,6 +32,11 @@ func TestNeedsCoverTheQueries(t *testing.T) {
 			at := slices.IndexFunc(needs, func(n need) bool { return n.name() == table })
 			if at < 0 || !slices.Contains(needs[at].privileges, verb) {
 				t.Errorf("%s: %q needs %s on %s, which needs does not list", filepath.Base(file), m[0], verb, table)
+			}
+		}
+		for _, m := range calling.FindAllString(string(text), -1) {
+			if !slices.ContainsFunc(calls, func(c string) bool { return strings.HasPrefix(c, m) }) {
+				t.Errorf("%s calls %s), which calls does not list", filepath.Base(file), m)
 			}
 		}
 	}

@@ -52,6 +52,7 @@ var objects = []object{
 		"reminder_id token state ticket_id error_code error_message sent_at lateness_ms receipt_due_at settled_at",
 		"deliveries_pkey deliveries_receipt_due_idx",
 	},
+	{"reminder_worker.permits", "name starts untils counts held", "permits_pkey"},
 	{"reminder_worker.migrations", "version name checksum applied_at app_version", "migrations_pkey"},
 }
 
@@ -77,6 +78,7 @@ var functions = []string{
 	"reminder_worker.require_user()",
 	"reminder_worker.ring()",
 	"reminder_worker.send_word(text, text)",
+	"reminder_worker.take_permits(text, integer, integer, interval, interval, timestamp with time zone)",
 	"reminder_worker.user_tokens_written()",
 	"reminder_worker.writers(text[])",
 }

@@ -118,6 +118,9 @@ func (w *world) narrow(role string, attributes string) {
 	for _, n := range needs {
 		w.exec(fmt.Sprintf(`grant %s on %s to %s`, strings.Join(n.privileges, ", "), n.name(), role))
 	}
+	for _, c := range calls {
+		w.exec(fmt.Sprintf(`grant execute on function %s to %s`, c, role))
+	}
 }
 
 // login makes a role that may connect, and points the configuration at it.

@@ -1,0 +1,62 @@
+package permits
+
+import "time"
+
+// grant is so many permits that may be used in a span of time.
+type grant struct {
+	n           int
+	from, until time.Time // by this machine's clock; from may be past, or zero
+}
+
+// good reports whether at least left remains.
+func (g grant) good(now time.Time, left time.Duration) bool { return !now.Add(left).After(g.until) }
+
+// stock is what was granted and is not used: returned, or taken ahead of need.
+type stock struct {
+	grants []grant // the oldest first
+	sum    int
+}
+
+func (s *stock) add(g grant) {
+	s.grants = append(s.grants, g)
+	s.sum += g.n
+}
+
+// take takes n out, the oldest first, as one grant: good when all of them are. If there are fewer it takes none.
+func (s *stock) take(n int) (g grant, enough bool) {
+	if s.sum < n {
+		return g, false
+	}
+	s.sum -= n
+	g.n = n
+	for n > 0 {
+		first := &s.grants[0]
+		part := min(n, first.n)
+		if first.from.After(g.from) {
+			g.from = first.from
+		}
+		if g.until.IsZero() || first.until.Before(g.until) {
+			g.until = first.until
+		}
+		n, first.n = n-part, first.n-part
+		if first.n == 0 {
+			s.grants = s.grants[1:]
+		}
+	}
+	return g, true
+}
+
+// forget drops what has less than left to go, and returns how many permits that were.
+func (s *stock) forget(now time.Time, left time.Duration) (dropped int) {
+	kept := s.grants[:0]
+	for _, g := range s.grants {
+		if g.good(now, left) {
+			kept = append(kept, g)
+		} else {
+			dropped += g.n
+		}
+	}
+	s.grants = kept
+	s.sum -= dropped
+	return dropped
+}

@@ -1,0 +1,7 @@
+-- TakePermits takes want permits of a quota that allows so many in any span_us, or none if that means a wait of more than patience_us, unless
+-- that is negative. What is granted may be used after wait_ms. Two quotas never wait for each other; two takers of one do, for the time of
+-- this statement.
+-- name: TakePermits :one
+select coalesce(granted, 0)::integer as granted, coalesce(wait_ms, 0)::double precision as wait_ms
+from reminder_worker.take_permits(sqlc.arg(quota)::text, sqlc.arg(want)::integer, sqlc.arg(allowed)::integer,
+  sqlc.arg(span_us)::bigint * interval '1 microsecond', nullif(greatest(sqlc.arg(patience_us)::bigint, -1), -1) * interval '1 microsecond');
