@@ -17,9 +17,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-
-	// It has no tagged versions, so that the one this project is built for is pinned from the start, and known to compile with the rest.
-	_ "github.com/jackc/pglogrepl"
 )
 
 const module = "github.com/parentpal/reminder-worker"

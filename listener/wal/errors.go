@@ -3,6 +3,7 @@ package wal
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
@@ -97,15 +98,7 @@ const (
 // hasCode reports whether the server answered with one of the codes.
 func hasCode(err error, codes ...string) bool {
 	pe, ok := errors.AsType[*pgconn.PgError](err)
-	if !ok {
-		return false
-	}
-	for _, c := range codes {
-		if pe.Code == c {
-			return true
-		}
-	}
-	return false
+	return ok && slices.Contains(codes, pe.Code)
 }
 
 // whyNoConnection turns what a server or a pooler answers to the wish for a

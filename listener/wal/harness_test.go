@@ -3,6 +3,7 @@ package wal
 import (
 	"context"
 	"fmt"
+	"maps"
 	"os"
 	"strings"
 	"testing"
@@ -51,9 +52,7 @@ func runOnServer(m *testing.M) (int, error) {
 // roomy adds to settings what many tests at once need.
 func roomy(settings map[string]string) map[string]string {
 	all := map[string]string{"max_replication_slots": "60", "max_wal_senders": "60", "max_wal_size": "256MB"}
-	for name, value := range settings {
-		all[name] = value
-	}
+	maps.Copy(all, settings)
 	return all
 }
 

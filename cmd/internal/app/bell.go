@@ -8,9 +8,6 @@ import (
 	"github.com/parentpal/reminder-worker/sql/store"
 )
 
-// bellKeeps is for how long a bell that was opened rings: several proofs' time, so that one which is late does not silence it.
-const bellKeeps = 30 * time.Second
-
 // bell is what the triggers look at before they announce a commit one way.
 type bell struct {
 	db    *store.Queries

@@ -10,6 +10,7 @@ import (
 
 	"github.com/parentpal/reminder-worker/cmd/internal/ops"
 	"github.com/parentpal/reminder-worker/listener"
+	"github.com/parentpal/reminder-worker/listener/wal"
 )
 
 // checks are what readiness is made of.
@@ -18,7 +19,7 @@ func (a *App) checks() []ops.Check {
 		{Name: "database", Required: true, Probe: a.checkDatabase},
 		{Name: "statements", Required: true, Probe: a.checkStatements},
 		{Name: "wheel", Required: true, Probe: a.checkWheel},
-		{Name: "listener", Probe: a.checkListener},
+		{Name: "listener", Required: a.cfg.mustHear(), Probe: a.checkListener},
 		{Name: "google", Probe: a.checkGoogle},
 		{Name: "expo", Probe: a.checkExpo},
 	}
@@ -72,6 +73,9 @@ func (a *App) checkListener() ops.Finding {
 		return ops.Finding{OK: true, Degraded: true, Reason: "CHANGE_SOURCE=poll: changes are found by a sweep"}
 	}
 	reason := fmt.Sprintf("changes are found by a sweep every %s meanwhile", a.cfg.listener().SweepDegraded)
+	if errors.Is(st.Err, listener.ErrBusy) {
+		return ops.Finding{OK: true, Degraded: true, Reason: st.Err.Error() + "; " + reason} // as it should be: this worker stands by
+	}
 	if st.Err != nil {
 		reason = a.whyDeaf(st.Err) + "; " + reason
 	}
@@ -83,10 +87,16 @@ func (a *App) whyDeaf(err error) string {
 	if errors.Is(err, listener.ErrNoProof) && a.route.pooled.Load() {
 		return "a pooler in transaction mode sits in between and delivers no changes"
 	}
+	if e, ok := errors.AsType[*wal.MissingError](err); ok {
+		return e.Fault
+	}
 	return err.Error()
 }
 
 func listenerFix(err error) string {
+	if e, ok := errors.AsType[*wal.MissingError](err); ok {
+		return sentence(e.Fix)
+	}
 	if e, ok := errors.AsType[*ReadOnlyError](err); ok {
 		return e.Fix()
 	}

@@ -12,7 +12,6 @@ import (
 
 	"github.com/rs/zerolog"
 
-	"github.com/parentpal/reminder-worker/listener"
 	"github.com/parentpal/reminder-worker/notify"
 	"github.com/parentpal/reminder-worker/notify/expo"
 	"github.com/parentpal/reminder-worker/sync/gcal"
@@ -62,8 +61,11 @@ type Config struct {
 	ReminderOffsets []time.Duration `env:"REMINDER_OFFSETS" envDefault:"24h,3h,30m"`
 	// DefaultTimeZone is the IANA zone of texts and copies.
 	DefaultTimeZone string `env:"DEFAULT_TIME_ZONE" envDefault:"UTC"`
-	// ChangeSource is how changes are noticed: notify, poll, or auto: notify, and a sweep every second while that does not work.
+	// ChangeSource is how changes are noticed: notify, wal (logical replication), poll, or auto: notify, and a sweep every second while
+	// that does not work. With notify and wal the worker also sweeps meanwhile, but is not ready.
 	ChangeSource string `env:"CHANGE_SOURCE" envDefault:"auto"`
+	// WALSlot is the permanent replication slot of CHANGE_SOURCE=wal, for one worker at a time; empty: each connection has its own.
+	WALSlot string `env:"WAL_SLOT"`
 
 	// SweepInterval is the time between two reads that repair what was missed.
 	SweepInterval time.Duration `env:"SWEEP_INTERVAL" envDefault:"30s"`
@@ -117,10 +119,7 @@ func (c Config) validateOutside() error {
 	if c.TokenEncryptionKey != "" {
 		fault("TOKEN_ENCRYPTION_KEY: this version does not seal refresh tokens; unset it, and keep the database's disk encrypted")
 	}
-	if !slices.Contains([]string{"auto", "notify", "poll"}, c.ChangeSource) {
-		fault("CHANGE_SOURCE: %q is none of auto, notify, poll", c.ChangeSource)
-	}
-	faults = append(faults, c.validateHTTPAddr())
+	faults = append(faults, c.validateSource(), c.validateHTTPAddr())
 	if _, err := zerolog.ParseLevel(c.LogLevel); err != nil || c.LogLevel == "" {
 		fault("LOG_LEVEL: %q is none of debug, info, warn, error", c.LogLevel)
 	}
@@ -194,13 +193,6 @@ func (c Config) Zone() *time.Location {
 
 // WritesCalendars reports whether there is an OAuth client to write copies with.
 func (c Config) WritesCalendars() bool { return c.GoogleClientID != "" }
-
-func (c Config) listener() listener.Config {
-	l := listener.DefaultConfig()
-	l.SweepInterval = c.SweepInterval
-	l.SweepDegraded = min(l.SweepDegraded, c.SweepInterval)
-	return l
-}
 
 func (c Config) reconcile() reconcile.Config {
 	r := reconcile.DefaultConfig()

@@ -82,10 +82,16 @@ func TestFaults(t *testing.T) {
 			"TOKEN_ENCRYPTION_KEY: this version does not seal refresh tokens; unset it, and keep the database's disk encrypted",
 		}},
 		{"words", []string{someDatabase, "CHANGE_SOURCE=guess", "LOG_LEVEL=loud", "LOG_FORMAT=xml", "HTTP_ADDR=8080"}, []string{
-			`CHANGE_SOURCE: "guess" is none of auto, notify, poll`,
+			`CHANGE_SOURCE: "guess" is none of auto, notify, wal, poll`,
 			`HTTP_ADDR: "8080" is neither host:port (for example 127.0.0.1:8080, or :8080 for every address) nor off`,
 			`LOG_LEVEL: "loud" is none of debug, info, warn, error`,
 			`LOG_FORMAT: "xml" is none of auto, json, console`,
+		}},
+		{"a slot for nothing", []string{someDatabase, "WAL_SLOT=reminders"}, []string{
+			"WAL_SLOT: of use with CHANGE_SOURCE=wal only; unset it",
+		}},
+		{"no name for a slot", []string{someDatabase, "CHANGE_SOURCE=wal", "WAL_SLOT=Reminders-1"}, []string{
+			`WAL_SLOT: "Reminders-1" is no name for a slot: 1 to 63 of a-z, 0-9 and _`,
 		}},
 		{"offsets", []string{someDatabase, "REMINDER_OFFSETS=24h,-3h,24h,2000h,1500ms"}, []string{
 			"REMINDER_OFFSETS: -3h0m0s is negative; an offset is how long before the event, for example 24h,3h,30m",
@@ -161,7 +167,8 @@ func TestWhatIsValidCanBeMade(t *testing.T) {
 		c.RetryBase, c.ReceiptDelay, c.ShutdownGrace = period.Draw(t, "retry"), period.Draw(t, "receipt"), period.Draw(t, "grace")
 		c.PushRate = rapid.SampledFrom([]int{0, 100, 100_000}).Draw(t, "rate")
 		c.ReminderOffsets = rapid.SliceOfN(rapid.Map(rapid.IntRange(0, 1440), func(h int) time.Duration { return time.Duration(h) * time.Hour }), 0, 16).Draw(t, "offsets")
-		c.ChangeSource = rapid.SampledFrom([]string{"auto", "notify", "poll"}).Draw(t, "source")
+		c.ChangeSource = rapid.SampledFrom([]string{"auto", "notify", "wal", "poll"}).Draw(t, "source")
+		c.WALSlot = rapid.SampledFrom([]string{"", "reminders", "Reminders"}).Draw(t, "slot")
 		c.HTTPAddr = rapid.SampledFrom([]string{"off", ":0", "127.0.0.1:65535", "[::1]:1", "localhost:http"}).Draw(t, "http")
 		c.GoogleCalendarURL = rapid.SampledFrom([]string{c.GoogleCalendarURL, "http://a/", "http://a/?b", "http://b@a", "http://a/#", "//a"}).Draw(t, "calendar")
 		c.ExpoPushURL = rapid.SampledFrom([]string{c.ExpoPushURL, "http://a/", "http://a/?b", "http://b@a", "http://a/#", "ftp://a"}).Draw(t, "push")

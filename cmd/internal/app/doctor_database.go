@@ -45,6 +45,7 @@ var examinations = []examination{
 	{"row_security", examineRowSecurity},
 	{"round_trip", examineRoundTrip},
 	{"pooler", examinePooler},
+	{"replication", examineReplication},
 	{"clock", examineClock},
 	{"queue", examineQueue},
 }

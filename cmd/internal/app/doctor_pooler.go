@@ -43,9 +43,9 @@ func judgeDeafness(source string) Finding {
 	const fix = "Use a direct or session-mode connection (on Supabase: port 5432), or set CHANGE_SOURCE=poll if there is none."
 	text := "a NOTIFY did not come back within " + checkLimit.String()
 	switch source {
-	case "poll":
-		return pass("", text+"; CHANGE_SOURCE=poll does without")
-	case "notify":
+	case sourcePoll, sourceWAL:
+		return pass("", text+"; CHANGE_SOURCE="+source+" does without")
+	case sourceNotify:
 		return fail("", text, fix)
 	}
 	return warn("", text+"; changes are found by a sweep every second instead", fix)

@@ -6,6 +6,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/parentpal/reminder-worker/listener"
+	"github.com/parentpal/reminder-worker/listener/wal"
 	"github.com/parentpal/reminder-worker/sql/store"
 )
 
@@ -14,11 +15,19 @@ const channel = "reminder_worker"
 
 // source is how committed changes are heard, or nil if they are to be found by a sweep.
 func (a *App) source(db *store.Queries) (listener.Source, error) {
-	if a.cfg.ChangeSource == "poll" {
-		return nil, nil
-	}
 	cfg := a.pool.Config().ConnConfig.Copy()
 	cfg.Tracer = nil
-	connect := func(ctx context.Context) (*pgx.Conn, error) { return pgx.ConnectConfig(ctx, cfg) }
-	return listener.NewNotifySource(connect, bell{db, "notify", bellKeeps}, channel)
+	switch a.cfg.ChangeSource {
+	case sourcePoll:
+		return nil, nil
+	case sourceWAL:
+		settings := a.cfg.wal()
+		settings.Shape(cfg)
+		return wal.New(dialing(cfg), bell{db, "wal", a.cfg.walBellKeeps()}, settings, a.log, wal.NewMetrics(a.reg))
+	}
+	return listener.NewNotifySource(dialing(cfg), bell{db, "notify", bellKeeps}, channel)
+}
+
+func dialing(cfg *pgx.ConnConfig) listener.Connect {
+	return func(ctx context.Context) (*pgx.Conn, error) { return pgx.ConnectConfig(ctx, cfg) }
 }
