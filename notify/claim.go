@@ -18,27 +18,45 @@ const claimSlack = 20 * time.Millisecond
 // claimAgain is the pause before ids are tried once more that could not be claimed.
 const claimAgain = time.Second
 
+// batch is what a claim has taken to be sent.
+type batch struct {
+	began  time.Time
+	rows   []store.ClaimRemindersRow
+	pushes []push
+	// until is how long the first of them may be offered; zero: for ever. ok says that they may.
+	until time.Time
+	ok    bool
+}
+
 // deliver claims ids, sends what the claim takes and records what became of it. It returns how many it took.
 func (s *Sender) deliver(ctx context.Context, ids []uuid.UUID) (int, error) {
-	began := time.Now()
+	b, taken, err := s.take(ctx, ids)
+	s.push(ctx, b)
+	return taken, err
+}
+
+// take claims ids, and returns how many it took. It waits until the first request's worth may be offered: the quota is asked for what was
+// claimed and not for what was due, which other workers may have claimed, or the user has on several devices.
+func (s *Sender) take(ctx context.Context, ids []uuid.UUID) (b batch, taken int, err error) {
+	b.began = time.Now()
 	rows, err := s.db.ClaimReminders(ctx, store.ClaimRemindersParams{
 		Ids: ids, SlackMs: claimSlack.Milliseconds(), LeaseMs: s.cfg.Lease.Milliseconds(), MaxAttempts: int32(s.cfg.MaxAttempts),
 	})
 	if err != nil {
-		return s.unclaimed(ctx, ids, fmt.Errorf("claim reminders: %w", err))
+		taken, err = s.unclaimed(ctx, ids, fmt.Errorf("claim reminders: %w", err))
+		return b, taken, err
 	}
 	s.armUnclaimed(ctx, without(ids, rows))
-	claimed := make([]store.ClaimRemindersRow, 0, len(rows))
 	for _, row := range rows {
 		s.m.reminders.WithLabelValues(row.Status).Inc()
 		if row.Status == reminderSending {
-			claimed = append(claimed, row)
+			b.rows = append(b.rows, row)
 		}
 	}
-	if len(claimed) > 0 {
-		s.push(ctx, began, len(ids), claimed)
+	if b.pushes = s.compose(b.rows); len(b.pushes) > 0 {
+		b.until, b.ok = s.admitInTime(ctx, b.began, min(len(b.pushes), s.cfg.Batch))
 	}
-	return len(rows), nil
+	return b, len(rows), nil
 }
 
 // unclaimed deals with a claim that failed. What the database refuses for the rows' own sake (the app's constraint, or its trigger) is

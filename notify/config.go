@@ -25,9 +25,6 @@ type Config struct {
 	Batch int
 	// Connections is how many requests are on the wire at once. Expo advises at most 6. 1 or more.
 	Connections int
-	// Rate is how many messages a second are offered. With a batch saved up it stays below Rate + Batch in any second; Expo
-	// refuses a project more than 600. 0: as many as the wire takes.
-	Rate int
 	// Lease is how long a claim holds: the time until another worker sends what one that died had claimed. It must outlast a
 	// request. 1s or more.
 	Lease time.Duration
@@ -59,7 +56,6 @@ func DefaultConfig() Config {
 		SweepGrace:   2 * time.Second,
 		Batch:        expo.MaxMessages,
 		Connections:  6,
-		Rate:         500,
 		Lease:        15 * time.Second,
 		MaxAttempts:  5,
 		RetryBase:    2 * time.Second,
@@ -85,7 +81,6 @@ func (c Config) Validate() error {
 	need(c.SweepGrace > 0, "sweep grace %s: must be more than 0", c.SweepGrace)
 	need(c.Batch >= 1 && c.Batch <= expo.MaxMessages, "batch %d: must be between 1 and %d", c.Batch, expo.MaxMessages)
 	need(c.Connections >= 1, "connections %d: must be at least 1", c.Connections)
-	need(c.Rate == 0 || c.Rate >= c.Batch, "rate %d: must be 0 or at least the batch, %d", c.Rate, c.Batch)
 	need(c.Lease >= time.Second, "lease %s: must be at least 1s", c.Lease)
 	need(c.MaxAttempts >= 1, "max attempts %d: must be at least 1", c.MaxAttempts)
 	need(c.RetryBase > 0, "retry base %s: must be more than 0", c.RetryBase)

@@ -40,25 +40,25 @@ const (
 	again   // this device, later
 )
 
-// push sends what was claimed since began and records it; admitted is how many messages the rate has been asked for. What does not fit
-// into the claim is not offered: nothing was said to Expo about it, and it is due again at once.
-func (s *Sender) push(ctx context.Context, began time.Time, admitted int, claimed []store.ClaimRemindersRow) {
-	pushes := s.compose(claimed)
-	for rest := pushes; len(rest) > 0; {
+// push sends a batch and records it. What the quota does not allow in time for the claim is not offered: nothing was said to Expo about it,
+// and it is due again at once.
+func (s *Sender) push(ctx context.Context, b batch) {
+	if len(b.rows) == 0 {
+		return
+	}
+	until, ok := b.until, b.ok
+	for rest := b.pushes; ok; {
 		n := min(len(rest), s.cfg.Batch)
-		if !s.admitInTime(ctx, began, n-admitted) {
-			n = min(n, admitted) // however slow the rate, every claim gets somewhere
-		}
-		if n == 0 || !s.inTime(began) {
+		s.send(ctx, b.began, rest[:n], until)
+		if rest = rest[n:]; len(rest) == 0 {
 			break
 		}
-		s.send(ctx, began, rest[:n])
-		rest, admitted = rest[n:], max(0, admitted-n)
+		until, ok = s.admitInTime(ctx, b.began, min(len(rest), s.cfg.Batch))
 	}
-	if ctx.Err() != nil && anyUnsent(pushes) {
+	if ctx.Err() != nil && anyUnsent(b.pushes) {
 		return // the grace is over: the claims end by themselves
 	}
-	s.record(ctx, claimed, pushes)
+	s.record(ctx, b.rows, b.pushes)
 }
 
 // inTime reports whether one more request fits into a claim made at began.
@@ -66,13 +66,6 @@ func (s *Sender) inTime(began time.Time) bool { return time.Until(s.lastRequest(
 
 // lastRequest is until when a request may begin, of a claim made at began: an answer and its record must fit in as well.
 func (s *Sender) lastRequest(began time.Time) time.Time { return began.Add(s.cfg.Lease / 3) }
-
-// admitInTime is admit for a claim made at began. It says no at once, and takes nothing of the rate, if that would come too late.
-func (s *Sender) admitInTime(ctx context.Context, began time.Time, n int) bool {
-	ctx, cancel := context.WithDeadline(ctx, s.lastRequest(began))
-	defer cancel()
-	return s.admit(ctx, n) == nil
-}
 
 func anyUnsent(pushes []push) bool {
 	for i := range pushes {
@@ -115,12 +108,17 @@ func expires(row store.ClaimRemindersRow, now time.Time) time.Time {
 	return now.Add(24 * time.Hour)
 }
 
-// send offers one chunk to Expo and notes the answer in it. A batch that Expo refuses for its composition is split until what is at
-// fault stands alone. While the sender rests nothing is offered.
-func (s *Sender) send(ctx context.Context, claimed time.Time, chunk []push) {
+// send offers one chunk to Expo, until when the quota allows it, and notes the answer in it. A batch that Expo refuses for its composition is
+// split until what is at fault stands alone. While the sender rests nothing is offered.
+func (s *Sender) send(ctx context.Context, claimed time.Time, chunk []push, until time.Time) {
 	if left, why := s.pace.left(); left > 0 {
 		s.leave(chunk, &expo.Error{Kind: expo.Retry, Message: "at rest after " + why})
 		return
+	}
+	if stale(until) { // the machine stood still
+		if _, ok := s.admitInTime(ctx, claimed, len(chunk)); !ok {
+			return
+		}
 	}
 	messages := make([]expo.Message, len(chunk))
 	sentAt := s.now()
@@ -160,8 +158,8 @@ func (s *Sender) split(ctx context.Context, claimed time.Time, chunk []push, e *
 	}
 	half := len(chunk) / 2
 	for _, part := range [][]push{chunk[:half], chunk[half:]} {
-		if s.admitInTime(ctx, claimed, len(part)) && s.inTime(claimed) {
-			s.send(ctx, claimed, part)
+		if until, ok := s.admitInTime(ctx, claimed, len(part)); ok {
+			s.send(ctx, claimed, part, until)
 		}
 	}
 }

@@ -5,7 +5,7 @@
 //   - A reminder is sent at its notify_at_ts by the database's clock, never before, and as soon after as the wire allows.
 //   - Intent before effect: a reminder is committed as 'sending' before its push is written. A crash in between sends it again
 //     when its claim ends; the device folds the repeat, because every push of a reminder carries the reminder's id as collapseId
-//     and tag. In flight are the batches that Config.Rate lets start during one answer of Expo, normally one.
+//     and tag. In flight are the batches that the quota lets start during one answer of Expo, normally one.
 //   - Whoever claims the row does the work; any number of workers may run.
 //   - A reminder whose event was moved, cancelled or deleted does not go out: the claim compares the event's start with the one the
 //     reminder was planned for.
@@ -40,6 +40,13 @@
 //
 // A claim bounds what is sent under it: requests begin within a third of Config.Lease, what does not fit is due again at once, and a reminder
 // goes to a user's 20 most recent devices at most.
+//
+// # The quota
+//
+// Expo counts the messages of a project, whichever worker sends them, so all workers share one Quota. It is asked after the claim, for
+// what the claim took and no more: what several workers know to be due only one of them sends. Each worker claims one batch at a time and
+// waits with it for the quota; if that would take longer than the claim allows, the batch is due again at once, and the worker claims
+// nothing until it is worth another try. Permits that have become stale, because the machine stood still, are not used.
 //
 // # Receipts
 //

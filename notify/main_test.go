@@ -19,6 +19,7 @@ import (
 
 	"github.com/parentpal/reminder-worker/notify/expo"
 	"github.com/parentpal/reminder-worker/notify/expo/expofake"
+	"github.com/parentpal/reminder-worker/sql/permits"
 	"github.com/parentpal/reminder-worker/sql/pgtest"
 	"github.com/parentpal/reminder-worker/sql/store"
 )
@@ -39,14 +40,15 @@ const patience = 60 * time.Second
 
 // world is a database, an Expo, and families with phones.
 type world struct {
-	t    *testing.T
-	pool *pgxpool.Pool
-	url  string
-	expo *expofake.Server
-	cfg  Config
-	log  journal
-	reg  *prometheus.Registry
-	key  string // the access token that the sender uses
+	t     *testing.T
+	pool  *pgxpool.Pool
+	url   string
+	expo  *expofake.Server
+	cfg   Config
+	quota permits.Config // without limit unless a test sets one
+	log   journal
+	reg   *prometheus.Registry
+	key   string // the access token that the sender uses
 }
 
 func newWorld(t *testing.T, change ...func(*expofake.Config)) *world {
@@ -64,7 +66,8 @@ func newWorld(t *testing.T, change ...func(*expofake.Config)) *world {
 	t.Cleanup(func() { push.Close() })
 	w := &world{t: t, pool: db.Pool, url: db.URL(), expo: push, cfg: DefaultConfig(), reg: prometheus.NewRegistry(), key: ec.AccessToken}
 	w.cfg.RetryBase, w.cfg.PauseMin, w.cfg.PauseMax = 10*time.Millisecond, 20*time.Millisecond, 100*time.Millisecond
-	w.cfg.Rate, w.cfg.SweepGrace = 0, 100*time.Millisecond
+	w.cfg.SweepGrace = 100 * time.Millisecond
+	w.quota = permits.Config{Quota: "expo", Window: time.Second, Keep: 50 * time.Millisecond, Margin: 50 * time.Millisecond, Chunk: 1}
 	w.cfg.ReceiptDelay = 50 * time.Millisecond
 	return w
 }
@@ -91,7 +94,12 @@ func (w *world) sender() *Sender {
 	}
 	w.t.Cleanup(client.Close)
 	w.reg = prometheus.NewRegistry()
-	s, err := New(store.New(pool), client, w.cfg, zerolog.New(&w.log).Level(zerolog.InfoLevel), NewMetrics(w.reg))
+	log := zerolog.New(&w.log).Level(zerolog.InfoLevel)
+	quota, err := permits.New(store.New(pool), w.quota, log, permits.NewMetrics(nil))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	s, err := New(store.New(pool), client, quota, w.cfg, log, NewMetrics(w.reg))
 	if err != nil {
 		w.t.Fatal(err)
 	}

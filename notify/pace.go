@@ -16,6 +16,7 @@ type pace struct {
 	size     int       // reminders in the next batch
 	until    time.Time // no request before
 	why      string
+	idleTill time.Time // nothing is claimed before: it could not be offered in time
 }
 
 func newPace(cfg Config) *pace { return &pace{cfg: cfg, size: cfg.Batch} }
@@ -55,11 +56,26 @@ func (p *pace) left() (time.Duration, string) {
 	return max(0, time.Until(p.until)), p.why
 }
 
+// idle keeps from claiming for d.
+func (p *pace) idle(d time.Duration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.idleTill = time.Now().Add(d)
+}
+
+// hold is for how much longer nothing is to be claimed.
+func (p *pace) hold() time.Duration {
+	left, _ := p.left()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return max(left, time.Until(p.idleTill))
+}
+
 // wait rests as long as it must and returns how many reminders to take.
 func (p *pace) wait(ctx context.Context) int {
 	for {
-		left, _ := p.left()
-		if left == 0 || ctx.Err() != nil {
+		left := p.hold()
+		if left <= 0 || ctx.Err() != nil {
 			p.mu.Lock()
 			defer p.mu.Unlock()
 			return p.size

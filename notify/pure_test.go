@@ -23,7 +23,7 @@ func pureSender(t *testing.T, change ...func(*Config)) *Sender {
 	for _, f := range change {
 		f(&cfg)
 	}
-	s, err := New(nil, nil, cfg, zerolog.Nop(), NewMetrics(nil))
+	s, err := New(nil, nil, everything{}, cfg, zerolog.Nop(), NewMetrics(nil))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -219,50 +219,6 @@ func TestPace(t *testing.T) {
 		p.wait(ctx) // returns
 		if left, why := p.left(); left != time.Minute || why != "down" {
 			t.Errorf("%s left because of %q", left, why)
-		}
-	})
-}
-
-func TestAdmit(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		s := pureSender(t, func(c *Config) { c.Batch, c.Rate = 10, 100 })
-		began := time.Now()
-		for _, n := range []int{-5, 0, 10, 205} {
-			if err := s.admit(t.Context(), n); err != nil {
-				t.Fatal(err)
-			}
-		}
-		if took := time.Since(began).Round(time.Millisecond); took != 2050*time.Millisecond {
-			t.Errorf("215 messages, 10 of them saved up, took %s at 100 a second", took)
-		}
-		ctx, cancel := context.WithCancel(t.Context())
-		cancel()
-		if s.admit(ctx, 1) == nil {
-			t.Error("admitted after the end")
-		}
-	})
-}
-
-// TestAdmitInTime: what would be allowed too late for its claim is refused at once and takes nothing of the rate.
-func TestAdmitInTime(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		s := pureSender(t, func(c *Config) { c.Batch, c.Rate, c.Lease = 100, 100, 3*time.Second })
-		began := time.Now()
-		for i, want := range []bool{true, true, false, false} { // saved up, a second's worth less one, then none
-			if got := s.admitInTime(t.Context(), began, []int{100, 99, 50, 50}[i]); got != want {
-				t.Errorf("request %d: %v, want %v", i, got, want)
-			}
-		}
-		if took := time.Since(began).Round(time.Millisecond); took != 990*time.Millisecond {
-			t.Errorf("took %s", took)
-		}
-		if !s.admitInTime(t.Context(), time.Now(), 100) || time.Since(began).Round(time.Millisecond) != 1990*time.Millisecond {
-			t.Errorf("the next claim had to wait until %s", time.Since(began))
-		}
-		if s.inTime(began) || !s.inTime(time.Now()) {
-			t.Error("in time is not within a third of the lease")
 		}
 	})
 }

@@ -10,7 +10,6 @@ import (
 	"github.com/google/uuid"
 	"github.com/rs/zerolog"
 	"golang.org/x/sync/errgroup"
-	"golang.org/x/time/rate"
 
 	"github.com/parentpal/reminder-worker/notify/expo"
 	"github.com/parentpal/reminder-worker/notify/wheel"
@@ -28,7 +27,7 @@ type Sender struct {
 	wheel  *wheel.Wheel
 	queue  *queue
 	pace   *pace
-	limit  *rate.Limiter
+	quota  Quota
 	slots  chan struct{} // one per connection
 	looks  chan Scope    // capacity 1; see Look
 	window window
@@ -51,19 +50,15 @@ const (
 	Window
 )
 
-// New returns a sender over db and client.
-func New(db *store.Queries, client *expo.Client, cfg Config, log zerolog.Logger, m *Metrics) (*Sender, error) {
+// New returns a sender over db and client, which offers as many messages as quota allows.
+func New(db *store.Queries, client *expo.Client, quota Quota, cfg Config, log zerolog.Logger, m *Metrics) (*Sender, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, fmt.Errorf("configure sender: %w", err)
-	}
-	limit := rate.NewLimiter(rate.Inf, 0)
-	if cfg.Rate > 0 {
-		limit = rate.NewLimiter(rate.Limit(cfg.Rate), cfg.Batch)
 	}
 	s := &Sender{
 		db: db, expo: client, cfg: cfg, m: m,
 		log:   log.With().Str("component", "notify").Logger(),
-		wheel: wheel.New(), queue: newQueue(), pace: newPace(cfg), limit: limit,
+		wheel: wheel.New(), queue: newQueue(), pace: newPace(cfg), quota: quota,
 		slots: make(chan struct{}, cfg.Connections),
 		looks: make(chan Scope, 1),
 	}
@@ -124,9 +119,7 @@ func (s *Sender) Drain(ctx, work context.Context) error {
 		if left, _ := s.pace.left(); len(ids) == 0 || left > 0 {
 			break
 		}
-		if err := s.admit(ctx, len(ids)); err != nil {
-			return nil // asked to stop
-		}
+		s.pace.wait(ctx)
 		taken, err := s.deliver(work, ids)
 		if err != nil {
 			return err
@@ -141,7 +134,8 @@ func (s *Sender) Drain(ctx, work context.Context) error {
 // fired takes due ids from the wheel. It must not block: the wheel waits for it.
 func (s *Sender) fired(due []wheel.Entry) { s.queue.add(due) }
 
-// dispatch takes what is due, batch by batch, as connections, pace and rate allow.
+// dispatch takes what is due, batch by batch, as connections, pace and quota allow. It claims one batch at a time: what waits for the quota
+// meanwhile is anybody's.
 func (s *Sender) dispatch(ctx, work context.Context) {
 	var requests sync.WaitGroup
 	defer requests.Wait()
@@ -149,13 +143,14 @@ func (s *Sender) dispatch(ctx, work context.Context) {
 		// The pace is asked only when there is something to send: a rest may have begun while nothing was due.
 		s.queue.wait(ctx)
 		ids := s.queue.cut(s.pace.wait(ctx))
-		if len(ids) == 0 || s.admit(ctx, len(ids)) != nil {
+		if len(ids) == 0 || ctx.Err() != nil {
 			<-s.slots
 			return // asked to stop; nothing of this was claimed
 		}
+		b, _, _ := s.take(work, ids) // told in the log; what was not claimed is armed again
 		requests.Go(func() {
 			defer func() { <-s.slots }()
-			_, _ = s.deliver(work, ids) // told in the log; what was not claimed is armed again
+			s.push(work, b)
 		})
 	}
 }
@@ -167,18 +162,6 @@ func (s *Sender) takeSlot(ctx context.Context) bool {
 	case s.slots <- struct{}{}:
 		return ctx.Err() == nil
 	}
-}
-
-// admit waits until the rate allows n messages, of which a batch at most may be saved up.
-func (s *Sender) admit(ctx context.Context, n int) error {
-	for n > 0 {
-		part := min(n, s.cfg.Batch)
-		if err := s.limit.WaitN(ctx, part); err != nil {
-			return fmt.Errorf("wait for the rate: %w", err)
-		}
-		n -= part
-	}
-	return nil
 }
 
 // now is the database's clock as far as we know it.

@@ -294,7 +294,7 @@ func TestReceiptsRecover(t *testing.T) {
 func TestManyDevices(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	w.cfg.Batch, w.cfg.Rate = 3, 500
+	w.cfg.Batch, w.quota.Allowed = 3, 500
 	user, tokens := w.user(40)
 	w.expo.Assign("@other/app", tokens[31])
 	ids := []uuid.UUID{w.own(user, 0), w.own(user, 0), w.own(user, 0)}
@@ -317,7 +317,7 @@ func TestManyDevices(t *testing.T) {
 func TestMoreThanFitsIntoAClaim(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	w.cfg.Rate, w.cfg.Lease = 100, 3*time.Second
+	w.quota.Allowed, w.cfg.Lease = 100, 3*time.Second
 	user, _ := w.user(0)
 	w.exec(`insert into reminder_worker.push_devices (user_id, token) select $1, format('ExponentPushToken[%s]', n) from generate_series(1, 200) n`, user)
 	for token := range strings.FieldsSeq(one[string](w, `select string_agg(token, ' ') from reminder_worker.push_devices`)) {
@@ -334,19 +334,19 @@ func TestMoreThanFitsIntoAClaim(t *testing.T) {
 
 func TestConfigReportsEverything(t *testing.T) {
 	t.Parallel()
-	err := Config{Rate: 1, Batch: 1000}.Validate()
+	err := Config{Batch: 1000}.Validate()
 	if err == nil {
 		t.Fatal("an empty config is valid")
 	}
 	for _, part := range []string{
-		"zone", "horizon", "page size", "sweep grace", "batch 1000", "connections", "rate 1", "lease", "max attempts", "retry base",
+		"zone", "horizon", "page size", "sweep grace", "batch 1000", "connections", "lease", "max attempts", "retry base",
 		"pause min", "receipt delay", "jitter",
 	} {
 		if !strings.Contains(err.Error(), part) {
 			t.Errorf("fault about %q is not reported: %v", part, err)
 		}
 	}
-	if _, err := New(nil, nil, Config{}, zerolog.Nop(), NewMetrics(nil)); err == nil {
+	if _, err := New(nil, nil, nil, Config{}, zerolog.Nop(), NewMetrics(nil)); err == nil {
 		t.Error("a sender was made of it")
 	}
 	if err := DefaultConfig().Validate(); err != nil {

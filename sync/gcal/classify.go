@@ -21,7 +21,14 @@ const (
 	maxPause   = 24 * time.Hour   // no header may put an account to sleep for longer
 )
 
-const reasonDailyLimit = "dailyLimitExceeded"
+const (
+	reasonDailyLimit = "dailyLimitExceeded"
+	// ReasonOwnQuota is ours, not Google's: what all workers together allow themselves is used up.
+	ReasonOwnQuota = "sharedQuotaUsedUp"
+)
+
+// later is an error that tells when it is worth another try.
+type later interface{ RetryAfter() time.Duration }
 
 // reasonKinds judges what Google gives a reason for, whatever the status it comes with.
 var reasonKinds = map[string]Kind{
@@ -68,6 +75,9 @@ func classify(op string, err error, now time.Time) *Error {
 	}
 	if g, ok := errors.AsType[*googleapi.Error](err); ok {
 		return classifyAnswer(op, g, now)
+	}
+	if wait := later(nil); errors.As(err, &wait) {
+		return &Error{Kind: Throttled, Op: op, Reason: ReasonOwnQuota, RetryAfter: min(max(wait.RetryAfter(), time.Millisecond), maxPause), Err: err}
 	}
 	return &Error{Kind: Retry, Op: op, Err: bareCause(op, err)}
 }

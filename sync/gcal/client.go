@@ -123,6 +123,9 @@ func (c *Client) do(ctx context.Context, a Account, op string, call func(context
 		if err != nil {
 			return classify(OpToken, err, c.now())
 		}
+		if err := c.admit(ctx); err != nil {
+			return classify(op, err, c.now())
+		}
 		err = call(context.WithValue(ctx, tokenKey{}, token))
 		if err == nil {
 			return nil
@@ -132,6 +135,14 @@ func (c *Client) do(ctx context.Context, a Account, op string, call func(context
 		}
 		g.discard(token)
 	}
+}
+
+// admit asks whether one more request may be made.
+func (c *Client) admit(ctx context.Context) error {
+	if c.config.Admit == nil {
+		return nil
+	}
+	return c.config.Admit(ctx)
 }
 
 func (c *Client) newGrant(a Account) *grant {

@@ -1,6 +1,7 @@
 package gcal
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/url"
@@ -30,6 +31,11 @@ type Config struct {
 	// MaxAccounts bounds how many accounts' access tokens are remembered; the least recently used goes first and costs one
 	// token request when it comes back. 1 or more.
 	MaxAccounts int
+
+	// Admit, if set, is asked before every request to the Calendar API (not before token requests), and may wait. An error with a method
+	// RetryAfter() time.Duration says that a quota which all workers share is used up for so long: the call ends with Throttled, and
+	// Error.Shared. It must be safe for concurrent use.
+	Admit func(context.Context) error
 
 	// OnRotate, if set, is told when Google has replaced an account's refresh token, so that the new one can be stored. It is
 	// called before the call that noticed goes on, by that call's goroutine, and must be safe for concurrent use.

@@ -42,6 +42,8 @@
 // waiting: a refused access token is renewed once, a copy that changed is read again. Pauses and attempts are the caller's, whose
 // rows survive a restart.
 //
+// A quota of the project's requests is the caller's, too: Config.Admit is asked before each of them.
+//
 // Refresh tokens, access tokens and the client secret appear in no error and no log; Account prints without its token. Tokens are
 // sent to the configured addresses only, no redirect is followed.
 //

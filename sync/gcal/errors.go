@@ -17,7 +17,8 @@ const (
 	Retry Kind = iota
 	// Permanent means that this event will not be accepted as it is. Other events of the account are not concerned.
 	Permanent
-	// Throttled means that Google asks for a pause of RetryAfter, from this account or (see Error.Shared) from everyone.
+	// Throttled means that Google asks for a pause of RetryAfter, from this account or (see Error.Shared) from everyone; or that nothing was
+	// asked, because Config.Admit would have it later.
 	Throttled
 	// Reconnect means that the consent is gone or too narrow. Only the user can renew it.
 	Reconnect
@@ -89,7 +90,7 @@ func (e *Error) Unwrap() error { return e.Err }
 
 // Shared reports whether every account meets the same fault, so that pausing one is not enough.
 func (e *Error) Shared() bool {
-	return e.Kind == Project || e.Kind == Throttled && e.Reason == reasonDailyLimit
+	return e.Kind == Project || e.Kind == Throttled && (e.Reason == reasonDailyLimit || e.Reason == ReasonOwnQuota)
 }
 
 // Advice is what a person can do about it, as a sentence.

@@ -40,7 +40,8 @@
 // that user's calendar pauses, for what waits in the lane at once. Reconnect: the account is parked, its events become 'scheduled'
 // until the user connects again. Project: every calendar pauses, an error is logged, no user is marked and no attempt is used.
 // Permanent: the event is 'failed', its reminders stay. A call that fails after long pauses its user's calendar for a while, and
-// calls of several users stuck in a row pause all: events then leave memory instead of filling it. If the database is away results
+// calls of several users stuck in a row pause all, as does a quota of ours that is used up: events then leave memory instead of filling it, and
+// what is due for Google only is not claimed. If the database is away results
 // wait in memory; nothing new is claimed meanwhile. A row that refuses every update (a constraint it has violated since before, a trigger
 // that raises) is found, reported and left alone, so that it holds up no other.
 //

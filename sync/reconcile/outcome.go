@@ -6,6 +6,8 @@ import (
 	"math/rand/v2"
 	"time"
 
+	"github.com/rs/zerolog"
+
 	"github.com/parentpal/reminder-worker/sync/gcal"
 )
 
@@ -62,18 +64,26 @@ func (r *Reconciler) judge(j *job, c gcal.Copy, err error) outcome {
 		o.retry, o.pause, o.why = ge.RetryAfter, ge.RetryAfter, ge.Error()
 		if ge.Shared() {
 			o.pause = 0
-			r.holdAll(ge.RetryAfter, ge.Error())
+			r.holdAll(levelOf(ge), ge.RetryAfter, ge.Error())
 		}
 		return o
 	case gcal.Reconnect:
 		return reconnect(o, ge.Error())
 	case gcal.Project:
 		o.retry, o.message = r.cfg.ProjectPause, ge.Error()+". "+ge.Advice()
-		r.holdAll(o.retry, o.message)
+		r.holdAll(zerolog.ErrorLevel, o.retry, o.message)
 		return o
 	default:
 		return r.again(o)
 	}
+}
+
+// levelOf tells a quota of our own that is used up, which is nobody's fault, from one of Google's.
+func levelOf(ge *gcal.Error) zerolog.Level {
+	if ge.Reason == gcal.ReasonOwnQuota {
+		return zerolog.WarnLevel
+	}
+	return zerolog.ErrorLevel
 }
 
 // refused is for good, except that a removal Google will not carry out is asked for again, rarely: it is not forgotten.

@@ -180,7 +180,7 @@ func (r *Reconciler) look(ctx, work context.Context) time.Duration {
 	case r.places() == 0:
 		return r.cfg.SweepInterval // what is due waits for a place, and rest for one that comes free
 	case took.none():
-		return max(r.untilDue(work), lockedRest)
+		return max(r.untilDue(work), lockedRest, min(r.resting(), longRest))
 	}
 	return r.untilDue(work)
 }
@@ -196,6 +196,14 @@ func (r *Reconciler) soonFree() bool {
 
 // lockedRest is how long due rows are left alone that could not be claimed: a transaction of the app's holds them.
 const lockedRest = 50 * time.Millisecond
+
+// longRest is how long the queue is left alone while all calendars rest, unless a change comes in: most of what is due waits for them.
+const longRest = time.Second
+
+func (r *Reconciler) resting() time.Duration {
+	left, _ := r.pause.left()
+	return left
+}
 
 // untilDue asks the queue when it has work again. In between a change wakes us.
 func (r *Reconciler) untilDue(ctx context.Context) time.Duration {

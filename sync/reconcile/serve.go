@@ -4,6 +4,8 @@ import (
 	"context"
 	"time"
 
+	"github.com/rs/zerolog"
+
 	"github.com/parentpal/reminder-worker/sync/gcal"
 )
 
@@ -75,7 +77,7 @@ func (r *Reconciler) learn(a gcal.Account, o outcome, err error, took time.Durat
 		r.patience.pause(a, o.pause, o.why)
 	case o.counts && took >= stuckTime:
 		if all := r.patience.stuck(a); all > 0 {
-			r.holdAll(all, "Google does not answer in time: "+err.Error())
+			r.holdAll(zerolog.ErrorLevel, all, "Google does not answer in time: "+err.Error())
 		}
 	default:
 		r.patience.answered(a)
@@ -83,9 +85,9 @@ func (r *Reconciler) learn(a gcal.Account, o outcome, err error, took time.Durat
 }
 
 // holdAll keeps away from every calendar for d.
-func (r *Reconciler) holdAll(d time.Duration, why string) {
+func (r *Reconciler) holdAll(level zerolog.Level, d time.Duration, why string) {
 	if left, _ := r.pause.left(); left == 0 {
-		r.log.Error().Dur("pause", d).Str("reason", why).Msg("all calendars paused")
+		r.log.WithLevel(level).Dur("pause", d).Str("reason", why).Msg("all calendars paused")
 	}
 	r.pause.set(time.Now().Add(d), why)
 }

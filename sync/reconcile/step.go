@@ -33,7 +33,7 @@ func (t taken) none() bool { return t.events+t.removals == 0 }
 // step claims what is due, commits its reminders and hands what needs Google to the lanes. Planning goes on when there is no room for
 // more calls: what it plans then waits in the table.
 func (r *Reconciler) step(ctx context.Context) (took taken, err error) {
-	copies, claimed := r.places(), time.Now()
+	copies, claimed := r.callable(), time.Now()
 	rows, err := r.claim(ctx, r.cfg.Batch, copies)
 	if err != nil {
 		return took, err
@@ -50,7 +50,7 @@ func (r *Reconciler) step(ctx context.Context) (took taken, err error) {
 	if err := r.begin(ctx, plans); err != nil {
 		return took, err
 	}
-	limit := r.places()
+	limit := r.callable()
 	took.removals, err = r.takeRemovals(ctx, limit)
 	took.more = took.more || limit > 0 && took.removals == limit
 	return took, err
@@ -77,6 +77,14 @@ func (r *Reconciler) places() int {
 		return 0
 	}
 	return free
+}
+
+// callable is places while calendars are called. While all of them rest, what waits for them stays in the table.
+func (r *Reconciler) callable() int {
+	if left, _ := r.pause.left(); left > 0 {
+		return 0
+	}
+	return r.places()
 }
 
 // sort tells the rows that are to be planned from those whose reminders stand and that wait for Google only.

@@ -17,6 +17,7 @@ import (
 	"github.com/parentpal/reminder-worker/listener"
 	"github.com/parentpal/reminder-worker/notify"
 	"github.com/parentpal/reminder-worker/notify/expo"
+	"github.com/parentpal/reminder-worker/sql/permits"
 	"github.com/parentpal/reminder-worker/sql/store"
 	"github.com/parentpal/reminder-worker/sync/gcal"
 	"github.com/parentpal/reminder-worker/sync/reconcile"
@@ -61,14 +62,24 @@ func (a *App) wire(build ops.Build) (err error) {
 		return fmt.Errorf("configure push client: %w", err)
 	}
 	db := store.New(bounded{a.pool, statementLimit})
+	counted := permits.NewMetrics(a.reg)
+	pushes, err := permits.New(db, a.cfg.pushQuota(), a.log, counted)
+	if err != nil {
+		return err
+	}
+	requests, err := permits.New(db, a.cfg.calendarQuota(), a.log, counted)
+	if err != nil {
+		return err
+	}
 	if a.cfg.WritesCalendars() {
 		c := a.cfg.gcal()
+		c.Admit = func(ctx context.Context) error { _, err := requests.Take(ctx, 1); return err }
 		c.OnRotate = func(user uuid.UUID, was, is string) { a.storeRotated(db, user, was, is) }
 		if a.cal, err = gcal.New(c); err != nil {
 			return fmt.Errorf("configure calendar client: %w", err)
 		}
 	}
-	if a.sender, err = notify.New(db, a.push, a.cfg.notify(), a.log, notify.NewMetrics(a.reg)); err != nil {
+	if a.sender, err = notify.New(db, a.push, pushes, a.cfg.notify(), a.log, notify.NewMetrics(a.reg)); err != nil {
 		return err
 	}
 	if a.events, err = reconcile.New(db, a.cal, a.cfg.reconcile(), a.log, reconcile.NewMetrics(a.reg), a.armed); err != nil {

@@ -10,6 +10,7 @@ import (
 func BenchmarkDrain(b *testing.B) {
 	const events = 5000
 	w := newWorld(b)
+	w.cfg.CalendarRate = 0 // as fast as it goes
 	users := w.crowd(100)
 	for b.Loop() {
 		b.StopTimer()

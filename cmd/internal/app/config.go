@@ -14,6 +14,7 @@ import (
 
 	"github.com/parentpal/reminder-worker/notify"
 	"github.com/parentpal/reminder-worker/notify/expo"
+	"github.com/parentpal/reminder-worker/sql/permits"
 	"github.com/parentpal/reminder-worker/sync/gcal"
 	"github.com/parentpal/reminder-worker/sync/reconcile"
 )
@@ -75,8 +76,11 @@ type Config struct {
 	Horizon time.Duration `env:"HORIZON" envDefault:"1h"`
 	// RetryBase is the pause after a first failed attempt; it doubles with each further one.
 	RetryBase time.Duration `env:"RETRY_BASE" envDefault:"2s"`
-	// PushRate is how many messages a second are sent to Expo; 0: no limit.
-	PushRate int `env:"PUSH_RATE" envDefault:"500"`
+	// PushRate is how many messages are sent to Expo in any second, by all workers on this database together; 0: no limit.
+	PushRate int `env:"PUSH_RATE" envDefault:"600"`
+	// CalendarRate is how many requests are made to the Google Calendar API in any minute, by all workers on this database together;
+	// 0: no limit.
+	CalendarRate int `env:"CALENDAR_RATE" envDefault:"10000"`
 	// ReceiptDelay is the time from a push to the question for its receipt.
 	ReceiptDelay time.Duration `env:"RECEIPT_DELAY" envDefault:"15m"`
 	// ShutdownGrace is how long requests on the wire may take after a signal to stop.
@@ -179,6 +183,9 @@ func (c Config) validatePeriods() error {
 	if c.PushRate != 0 && (c.PushRate < expo.MaxMessages || c.PushRate > 100_000) {
 		fault("PUSH_RATE: %d is neither 0 (no limit) nor between %d and 100000", c.PushRate, expo.MaxMessages)
 	}
+	if c.CalendarRate != 0 && (c.CalendarRate < 60 || c.CalendarRate > 1_000_000) {
+		fault("CALENDAR_RATE: %d is neither 0 (no limit) nor between 60 and 1000000", c.CalendarRate)
+	}
 	return errors.Join(faults...)
 }
 
@@ -204,9 +211,23 @@ func (c Config) reconcile() reconcile.Config {
 func (c Config) notify() notify.Config {
 	n := notify.DefaultConfig()
 	n.Zone, n.Horizon, n.Lease, n.RetryBase = c.Zone(), c.Horizon, c.Lease, c.RetryBase
-	n.ReceiptDelay, n.Rate = c.ReceiptDelay, c.PushRate
+	n.ReceiptDelay = c.ReceiptDelay
 	n.SweepGrace = min(n.SweepGrace, c.SweepInterval)
 	return n
+}
+
+// pushQuota is Expo's: by project, over a second. Requests come to it over the same connections, some a little later than others.
+func (c Config) pushQuota() permits.Config {
+	return permits.Config{
+		Quota: "expo", Allowed: c.PushRate, Window: time.Second, Keep: 40 * time.Millisecond, Margin: 100 * time.Millisecond, Chunk: 1,
+	}
+}
+
+// calendarQuota is Google's: by project, over a minute. Who would have to wait for long leaves its event in the table meanwhile.
+func (c Config) calendarQuota() permits.Config {
+	return permits.Config{
+		Quota: "google", Allowed: c.CalendarRate, Window: time.Minute, Keep: time.Second, Margin: time.Second, Chunk: 16, Patience: time.Second,
+	}
 }
 
 func (c Config) expo() expo.Config {

@@ -1,0 +1,89 @@
+package notify
+
+import (
+	"context"
+	"strconv"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"golang.org/x/time/rate"
+
+	"github.com/parentpal/reminder-worker/notify/expo/expofake"
+)
+
+// everything is a quota without limit.
+type everything struct{}
+
+func (everything) Take(ctx context.Context, _ int) (time.Time, error) { return time.Time{}, ctx.Err() }
+
+// bucket is a quota of a single sender. What it gives is good for 50 ms.
+type bucket struct{ *rate.Limiter }
+
+func (b bucket) Take(ctx context.Context, n int) (time.Time, error) {
+	err := b.WaitN(ctx, n)
+	if err != nil && ctx.Err() == nil {
+		err = later(time.Second / 2)
+	}
+	return time.Now().Add(50 * time.Millisecond), err
+}
+
+type later time.Duration
+
+func (l later) Error() string             { return "used up for " + time.Duration(l).String() }
+func (l later) RetryAfter() time.Duration { return time.Duration(l) }
+
+// TestAdmitInTime: what would be allowed too late for its claim is refused at once and takes nothing, and nothing is claimed meanwhile.
+func TestAdmitInTime(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := pureSender(t, func(c *Config) { c.Lease = 3 * time.Second })
+		s.quota = bucket{rate.NewLimiter(100, 100)}
+		began := time.Now()
+		for i, want := range []bool{true, true, false, false} { // saved up, a second's worth less one, then none
+			if _, got := s.admitInTime(t.Context(), began, []int{100, 99, 50, 50}[i]); got != want {
+				t.Errorf("request %d: %v, want %v", i, got, want)
+			}
+		}
+		if took := time.Since(began); took != 990*time.Millisecond {
+			t.Errorf("took %s", took)
+		}
+		if s.pace.wait(t.Context()); time.Since(began) != 1490*time.Millisecond {
+			t.Errorf("claimed again after %s", time.Since(began))
+		}
+		if until, ok := s.admitInTime(t.Context(), time.Now(), 50); !ok || stale(until) || !stale(time.Now()) || stale(time.Time{}) {
+			t.Errorf("%v until %s", ok, until)
+		}
+		if s.inTime(began) || !s.inTime(time.Now()) {
+			t.Error("in time is not within a third of the lease")
+		}
+	})
+}
+
+// One, two and three senders and one quota: Expo, which counts every second exactly, refuses nobody. The margin is that of a machine on which
+// one request may take a second longer than another.
+func TestSendersShareTheQuota(t *testing.T) {
+	t.Parallel()
+	const rate, herd = 600, 1800
+	for _, senders := range []int{1, 2, 3} {
+		t.Run(strconv.Itoa(senders), func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, func(c *expofake.Config) { c.Rate = rate })
+			w.quota.Allowed, w.quota.Margin = rate, time.Second
+			user, _ := w.user(1)
+			w.herd(user, herd, 0)
+			for range senders {
+				w.start()
+			}
+			w.untilTrue(`not exists (select from reminders where status <> 'sent')`)
+			w.once(herd)
+			if c := w.expo.Counts(); c.Throttled > 0 {
+				t.Errorf("%d requests were refused for their rate", c.Throttled)
+			}
+			pushes := w.expo.Pushes()
+			first := pushes[0].FirstByte
+			t.Logf("%d in %s, half of them in %s, %d requests", herd, pushes[herd-1].FirstByte.Sub(first).Round(time.Millisecond),
+				pushes[herd/2].FirstByte.Sub(first).Round(time.Millisecond), w.expo.Counts().Requests)
+		})
+	}
+}
