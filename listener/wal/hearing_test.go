@@ -3,6 +3,7 @@ package wal
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -190,15 +191,15 @@ func (h *hearing) block() (release func()) {
 func (h *hearing) sees(titles ...string) {
 	h.r.t.Helper()
 	h.r.until(fmt.Sprintf("%d events are seen, %.3v among them", len(titles), titles), func() bool {
-		h.mu.Lock()
-		defer h.mu.Unlock()
-		for _, title := range titles {
-			if !h.seen[title] {
-				return false
-			}
-		}
-		return true
+		return h.has(titles...)
 	})
+}
+
+// has reports whether the handler has seen all of some events.
+func (h *hearing) has(titles ...string) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return !slices.ContainsFunc(titles, func(title string) bool { return !h.seen[title] })
 }
 
 // heard returns how many commits were heard, and how often the handler was called
