@@ -15,7 +15,6 @@ type step struct {
 // What can happen. What comes before storms is bound to happen some day.
 const (
 	writes = iota
-	receives
 	reads
 	opensBell
 	asks
@@ -34,7 +33,7 @@ const (
 )
 
 var stepNames = [steps]string{
-	"goes on", "receives a message", "reads its inbox", "opens the bell", "asks for writers", "closes the bell", "renews the bell",
+	"goes on", "reads its inbox", "opens the bell", "asks for writers", "closes the bell", "renews the bell",
 	"ends its silence and opens the bell", "looks", "scans", "may close no more", "hears a storm", "crashes",
 	"listens", "closed the bell before it crashed", "closes the bell",
 }
@@ -58,7 +57,7 @@ func (s *world) do(r *rules, st step) bool {
 	i := int(st.whose)
 	switch st.what {
 	case writes:
-		return i < r.writers && s.write(i)
+		return i < r.writers && s.write(r, i)
 	case windowEnds:
 		return s.endWindow(i)
 	case stranger:
@@ -80,8 +79,6 @@ func (s *world) act(r *rules, what uint8, i int) bool {
 		return false
 	}
 	switch what {
-	case receives:
-		return w.receive()
 	case reads:
 		return s.readInbox(r, i)
 	case looks:
@@ -148,28 +145,35 @@ func (s *world) reopen(r *rules, i int) {
 }
 
 // write is the next step of a transaction.
-func (s *world) write(i int) bool {
-	switch s.writers[i] {
-	case outside:
-		s.writers[i] = locked
+func (s *world) write(r *rules, i int) bool {
+	switch at := &s.writers[i]; *at {
+	case outside, visible:
+		*at++
 	case locked:
-		s.writers[i] = willNot
+		*at = willNot
 		if s.open {
-			s.writers[i] = willRing
+			*at = willRing
 		}
 	case willRing:
-		s.writers[i] = visible
-		for j := range s.workers {
-			s.workers[j].send(aCommit)
+		*at = visible
+		if r.early {
+			*at = announced
 		}
-	case willNot:
-		s.writers[i] = visible
-	case visible:
-		s.writers[i] = forgotten
+		s.announce(r)
+	case willNot, announced:
+		*at = visible
 	default:
 		return false
 	}
 	return true
+}
+
+func (s *world) announce(r *rules) {
+	for j := range s.workers {
+		if w := &s.workers[j]; w.at != isDown {
+			w.pending, w.early = true, r.early
+		}
+	}
 }
 
 func (s *world) scan(r *rules, i int) bool {
@@ -257,21 +261,19 @@ func (s *world) missed(r *rules) bool {
 	return false
 }
 
-// deaf reports whether a worker believes that it hears, while the bell is closed
-// and nobody looks or is about to.
+// deaf reports whether a worker believes that it hears, while the bell is closed and
+// it does not look, nor is about to; nor any other, if one is enough.
 func (s *world) deaf(r *rules) bool {
-	believes := false
+	some, all := false, true
 	for i := range r.workers {
 		w := &s.workers[i]
 		if w.at == isDown || !w.begun {
 			continue
 		}
-		believes = true
-		if w.silent || w.winding || w.at != waits || w.hushed || w.other || w.queue != 0 {
-			return false
-		}
+		believes := !w.silent && !w.winding && w.at == waits && !w.hushed && !w.other && !w.early
+		some, all = some || believes, all && believes
 	}
-	return believes && !s.open
+	return !s.open && some && (all || r.each)
 }
 
 // finding is what an exploration has come to.
@@ -288,11 +290,11 @@ type origin struct {
 }
 
 // explore goes all ways from the beginning, the short ones first, until a row is
-// missed or there are no more.
+// missed, or a worker is deaf that no stranger made so, or there are no more.
 func explore(r rules) finding {
 	e := explorer{rules: r, known: map[world]struct{}{}}
 	e.add(world{storms: r.storms, crashes: r.crashes, strange: r.strangers}, origin{from: -1})
-	for at := 0; at < len(e.states) && e.miss == nil; at++ {
+	for at := 0; at < len(e.states) && e.miss == nil && (e.toDeaf == nil || r.strangers > 0); at++ {
 		quiet := e.expand(at)
 		if e.states[at].deaf(&r) {
 			if e.finding.deaf++; e.toDeaf == nil {
