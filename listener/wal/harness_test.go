@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -24,7 +25,8 @@ import (
 // unless something is broken.
 const patience = 60 * time.Second
 
-// TestMain has all tests share one server with room for the slots of many.
+// TestMain has all tests share one server with room for the slots of many. A
+// TEST_DATABASE_URL from outside is not used: such a server rarely has it.
 func TestMain(m *testing.M) {
 	code, err := runOnServer(m)
 	if err == nil && code == 0 {
@@ -38,7 +40,7 @@ func TestMain(m *testing.M) {
 }
 
 func runOnServer(m *testing.M) (int, error) {
-	server, err := pgtemp.Start(context.Background(), pgtemp.Config{Dir: pgtemp.MemoryDir(), Settings: roomy(nil)})
+	server, err := pgtemp.Start(context.Background(), serverConfig(nil))
 	if err != nil {
 		return 1, err
 	}
@@ -49,18 +51,24 @@ func runOnServer(m *testing.M) (int, error) {
 	return code, server.Stop(context.Background())
 }
 
-// roomy adds to settings what many tests at once need.
-func roomy(settings map[string]string) map[string]string {
+// serverConfig is that of pgtest, with what many tests at once need. settings come
+// last.
+func serverConfig(settings map[string]string) pgtemp.Config {
 	all := map[string]string{"max_replication_slots": "60", "max_wal_senders": "60", "max_wal_size": "256MB"}
 	maps.Copy(all, settings)
-	return all
+	return pgtemp.Config{
+		BinDir:   os.Getenv("REMINDER_WORKER_PG_BIN"),
+		Cache:    filepath.Join(os.TempDir(), fmt.Sprintf("reminder-worker-tests-%d", os.Geteuid())),
+		Dir:      pgtemp.MemoryDir(),
+		Settings: all,
+	}
 }
 
 // ownServer is for a test that stops the server, changes it, or holds up others on
 // it. It returns a migrated database.
 func ownServer(t *testing.T, settings map[string]string) (*pgtemp.Server, *pgxpool.Pool, string) {
 	t.Helper()
-	server, err := pgtemp.Start(t.Context(), pgtemp.Config{Dir: pgtemp.MemoryDir(), Settings: roomy(settings)})
+	server, err := pgtemp.Start(t.Context(), serverConfig(settings))
 	if err != nil {
 		t.Fatal(err)
 	}
