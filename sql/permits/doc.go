@@ -32,7 +32,7 @@
 //
 // A worker that dies costs what it held, for one window. The table is unlogged, so that a grant waits for no disk: after a crash of
 // the server or a failover it is empty, and the first window may carry as much once more. So may a clock of the database that is set forward;
-// one that is set back delays grants by two windows at most. While the database does not answer nothing is granted: a Take that is bounded
+// one that is set back delays grants by three windows at most. While the database does not answer nothing is granted: a Take that is bounded
 // fails at once, another waits.
 //
 // The row is rewritten by every grant, and old versions cannot be cleared away while some transaction is open that might see them. An open
