@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/parentpal/reminder-worker/sql/migrations"
 	"github.com/parentpal/reminder-worker/sql/pgtemp"
@@ -93,10 +94,14 @@ func (c *cluster) startServer(ctx context.Context) (err error) {
 // serverConfig is that of every server of a test: in memory where that has room.
 func serverConfig() pgtemp.Config {
 	return pgtemp.Config{
-		BinDir:   os.Getenv(programs),
-		Cache:    cacheDir(),
-		Dir:      pgtemp.MemoryDir(),
-		Settings: map[string]string{"max_wal_size": "256MB"},
+		BinDir: os.Getenv(programs),
+		Cache:  cacheDir(),
+		Dir:    pgtemp.MemoryDir(),
+		Settings: map[string]string{
+			"max_wal_size": "256MB",
+			// Many worlds at once, each with a worker or several, some of whose connections hang.
+			"max_connections": "400", "max_wal_senders": "60", "max_replication_slots": "60",
+		},
 	}
 }
 
@@ -132,14 +137,31 @@ func (c *cluster) create(ctx context.Context, name, template string) error {
 }
 
 // drop ends what is still connected: a test may leave a listener that is just
-// reconnecting.
+// reconnecting. What reads a replication slot must have let go of it before, else
+// the server refuses; a worker that was killed has not done so yet.
 func (c *cluster) drop(ctx context.Context, name string) error {
-	return c.exec(ctx, "drop database if exists "+pgx.Identifier{name}.Sanitize()+" with (force)")
+	for {
+		err := c.exec(ctx, "select pg_terminate_backend(active_pid) from pg_replication_slots where database = $1 and active", name)
+		if err == nil {
+			err = c.exec(ctx, "drop database if exists "+pgx.Identifier{name}.Sanitize()+" with (force)")
+		}
+		if pe, ok := errors.AsType[*pgconn.PgError](err); !ok || pe.Code != inUse {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
 }
+
+// inUse is the SQLSTATE of a database whose slots are being read.
+const inUse = "55006"
 
 // exec connects anew when an earlier statement ran out of time, which costs the
 // connection.
-func (c *cluster) exec(ctx context.Context, statement string) error {
+func (c *cluster) exec(ctx context.Context, statement string, args ...any) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.admin.IsClosed() {
@@ -149,7 +171,7 @@ func (c *cluster) exec(ctx context.Context, statement string) error {
 		}
 		c.admin = admin
 	}
-	_, err := c.admin.Exec(ctx, statement)
+	_, err := c.admin.Exec(ctx, statement, args...)
 	return err
 }
 

@@ -89,18 +89,32 @@ func (f *family) keepWriting(beat time.Duration, some int, lead time.Duration) (
 	return stop
 }
 
-// served reports whether nothing is left to do for anybody.
-func (f *family) served() bool {
-	return one[bool](f.w, `select not exists (select from events where status <> 'synced' or sync_due_at is not null)
-		and not exists (select from reminders where status in ('pending', 'sending') and notify_at_ts < now() + interval '1 minute')
-		and not exists (select from reminder_worker.calendar_copies where tombstoned_at is not null)`)
+// left says what is left to do for whom; nothing when all is served.
+func (f *family) left() string {
+	return one[string](f.w, `with open as (
+			select 'event ' || id || ' is ' || status || coalesce(', due ' || sync_due_at - now(), '') || coalesce(': ' || error_message, '') as what
+			from events where status <> 'synced' or sync_due_at is not null
+			union all
+			select 'reminder ' || id || ' is ' || status || ', due ' || coalesce(next_attempt_at, notify_at_ts) - now()
+			from reminders where status in ('pending', 'sending') and notify_at_ts < now() + interval '1 minute'
+			union all
+			select 'the copy of event ' || event_id || ' is to be removed' || coalesce(' in ' || due_at - now(), '')
+			from reminder_worker.calendar_copies where tombstoned_at is not null)
+		select case when count(*) = 0 then '' else count(*) || ' open, for example: ' || min(what) || '; ' || max(what) end from open`)
 }
 
 // check waits until all is served and demands one copy of each event and one push of each reminder, repeats for lost claims aside.
 func (f *family) check(limit time.Duration) tally {
 	f.w.t.Helper()
 	began := time.Now()
-	f.w.within(limit, "everything served", f.served)
+	for next := began.Add(limit / 4); f.left() != ""; f.w.pass(50 * time.Millisecond) {
+		if took := time.Since(began); took > limit {
+			f.w.t.Fatalf("not everything is served %s after the last write: %s", took.Round(time.Second), f.left())
+		} else if time.Now().After(next) {
+			f.w.t.Logf("%s after the last write: %s", took.Round(time.Second), f.left())
+			next = next.Add(limit / 4)
+		}
+	}
 	f.w.t.Logf("everything served %s after the last write", time.Since(began).Round(10*time.Millisecond))
 	f.w.checkCopies(f.users)
 	sum := f.w.checkReminders()

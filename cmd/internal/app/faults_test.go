@@ -138,7 +138,7 @@ func testFault(t *testing.T, s source, f fault) {
 	family := w.newFamily(4)
 	a, _ := w.start()
 	w.until("ready", func() bool { return a.Ready() && hears(a) })
-	stop := family.keepWriting(100*time.Millisecond, 3, time.Second)
+	stop := family.keepWriting(100*time.Millisecond, 2, time.Second)
 
 	watch := newWatch(a)
 	f.befall(n, watch.noticed)
@@ -152,7 +152,7 @@ func testFault(t *testing.T, s source, f fault) {
 	if f.known && !watch.noticed() {
 		t.Error("nobody noticed")
 	}
-	family.check(patience)
+	family.check(2 * patience)
 }
 
 // hears reports whether the worker says that all is well between it and the database.
@@ -176,7 +176,7 @@ type watch struct {
 func newWatch(a *App) *watch {
 	w := &watch{began: time.Now(), stop: make(chan struct{})}
 	w.done.Go(func() {
-		t := time.NewTicker(2 * time.Millisecond)
+		t := time.NewTicker(10 * time.Millisecond)
 		defer t.Stop()
 		for well := true; ; {
 			select {

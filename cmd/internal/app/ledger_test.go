@@ -33,6 +33,7 @@ type history struct {
 	Status string
 	Claims int // that were committed
 	Lost   int // claims that no result ended: another followed
+	Unsure int // claims given back: their request had no answer in time, or was not made
 	Stolen int // claims that another followed before their lease was over
 	Resent int // claims of a reminder that had been sent
 	Times  []time.Time
@@ -67,6 +68,7 @@ func (w *world) histories() map[string]*history {
 		select r.id, r.notify_at_ts as due, r.status,
 			count(*) filter (where s.status = 'sending')::int as claims,
 			count(*) filter (where s.status = 'sending' and s.next_status = 'sending')::int as lost,
+			count(*) filter (where s.status = 'sending' and s.next_status = 'pending')::int as unsure,
 			count(*) filter (where s.status = 'sending' and s.next_status = 'sending' and s.next_at < s.lease - $1::interval)::int as stolen,
 			count(*) filter (where s.status = 'sent' and s.next_status is not null)::int as resent,
 			coalesce(array_agg(s.at order by s.nr) filter (where s.status = 'sending'), '{}') as times
@@ -103,17 +105,17 @@ func (w *world) histories() map[string]*history {
 
 // tally sums up what became of all reminders.
 type tally struct {
-	reminders, claims, lost, pushes, repeats, late int
-	latest                                         time.Duration // the longest time from a reminder's instant to its first push
+	reminders, claims, lost, unsure, pushes, repeats, late int
+	latest                                                 time.Duration // the longest time from a reminder's instant to its first push
 }
 
 func (s tally) String() string {
-	return fmt.Sprintf("%d reminders, %d claims of which %d lost their result, %d pushes of which %d repeats (%d under a claim that was over), latest %s",
-		s.reminders, s.claims, s.lost, s.pushes, s.repeats, s.late, s.latest.Round(time.Millisecond))
+	return fmt.Sprintf("%d reminders, %d claims (%d lost their result, %d were given back), %d pushes (%d repeats, %d under a claim that was over), latest %s",
+		s.reminders, s.claims, s.lost, s.unsure, s.pushes, s.repeats, s.late, s.latest.Round(time.Millisecond))
 }
 
 // checkReminders demands of every reminder that it was pushed, and of every push that a claim of its own stood behind it: a repeat is
-// only there for a claim whose result was lost, and that was over.
+// only there for a claim whose result was lost, and that was over, or that was given back because Expo had not answered in time.
 func (w *world) checkReminders() (sum tally) {
 	w.t.Helper()
 	faults := 0
@@ -124,12 +126,12 @@ func (w *world) checkReminders() (sum tally) {
 			continue
 		case h.Status != "sent":
 			faults = w.blame(faults, "reminder %s is %s, and was pushed %d times", id, h.Status, n)
-		case n > h.Claims, n-1 > h.Lost, h.Stolen > 0, h.Resent > 0:
-			faults = w.blame(faults, "reminder %s: %d pushes, %d claims of which %d lost, %d before the last was over, %d after it was sent",
-				id, n, h.Claims, h.Lost, h.Stolen, h.Resent)
+		case n > h.Claims, n-1 > h.Lost+h.Unsure, h.Stolen > 0, h.Resent > 0:
+			faults = w.blame(faults, "reminder %s: %d pushes, %d claims of which %d lost and %d given back, %d before the last was over, %d after it was sent",
+				id, n, h.Claims, h.Lost, h.Unsure, h.Stolen, h.Resent)
 		}
 		sum.reminders++
-		sum.claims, sum.lost = sum.claims+h.Claims, sum.lost+h.Lost
+		sum.claims, sum.lost, sum.unsure = sum.claims+h.Claims, sum.lost+h.Lost, sum.unsure+h.Unsure
 		sum.pushes, sum.repeats = sum.pushes+len(h.pushes), sum.repeats+len(h.pushes)-1
 		if n := h.late(); n > 0 {
 			faults = w.blame(faults, "reminder %s: %d pushes under a claim that was over", id, n)

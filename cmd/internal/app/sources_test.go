@@ -11,6 +11,7 @@ type source struct {
 
 var sources = []source{
 	{"notify", 100, []string{"CHANGE_SOURCE=notify"}},
+	{"wal", 40, []string{"CHANGE_SOURCE=wal", "LEASE=5s"}},
 	{"poll", 40, []string{"CHANGE_SOURCE=poll", "LEASE=5s"}},
 }
 
