@@ -103,15 +103,17 @@ func hostLimit(set time.Duration, hosts int) time.Duration {
 
 // connectToPrimary takes what there is when no host takes writes, so that it can be examined.
 func connectToPrimary(ctx context.Context, cfg *pgx.ConnConfig) (*pgx.Conn, error) {
-	if len(hosts(&cfg.Config)) > 1 {
-		demanding := cfg.Copy()
-		demanding.ValidateConnect = both(cfg.ValidateConnect, new(route).examine)
-		conn, err := pgx.ConnectConfig(ctx, demanding)
-		if _, refused := errors.AsType[*ReadOnlyError](err); !refused {
-			return conn, err
-		}
+	if len(hosts(&cfg.Config)) == 1 && cfg.ValidateConnect == nil {
+		return pgx.ConnectConfig(ctx, cfg)
 	}
-	return pgx.ConnectConfig(ctx, cfg)
+	demanding, lenient := cfg.Copy(), cfg.Copy()
+	demanding.ValidateConnect = both(new(route).examine, cfg.ValidateConnect)
+	lenient.ValidateConnect = nil
+	conn, err := pgx.ConnectConfig(ctx, demanding)
+	if _, refused := errors.AsType[*ReadOnlyError](err); refused {
+		return pgx.ConnectConfig(ctx, lenient)
+	}
+	return conn, err
 }
 
 // tlsRefused is how the driver says that the server has no TLS; it gives this error no type.
@@ -122,10 +124,13 @@ func whyUnreachable(c *pgconn.Config, err error) (reason, fix string) {
 	if e, ok := errors.AsType[*ReadOnlyError](err); ok {
 		return whyReadOnly(c, e)
 	}
+	where := place(c)
+	if errors.Is(err, pgconn.ErrPrimaryConnection) || errors.Is(err, pgconn.ErrReadWriteConnection) {
+		return "target_session_attrs in DATABASE_URL asks for a server that takes no writes, and " + where + " takes them", "Take target_session_attrs out of DATABASE_URL: the worker looks for the primary by itself."
+	}
 	if pe, ok := errors.AsType[*pgconn.PgError](err); ok {
 		return whyRefused(c, pe)
 	}
-	where := place(c)
 	if dns, ok := errors.AsType[*net.DNSError](err); ok && !dns.IsTimeout {
 		return fmt.Sprintf("the host name %s cannot be resolved", dns.Name),
 			"Correct the host in DATABASE_URL; a hosted project that was paused or deleted has no name either."

@@ -47,20 +47,21 @@ func chosenMode(connString string) pgx.QueryExecMode {
 
 // guard has the route examine every connection of a pool that is made with cfg.
 func (r *route) guard(cfg *pgxpool.Config) {
-	cfg.ConnConfig.ValidateConnect = both(cfg.ConnConfig.ValidateConnect, r.examine)
+	cfg.ConnConfig.ValidateConnect = both(r.examine, cfg.ConnConfig.ValidateConnect)
 	cfg.BeforeConnect, cfg.AfterConnect, cfg.PrepareConn = r.choose, r.note, r.fits
 }
 
-// both asks the operator's condition (target_session_attrs) first.
-func both(first, second pgconn.ValidateConnectFunc) pgconn.ValidateConnectFunc {
-	if first == nil {
-		return second
+// both asks the one, then the operator's condition (target_session_attrs), if there is any. In this order a server that takes no writes is
+// refused in words, whatever the condition.
+func both(first, operators pgconn.ValidateConnectFunc) pgconn.ValidateConnectFunc {
+	if operators == nil {
+		return first
 	}
 	return func(ctx context.Context, pc *pgconn.PgConn) error {
 		if err := first(ctx, pc); err != nil {
 			return err
 		}
-		return second(ctx, pc)
+		return operators(ctx, pc)
 	}
 }
 

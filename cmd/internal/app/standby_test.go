@@ -157,6 +157,36 @@ func TestHostsInAnyOrder(t *testing.T) {
 	judged(t, diagnosis(t, w.cfg, nil)["writable"], Fail, "none takes writes")
 }
 
+// What the operator says with target_session_attrs does not keep the reason from being told.
+func TestTargetSessionAttrs(t *testing.T) {
+	t.Parallel()
+	address := pgtest.New(t).URL()
+	const readOnly = "&default_transaction_read_only=on"
+	for attrs, want := range map[string][2]string{ // what is said of a server that takes writes, and of one that does not
+		"any":            {"", "default_transaction_read_only is on"},
+		"read-write":     {"", "default_transaction_read_only is on"},
+		"primary":        {"", "default_transaction_read_only is on"},
+		"prefer-standby": {"", "default_transaction_read_only is on"},
+		"standby":        {"asks for a server that takes no writes", "default_transaction_read_only is on"},
+		"read-only":      {"asks for a server that takes no writes", "default_transaction_read_only is on"},
+	} {
+		for i, setting := range []string{"", readOnly} {
+			a := wired(t, address+"&target_session_attrs="+attrs+setting)
+			switch err := a.prepare(t.Context()); {
+			case want[i] == "" && err != nil, want[i] != "" && (err == nil || !strings.Contains(err.Error(), want[i])):
+				t.Errorf("%s%s: %v, want %q", attrs, setting, err, want[i])
+			}
+		}
+		conn, err := Connect(t.Context(), Config{DatabaseURL: address + "&target_session_attrs=" + attrs + readOnly})
+		if err != nil {
+			t.Errorf("%s: %v", attrs, err)
+			continue
+		}
+		judged(t, examineWritable(t.Context(), &patient{conn: conn}), Fail, "default_transaction_read_only is on")
+		hangUp(t.Context(), conn)
+	}
+}
+
 // A host that swallows everything leaves time for the next one.
 func TestSilentHost(t *testing.T) {
 	t.Parallel()
