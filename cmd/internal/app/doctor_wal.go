@@ -51,7 +51,7 @@ func judgeReplication(err error) Finding {
 
 // parts are the errors that were joined into one.
 func parts(err error) []error {
-	if joined, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // only the outermost is a list
+	if joined, ok := err.(interface{ Unwrap() []error }); ok { // only the outermost is a list
 		return joined.Unwrap()
 	}
 	return []error{err}
