@@ -2,6 +2,7 @@ package wal
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync/atomic"
 	"testing"
@@ -293,4 +294,25 @@ func TestConformsChaos(t *testing.T) {
 		}
 		h.sees(all...)
 	})
+}
+
+// Two workers and one permanent slot: the one that hears goes mute, and the other
+// takes over when the server has given it up.
+func TestTheSlotOfAMuteWorkerIsTakenOver(t *testing.T) {
+	t.Parallel()
+	r := newRig(t).permanent().withUser()
+	net := newProxy(t, r.url)
+	w := ways[2]
+	w.hear(r, net.url()).listening()
+	second := w.hear(r, r.url)
+	r.until("it stands by", func() bool {
+		s := second.Status()
+		return s.State == listener.Polling && errors.Is(s.Err, listener.ErrBusy)
+	})
+	net.hold()
+	began := time.Now()
+	r.exec(newEvent, "meanwhile")
+	second.sees("meanwhile")
+	t.Logf("taken over after %v, of which the server waited for %v", time.Since(began), r.cfg.SenderTimeout)
+	r.until("it listens", func() bool { return second.Status().State == listener.Listening })
 }
