@@ -63,6 +63,12 @@
 // whatever they are; one that is needed and cannot be read ends the path with a
 // [MalformedError].
 //
+// The server decodes a transaction when it commits, and sends nothing else while it
+// does so; one of millions of rows, in any table, takes it longer than a proof may.
+// The listener then gives the path up and sweeps. A temporary slot begins anew behind
+// that transaction, within a second; a permanent one has it decoded once more, within
+// Open, for as long as that takes.
+//
 // One goroutine uses the connection: the one in Receive reads, tells the server
 // that it is alive every [Config.StatusInterval], and answers when asked. Ping and
 // Acknowledge only leave a note and interrupt its read; writes have a deadline of
