@@ -58,6 +58,14 @@ func (f *family) write(ctx context.Context, some int, lead time.Duration) error 
 	return err
 }
 
+// burst sets so many reminders, of all users, for one moment.
+func (f *family) burst(n int, lead time.Duration) {
+	f.w.t.Helper()
+	f.w.exec(`insert into reminders (event_id, user_id, notify_at_ts, message)
+		select e.id, e.user_id, clock_timestamp() + $2::interval + i * interval '1 microsecond', 'Pack the bag'
+		from generate_series(1, $3::int) i join events e on e.id = ($1::uuid[])[1 + i % cardinality($1)]`, f.told, lead, n)
+}
+
 // any is one of the newer events; the lock is held.
 func (f *family) any() uuid.UUID {
 	newer := f.events[max(0, len(f.events)-200):]

@@ -152,7 +152,9 @@ func testFault(t *testing.T, s source, f fault) {
 	if f.known && !watch.noticed() {
 		t.Error("nobody noticed")
 	}
-	family.check(2 * patience)
+	if sum := family.check(2 * patience); sum.late > 0 {
+		t.Errorf("%d pushes were sent under a claim that was over", sum.late)
+	}
 }
 
 // hears reports whether the worker says that all is well between it and the database.

@@ -10,22 +10,23 @@ import (
 // storm is how much TestReplicas does to how many.
 type storm struct {
 	rows        int           // events, and as many reminders
+	burst       int           // more reminders, for one moment before the first kill, so that the quota of a second is used up
 	span        time.Duration // in which they are written and fall due
 	kill        time.Duration // from one kill to the next
 	lease       time.Duration
-	slack       time.Duration // how much later than a lease a reminder may be
+	slack       time.Duration // how much later than its instant, or the end of a lost claim, a reminder may be
 	users       int
 	atMostToEnd time.Duration
 }
 
 // The short one leaves room for a machine that does other things meanwhile.
 var (
-	shortStorm = storm{2000, 12 * time.Second, 3 * time.Second, 5 * time.Second, 15 * time.Second, 20, 2 * patience}
-	fullStorm  = storm{20_000, time.Minute, 5 * time.Second, 15 * time.Second, 2 * time.Second, 100, 5 * time.Minute}
+	shortStorm = storm{2000, 0, 12 * time.Second, 3 * time.Second, 5 * time.Second, 15 * time.Second, 20, 2 * patience}
+	fullStorm  = storm{20_000, 1200, time.Minute, 5 * time.Second, 15 * time.Second, 2 * time.Second, 100, 5 * time.Minute}
 )
 
 // Three workers, of which one is killed every few seconds and started again: every event has one copy, every reminder is pushed, at most a
-// lease late, and what Expo and Google allow is kept to by all of them together. REMINDER_WORKER_TEST_FULL=1 runs 20,000 of each.
+// lease of the killed later, and what Expo and Google allow is kept to by all of them together. REMINDER_WORKER_TEST_FULL=1 runs 20,000 of each.
 func TestReplicas(t *testing.T) {
 	t.Parallel()
 	s := shortStorm
@@ -40,6 +41,7 @@ func TestReplicas(t *testing.T) {
 	fleet := w.newFleet(3, "LEASE="+s.lease.String())
 
 	const beat = 100 * time.Millisecond
+	family.burst(s.burst, time.Second/2)
 	stop := family.keepWriting(beat, s.rows/int(s.span/beat), 2*time.Second)
 	began := time.Now()
 	for i := 0; time.Since(began) < s.span; i++ {
@@ -50,8 +52,12 @@ func TestReplicas(t *testing.T) {
 	t.Logf("%d workers were killed", fleet.started-3)
 	sum := family.check(s.atMostToEnd)
 	w.checkQuotas()
-	if most := s.lease + s.slack; sum.latest > most {
-		t.Errorf("a reminder was %s late, at most %s may be", sum.latest, most)
+	if sum.late > 0 {
+		t.Errorf("%d pushes were sent under a claim that was over", sum.late)
+	}
+	// One that is claimed by two that are killed waits for two leases.
+	if most := s.slack + time.Duration(s.burst)*time.Second/pushesPerSecond; sum.waited > most {
+		t.Errorf("a reminder was sent %s after somebody could have, at most %s may it be", sum.waited, most)
 	}
 }
 
@@ -104,7 +110,9 @@ func TestSuspended(t *testing.T) {
 	w.pass(lease)
 	stop()
 	sum := family.check(2 * patience)
-	t.Logf("%d reminders were held by a sleeper, of which %d had been on the wire and were pushed again", len(held), sum.repeats)
+	// Between the last look at its claim and the write of its request a sleeper cannot be kept from waking with that request in hand.
+	t.Logf("%d reminders were held by a sleeper, of which %d were pushed again: %d had been on the wire, %d were in hand and went out on waking",
+		len(held), sum.repeats, sum.repeats-sum.late, sum.late)
 	for id, h := range w.histories() {
 		if len(h.pushes) > 1+h.Unsure && !held[id] {
 			t.Errorf("reminder %s was pushed %d times, and no sleeper held it", id, len(h.pushes))
