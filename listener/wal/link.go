@@ -23,6 +23,9 @@ const (
 type link struct {
 	conn  *pgx.Conn
 	asked bool // a command is under way
+
+	rows    [][]string // of its answer, so far
+	refusal error
 }
 
 // settings protect a session that waits for long, and have the server notice a
@@ -60,7 +63,7 @@ func (l *link) query(ctx context.Context, sql string) ([][]string, error) {
 // ask sends one command.
 func (l *link) ask(sql string) error {
 	pc := l.conn.PgConn()
-	l.asked = true
+	l.asked, l.rows, l.refusal = true, nil, nil
 	if err := pc.Conn().SetWriteDeadline(time.Now().Add(openTimeout)); err != nil {
 		return fmt.Errorf("set write deadline: %w", err)
 	}
@@ -71,9 +74,9 @@ func (l *link) ask(sql string) error {
 	return pc.Conn().SetWriteDeadline(time.Time{})
 }
 
-// answer reads what the command returns. When ctx ends first it may be called
-// again.
-func (l *link) answer(ctx context.Context) (rows [][]string, refusal error) {
+// answer reads what the command returns. When ctx ends first, be it in the middle of
+// the answer, it may be called again.
+func (l *link) answer(ctx context.Context) ([][]string, error) {
 	for {
 		msg, err := l.conn.PgConn().ReceiveMessage(ctx)
 		if err != nil {
@@ -81,12 +84,12 @@ func (l *link) answer(ctx context.Context) (rows [][]string, refusal error) {
 		}
 		switch m := msg.(type) {
 		case *pgproto3.DataRow:
-			rows = append(rows, texts(m.Values))
+			l.rows = append(l.rows, texts(m.Values))
 		case *pgproto3.ErrorResponse:
-			refusal = pgconn.ErrorResponseToPgError(m)
+			l.refusal = pgconn.ErrorResponseToPgError(m)
 		case *pgproto3.ReadyForQuery:
 			l.asked = false
-			return rows, refusal
+			return l.rows, l.refusal
 		}
 	}
 }
@@ -103,7 +106,7 @@ func texts(values [][]byte) []string {
 func (l *link) start(ctx context.Context, slot, publication string) error {
 	ctx, cancel := context.WithTimeout(ctx, openTimeout)
 	defer cancel()
-	l.asked = true
+	l.asked, l.rows, l.refusal = true, nil, nil
 	err := pglogrepl.StartReplication(ctx, l.conn.PgConn(), slot, 0, pglogrepl.StartReplicationOptions{
 		PluginArgs: []string{"proto_version '1'", "publication_names '" + publication + "'", "messages 'true'"},
 	})
