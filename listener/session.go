@@ -79,6 +79,11 @@ func (s *session) exec(ctx context.Context, sql string) error {
 	if err := s.send(ctx, sql); err != nil {
 		return err
 	}
+	return s.answer(ctx)
+}
+
+// answer reads what one statement is answered with, to its end.
+func (s *session) answer(ctx context.Context) error {
 	var refusal error
 	for {
 		msg, err := s.read(ctx)
@@ -94,16 +99,18 @@ func (s *session) exec(ctx context.Context, sql string) error {
 	}
 }
 
-// send writes one statement.
-func (s *session) send(ctx context.Context, sql string) error {
+// send writes statements, each a transaction of its own.
+func (s *session) send(ctx context.Context, statements ...string) error {
 	pc := s.conn.PgConn()
 	deadline, _ := ctx.Deadline()
 	if err := pc.Conn().SetWriteDeadline(deadline); err != nil {
 		return fmt.Errorf("set write deadline: %w", err)
 	}
-	pc.Frontend().SendQuery(&pgproto3.Query{String: sql})
+	for _, sql := range statements {
+		pc.Frontend().SendQuery(&pgproto3.Query{String: sql})
+	}
 	if err := pc.Frontend().Flush(); err != nil {
-		return fmt.Errorf("write statement: %w", err)
+		return fmt.Errorf("write statements: %w", err)
 	}
 	return pc.Conn().SetWriteDeadline(time.Time{})
 }

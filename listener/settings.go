@@ -19,11 +19,15 @@ var settings = []string{
 	"SET tcp_keepalives_count = 3",
 }
 
-// configure applies the settings. One the server does not know (an older or merely
-// compatible one) is passed over, as the session works without it.
+// configure applies the settings, all in one way to the server and back. One the
+// server does not know (an older or merely compatible one) is passed over, as the
+// session works without it.
 func (s *session) configure(ctx context.Context) error {
-	for _, sql := range settings {
-		if err := s.exec(ctx, sql); err != nil && !refused(err) {
+	if err := s.send(ctx, settings...); err != nil {
+		return fmt.Errorf("configure session: %w", err)
+	}
+	for range settings {
+		if err := s.answer(ctx); err != nil && !refused(err) {
 			return fmt.Errorf("configure session: %w", err)
 		}
 	}

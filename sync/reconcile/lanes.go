@@ -60,6 +60,10 @@ func (l *lanes) add(j *job) {
 	q.waiting = append(q.waiting, j)
 }
 
+// turnLimit is the longest a call is taken to last when others wait behind it: after a slow spell the estimate is still long, and who comes
+// back too early costs one claim.
+const turnLimit = 100 * time.Millisecond
+
 // turn is 0 if a user's lane has room, with at most so many waiting. Otherwise it is after how long one more may come back, each
 // one later than the last by what a call takes.
 func (l *lanes) turn(user uuid.UUID, most int, call time.Duration) time.Duration {
@@ -70,7 +74,7 @@ func (l *lanes) turn(user uuid.UUID, most int, call time.Duration) time.Duration
 		return 0
 	}
 	now := time.Now()
-	call = max(call, time.Millisecond)
+	call = min(max(call, time.Millisecond), turnLimit)
 	if all := now.Add(time.Duration(len(q.waiting)) * call); all.After(q.turn) {
 		q.turn = all
 	}

@@ -115,16 +115,19 @@ func TestTurn(t *testing.T) {
 		l := newLanes(1, func(*job) { <-block })
 		user := uuid.UUID{1}
 		for range 11 {
-			if wait := l.turn(user, 10, time.Second); wait != 0 {
+			if wait := l.turn(user, 10, 50*time.Millisecond); wait != 0 {
 				t.Fatalf("turned away for %s from a lane with room", wait)
 			}
 			l.add(&job{user: user})
 			synctest.Wait() // the first is being served
 		}
 		for i := range 3 {
-			if wait, want := l.turn(user, 10, time.Second), time.Duration(11+i)*time.Second; wait != want {
+			if wait, want := l.turn(user, 10, 50*time.Millisecond), time.Duration(11+i)*50*time.Millisecond; wait != want {
 				t.Errorf("turn %d in %s, want %s", i, wait, want)
 			}
+		}
+		if wait := l.turn(user, 10, time.Minute); wait != 11*turnLimit {
+			t.Errorf("after a slow spell turned away for %s, want %s", wait, 11*turnLimit)
 		}
 		if wait := l.turn(uuid.UUID{2}, 10, time.Second); wait != 0 {
 			t.Errorf("another user is turned away for %s", wait)

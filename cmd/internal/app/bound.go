@@ -14,6 +14,12 @@ const (
 	// statementLimit bounds every statement of the program, from the wait for a connection to the last row. A server that is frozen, or
 	// behind a network that swallows everything, gives no other sign.
 	statementLimit = 30 * time.Second
+	// clockLimit bounds the question for the database's clock, which every sweep asks and which takes no work: so a database that swallows
+	// everything is noticed in about the time in which a listener notices it.
+	clockLimit = 8 * time.Second
+	// pingAfter is how long a connection must have rested to be asked whether it is still alive: that is one more way to the server and
+	// back, which a reminder that is due would pay with. What breaks sooner costs one failed statement, after which all are made anew.
+	pingAfter = 15 * time.Second
 	// pingLimit bounds the question whether a connection that rested is still alive, before another is taken.
 	pingLimit = 5 * time.Second
 )
@@ -46,7 +52,11 @@ func (b bounded) Query(ctx context.Context, sql string, args ...any) (pgx.Rows, 
 
 // QueryRow implements store.DBTX. Its time runs until the row is scanned.
 func (b bounded) QueryRow(ctx context.Context, sql string, args ...any) pgx.Row {
-	ctx, cancel := context.WithTimeout(ctx, b.limit)
+	limit := b.limit
+	if sql == store.DatabaseNow {
+		limit = min(limit, clockLimit)
+	}
+	ctx, cancel := context.WithTimeout(ctx, limit)
 	return boundedRow{b.db.QueryRow(ctx, sql, args...), cancel}
 }
 

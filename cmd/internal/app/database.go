@@ -24,6 +24,7 @@ func (a *App) openPool() error {
 	cfg.MaxConnLifetime = time.Hour
 	cfg.MaxConnLifetimeJitter = 10 * time.Minute
 	cfg.PingTimeout = pingLimit
+	cfg.ShouldPing = func(_ context.Context, p pgxpool.ShouldPingParams) bool { return p.IdleDuration > pingAfter }
 	shape(cfg.ConnConfig)
 	a.route = &route{chosen: chosenMode(cfg.ConnString())}
 	a.route.guard(cfg)
