@@ -98,7 +98,12 @@ func (p *path) catchUp(ctx context.Context, fence string) error {
 // slowly is when reading what was there is worth a line in the log.
 const slowly = time.Second
 
+// caughtUp ends the reading of what was there. An answer to one of its own pings may
+// still come, and is nobody's pong.
 func (p *path) caughtUp(messages int, took time.Duration) {
+	p.mu.Lock()
+	p.ping, p.awaited = false, false
+	p.mu.Unlock()
 	if took >= slowly {
 		p.source.log.Info().Int("messages", messages).Dur("took", took).Msg("read the log that had piled up")
 	}
