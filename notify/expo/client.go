@@ -4,10 +4,10 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
-	"net/http/httptrace"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -49,12 +49,16 @@ func New(cfg Config) (*Client, error) {
 	}, nil
 }
 
+// newTransport speaks HTTP/1.1, in which a connection carries one request at a time: so a gate knows whose bytes it sees, and a request that
+// hangs leaves no connection to hang the next.
 func newTransport() *http.Transport {
 	dialer := &net.Dialer{Timeout: 5 * time.Second, KeepAlive: 15 * time.Second}
+	protocols := new(http.Protocols)
+	protocols.SetHTTP1(true)
 	return &http.Transport{
 		Proxy:               http.ProxyFromEnvironment,
-		DialContext:         dialer.DialContext,
-		ForceAttemptHTTP2:   true,
+		DialContext:         gated(dialer.DialContext),
+		Protocols:           protocols,
 		MaxIdleConns:        keptConns,
 		MaxIdleConnsPerHost: keptConns,
 		IdleConnTimeout:     5 * time.Minute,
@@ -70,6 +74,12 @@ func (c *Client) Close() { c.http.CloseIdleConnections() }
 // all has a ticket with an error and does not keep the others from being sent.
 // Any error is an *Error.
 func (c *Client) Send(ctx context.Context, messages []Message) ([]Ticket, error) {
+	return c.SendBefore(ctx, messages, time.Time{})
+}
+
+// SendBefore is Send, all of whose request is written before a moment, by any clock, or not accepted: then the error is of kind [Late].
+// Zero is no limit. The answer may come later.
+func (c *Client) SendBefore(ctx context.Context, messages []Message, before time.Time) ([]Ticket, error) {
 	if len(messages) > MaxMessages {
 		return nil, &Error{Kind: Split, Code: CodeTooManyMessages, Err: tooMany(len(messages), MaxMessages)}
 	}
@@ -81,7 +91,7 @@ func (c *Client) Send(ctx context.Context, messages []Message) ([]Ticket, error)
 	if err != nil {
 		return nil, &Error{Kind: Split, Code: CodeInvalidMessage, Err: fmt.Errorf("encode messages: %w", err)}
 	}
-	data, failure := c.post(ctx, c.send, body, b.tokens)
+	data, failure := c.post(ctx, c.send, body, b.tokens, before)
 	if failure != nil {
 		return nil, failure
 	}
@@ -106,7 +116,7 @@ func (c *Client) Receipts(ctx context.Context, ids []string) (map[string]Receipt
 	if err != nil {
 		return nil, &Error{Kind: Permanent, Err: fmt.Errorf("encode ids: %w", err)}
 	}
-	data, failure := c.post(ctx, c.receipts, body, ids)
+	data, failure := c.post(ctx, c.receipts, body, ids, time.Time{})
 	if failure != nil {
 		failure.Unsure = false // asking twice changes nothing
 		return nil, failure
@@ -124,7 +134,8 @@ func (c *Client) Receipts(ctx context.Context, ids []string) (map[string]Receipt
 func (c *Client) Warm(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodHead, c.send, nil)
+	var connected atomic.Bool
+	req, err := http.NewRequestWithContext(limited(ctx, nil, &connected), http.MethodHead, c.send, nil)
 	if err != nil {
 		return fmt.Errorf("build request: %w", err)
 	}
@@ -140,18 +151,24 @@ func tooMany(n, limit int) error { return fmt.Errorf("%d at once, at most %d are
 
 // post sends one body and returns the data of a good answer. Subjects are the
 // tokens or ids that the body is about; they do not appear in an error.
-func (c *Client) post(ctx context.Context, to string, body []byte, subjects []string) (json.RawMessage, *Error) {
+func (c *Client) post(ctx context.Context, to string, body []byte, subjects []string, before time.Time) (json.RawMessage, *Error) {
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
+	ctx, refuse := context.WithCancelCause(ctx)
+	defer refuse(nil)
+	var l *limit
+	if !before.IsZero() {
+		l = &limit{before: before, cancel: refuse}
+	}
 	var connected atomic.Bool // before that, nothing can have been accepted
-	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
-		GotConn: func(httptrace.GotConnInfo) { connected.Store(true) },
-	})
-	req, err := c.request(ctx, to, body)
+	req, err := c.request(limited(ctx, l, &connected), to, body)
 	if err != nil {
 		return nil, &Error{Kind: Project, Err: fmt.Errorf("build request: %w", err)}
 	}
 	resp, err := c.http.Do(req)
+	if errors.Is(context.Cause(ctx), errLate) {
+		return nil, &Error{Kind: Late, Err: fmt.Errorf("post: %w", errLate)}
+	}
 	if err != nil {
 		return nil, networkError("post", err, connected.Load())
 	}

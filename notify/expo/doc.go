@@ -19,6 +19,7 @@
 //	Permanent   this message will never be accepted
 //	Project     our account, credentials or address are at fault, no row is
 //	Split       nothing of this batch was taken; smaller batches may be
+//	Late        nothing was sent: the time for it was over
 //
 // # What it does not do
 //
@@ -28,6 +29,18 @@
 // cases apart: a connection that was refused took nothing, a gateway's 504 may
 // follow a request that Expo has already accepted. A repeat is harmless to the
 // user when CollapseID and Tag are the same in both.
+//
+// # A request in time
+//
+// Who sends under a lease must not send when it is over, and between any look at
+// a clock and the first byte a process can be stopped for minutes. So
+// [Client.SendBefore] has the clocks compared by the connection itself, with
+// every write: the one that is set, and the one that stands still while the
+// machine sleeps. Once the moment has come nothing more goes out, headers
+// included, and a request of which a part has gone is never completed. What
+// remains is a process that is stopped between that comparison and the system
+// call behind it. That is why requests go over HTTP/1.1: one has its connection
+// to itself.
 //
 // # Limits of a push
 //

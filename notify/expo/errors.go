@@ -29,9 +29,12 @@ const (
 	// Split: Expo took nothing of the batch because of its composition or of
 	// one message in it. Send smaller batches.
 	Split
+	// Late: the time for the request was over before it was written. Expo has
+	// taken nothing, and nothing was learned about it.
+	Late
 )
 
-var kindNames = [...]string{"retry", "throttled", "device_gone", "permanent", "project", "split"}
+var kindNames = [...]string{"retry", "throttled", "device_gone", "permanent", "project", "split", "late"}
 
 // String names the kind as metrics and logs show it.
 func (k Kind) String() string {
