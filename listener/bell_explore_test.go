@@ -98,7 +98,7 @@ func (s *world) act(r *rules, what uint8, i int) bool {
 func (s *world) turn(r *rules, what uint8, i int) bool {
 	w := &s.workers[i]
 	switch {
-	case what == opensBell && w.at == opens && !(r.writersFirst && !w.winding):
+	case what == opensBell && w.at == opens && (!r.writersFirst || w.winding):
 		s.openBell(r, i)
 		if r.writersFirst {
 			w.at = waits
@@ -297,7 +297,7 @@ func explore(r rules) finding {
 	for at := 0; at < len(e.states) && e.miss == nil && (e.toDeaf == nil || r.strangers > 0); at++ {
 		quiet := e.expand(at)
 		if e.states[at].deaf(&r) {
-			if e.finding.deaf++; e.toDeaf == nil {
+			if e.deaf++; e.toDeaf == nil {
 				e.toDeaf = e.wayTo(at)
 			}
 		}

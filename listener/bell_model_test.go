@@ -201,7 +201,7 @@ func (s *world) look(r *rules, i int) bool {
 		last = w.list == 0 && w.begun
 		w.winding = !last
 	}
-	if w.begun && !(last && r.noLastLook) {
+	if w.begun && (!last || !r.noLastLook) {
 		w.pending = true
 	}
 	return true

@@ -70,8 +70,9 @@ func TestAStormThatIsForgottenBeginsAnew(t *testing.T) {
 	s.note(now)
 	s.note(now)
 	s.reset()
-	if s.note(now) || s.note(now) || !s.note(now) {
-		t.Error("want the third commit after the reset to make a storm")
+	got := []bool{s.note(now), s.note(now), s.note(now)}
+	if diff := cmp.Diff([]bool{false, false, true}, got); diff != "" {
+		t.Error(diff)
 	}
 }
 
