@@ -178,18 +178,30 @@ select k.event_id, k.id, k.due_at from kept k
 union all
 select a.event_id, a.id, a.due_at from added a where a.status = 'pending';
 
--- GiveBackEvent ends the claim of one event whose plan did not count: because it has changed, or a removal of its copy is under way, or
--- somebody else was at its row. One row, so that waiting for it holds no other; and not for long (SQLSTATE 55P03): a transaction of the app
--- may be open for hours.
--- name: GiveBackEvent :exec
-with patience as materialized (
-  select set_config('lock_timeout', '250ms', true) as value -- for this statement, which is a transaction of its own
+-- GiveBackEvents ends the claims of events whose plans did not count: because they have changed, or a removal of their copy is under way,
+-- or somebody else was at their rows. The answer names those whose rows somebody is at still, to try again: until then the claim stands.
+-- name: GiveBackEvents :many
+with input as (
+  select unnest(sqlc.arg(event_ids)::uuid[]) as id, unnest(sqlc.arg(revisions)::bigint[]) as revision, unnest(sqlc.arg(leases)::timestamptz[]) as lease
+), free as (
+  select t.id, t.unchanged
+  from input i
+  cross join lateral (
+    select e.id, e.sync_revision = i.revision as unchanged
+    from public.events e
+    where e.id = i.id and e.sync_lease_until = i.lease
+    for no key update skip locked) t
+), given as (
+  update public.events e
+  set sync_lease_until = null, sync_due_at = now() + case when f.unchanged then interval '100 milliseconds' else interval '0' end
+  from free f
+  where e.id = f.id
+  returning e.id
 )
-update public.events e
-set sync_lease_until = null,
-    sync_due_at = now() + case when e.sync_revision = sqlc.arg(revision)::bigint then interval '100 milliseconds' else interval '0' end
-from patience p
-where p.value <> '' and e.id = sqlc.arg(event_id)::uuid and e.sync_lease_until = sqlc.arg(lease)::timestamptz;
+select e.id
+from input i
+join public.events e on e.id = i.id and e.sync_lease_until = i.lease
+where e.id not in (select f.id from free f);
 
 -- RecordSyncs writes what became of a batch of events, and answers for each whether somebody else was at its row (busy: nothing was
 -- written, try again) and whether there is more to do (it changed meanwhile, or it was deleted and its copy is to be removed). An event

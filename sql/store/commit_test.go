@@ -2,6 +2,7 @@ package store_test
 
 import (
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/uuid"
@@ -62,22 +63,22 @@ func TestCommitPlansIsFenced(t *testing.T) {
 	}
 }
 
-func TestGiveBackEvent(t *testing.T) {
+func TestGiveBackEvents(t *testing.T) {
 	t.Parallel()
 	b := newBase(t)
 	id := b.event(b.user(), day)
 	row := b.claimEvent()
 	b.exec(`update events set title = 'Match'`)
-	arg := store.GiveBackEventParams{Revision: row.SyncRevision, EventID: id, Lease: row.LeaseUntil}
-	if err := b.q.GiveBackEvent(t.Context(), arg); err != nil {
-		t.Fatal(err)
+	arg := store.GiveBackEventsParams{EventIds: []uuid.UUID{id}, Revisions: []int64{row.SyncRevision}, Leases: []time.Time{row.LeaseUntil}}
+	if locked, err := b.q.GiveBackEvents(t.Context(), arg); err != nil || len(locked) != 0 {
+		t.Fatal(locked, err)
 	}
 	again := b.claimEvent()
 	if again.Title != "Match" || again.SyncRevision != row.SyncRevision+1 {
 		t.Errorf("claimed %q at revision %d", again.Title, again.SyncRevision)
 	}
-	if err := b.q.GiveBackEvent(t.Context(), arg); err != nil {
-		t.Fatal(err)
+	if locked, err := b.q.GiveBackEvents(t.Context(), arg); err != nil || len(locked) != 0 {
+		t.Fatal(locked, err)
 	}
 	if rows := b.claimEvents(); len(rows) != 0 {
 		t.Error("who held it before gave back the claim of another")

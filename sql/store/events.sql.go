@@ -418,29 +418,56 @@ func (q *Queries) FirstDueEvent(ctx context.Context, arg FirstDueEventParams) (u
 	return id, err
 }
 
-const GiveBackEvent = `-- name: GiveBackEvent :exec
-with patience as materialized (
-  select set_config('lock_timeout', '250ms', true) as value -- for this statement, which is a transaction of its own
+const GiveBackEvents = `-- name: GiveBackEvents :many
+with input as (
+  select unnest($1::uuid[]) as id, unnest($2::bigint[]) as revision, unnest($3::timestamptz[]) as lease
+), free as (
+  select t.id, t.unchanged
+  from input i
+  cross join lateral (
+    select e.id, e.sync_revision = i.revision as unchanged
+    from public.events e
+    where e.id = i.id and e.sync_lease_until = i.lease
+    for no key update skip locked) t
+), given as (
+  update public.events e
+  set sync_lease_until = null, sync_due_at = now() + case when f.unchanged then interval '100 milliseconds' else interval '0' end
+  from free f
+  where e.id = f.id
+  returning e.id
 )
-update public.events e
-set sync_lease_until = null,
-    sync_due_at = now() + case when e.sync_revision = $1::bigint then interval '100 milliseconds' else interval '0' end
-from patience p
-where p.value <> '' and e.id = $2::uuid and e.sync_lease_until = $3::timestamptz
+select e.id
+from input i
+join public.events e on e.id = i.id and e.sync_lease_until = i.lease
+where e.id not in (select f.id from free f)
 `
 
-type GiveBackEventParams struct {
-	Revision int64
-	EventID  uuid.UUID
-	Lease    time.Time
+type GiveBackEventsParams struct {
+	EventIds  []uuid.UUID
+	Revisions []int64
+	Leases    []time.Time
 }
 
-// GiveBackEvent ends the claim of one event whose plan did not count: because it has changed, or a removal of its copy is under way, or
-// somebody else was at its row. One row, so that waiting for it holds no other; and not for long (SQLSTATE 55P03): a transaction of the app
-// may be open for hours.
-func (q *Queries) GiveBackEvent(ctx context.Context, arg GiveBackEventParams) error {
-	_, err := q.db.Exec(ctx, GiveBackEvent, arg.Revision, arg.EventID, arg.Lease)
-	return err
+// GiveBackEvents ends the claims of events whose plans did not count: because they have changed, or a removal of their copy is under way,
+// or somebody else was at their rows. The answer names those whose rows somebody is at still, to try again: until then the claim stands.
+func (q *Queries) GiveBackEvents(ctx context.Context, arg GiveBackEventsParams) ([]uuid.UUID, error) {
+	rows, err := q.db.Query(ctx, GiveBackEvents, arg.EventIds, arg.Revisions, arg.Leases)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []uuid.UUID
+	for rows.Next() {
+		var id uuid.UUID
+		if err := rows.Scan(&id); err != nil {
+			return nil, err
+		}
+		items = append(items, id)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }
 
 const NextEventDue = `-- name: NextEventDue :one

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"testing"
 	"time"
 
@@ -60,9 +61,11 @@ func TestEventsDoNotWaitForTheApp(t *testing.T) {
 	if got := held(planned); err != nil || got[theirs.ID] || !got[free.ID] {
 		t.Errorf("commit plans: held %v, %v", got, err)
 	}
-	err = b.q.GiveBackEvent(ctx, store.GiveBackEventParams{Revision: theirs.SyncRevision, EventID: theirs.ID, Lease: theirs.LeaseUntil})
-	if pe, ok := errors.AsType[*pgconn.PgError](err); !ok || pe.Code != "55P03" {
-		t.Errorf("give back event: %v, want that it has waited long enough", err)
+	locked, err := b.q.GiveBackEvents(ctx, store.GiveBackEventsParams{
+		EventIds: []uuid.UUID{theirs.ID}, Revisions: []int64{theirs.SyncRevision}, Leases: []time.Time{theirs.LeaseUntil},
+	})
+	if err != nil || !slices.Equal(locked, []uuid.UUID{theirs.ID}) {
+		t.Errorf("give back events: %v are locked, %v", locked, err)
 	}
 	extended, err := b.q.ExtendEventLeases(ctx, store.ExtendEventLeasesParams{EventIds: both, LeaseMs: lease.Milliseconds()})
 	if err != nil || len(extended) != 2 {

@@ -131,9 +131,10 @@ func ofEvents(b batch) map[string]asked {
 			},
 			[]string{"events_unplanned_idx", "events_planned_idx", "events_pkey", "google_accounts_pkey", "calendar_copies_pkey"},
 		},
-		"GiveBackEvent": {
+		"GiveBackEvents": {
 			func(ctx context.Context, q *store.Queries) {
-				_ = q.GiveBackEvent(ctx, store.GiveBackEventParams{Revision: 1, EventID: b.events[0], Lease: now})
+				n := len(b.events)
+				_, _ = q.GiveBackEvents(ctx, store.GiveBackEventsParams{EventIds: b.events, Revisions: repeat(int64(1), n), Leases: repeat(now, n)})
 			},
 			[]string{"events_pkey"},
 		},

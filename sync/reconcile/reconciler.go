@@ -44,6 +44,7 @@ type Reconciler struct {
 	rows sync.Mutex
 
 	barred   barred
+	owed     owed
 	patience patience
 	share    int          // how much of the memory one user's lane may fill
 	swept    atomic.Bool  // the next look is a sweep's
@@ -60,6 +61,7 @@ func New(db *store.Queries, cal *gcal.Client, cfg Config, log zerolog.Logger, m 
 		log:     log.With().Str("component", "reconcile").Logger(),
 		worker:  uuid.New(),
 		barred:  barred{},
+		owed:    owed{},
 		wake:    make(chan struct{}, 1),
 		flight:  newFlight(cfg.InFlight),
 		results: make(chan outcome, cfg.InFlight),
@@ -90,7 +92,7 @@ func (r *Reconciler) Run(ctx, work context.Context) error {
 	r.share = max(r.cfg.InFlight/8, 1)
 	r.serving(ctx, work, func() {
 		for ctx.Err() == nil {
-			r.rest(ctx, r.look(ctx, work))
+			r.rest(ctx, r.restFor(r.look(ctx, work)))
 		}
 	})
 	return nil
@@ -183,6 +185,14 @@ func (r *Reconciler) look(ctx, work context.Context) time.Duration {
 		return max(r.untilDue(work), lockedRest, min(r.resting(), longRest))
 	}
 	return r.untilDue(work)
+}
+
+// restFor is how long to rest when there is nothing to do for d.
+func (r *Reconciler) restFor(d time.Duration) time.Duration {
+	if len(r.owed) > 0 {
+		return min(d, lockedRest)
+	}
+	return d
 }
 
 // shortWait is how long planning may wait for calls under way rather than plan ahead, which costs a second claim of each event.

@@ -33,6 +33,9 @@ func (t taken) none() bool { return t.events+t.removals == 0 }
 // step claims what is due, commits its reminders and hands what needs Google to the lanes. Planning goes on when there is no room for
 // more calls: what it plans then waits in the table.
 func (r *Reconciler) step(ctx context.Context) (took taken, err error) {
+	if err := r.payBack(ctx); err != nil {
+		return took, err
+	}
 	copies, claimed := r.callable(), time.Now()
 	rows, err := r.claim(ctx, r.cfg.Batch, copies)
 	if err != nil {
@@ -128,7 +131,7 @@ func (r *Reconciler) begin(ctx context.Context, batch []planned) error {
 		half := len(batch) / 2
 		return errors.Join(r.begin(ctx, batch[:half]), r.begin(ctx, batch[half:]))
 	case lockedOut(err):
-		return r.giveBack(ctx, batch) // a user who is being deleted, for instance
+		return r.giveBack(ctx, batch...) // a user who is being deleted, for instance
 	}
 	if violates(err, foreignKey) {
 		r.settle(done(newJob(batch[0], r.cfg.Lease), eventFailed, "user_id is no user of auth.users: give the event a user that is there"))
@@ -220,23 +223,7 @@ func (r *Reconciler) start(ctx context.Context, batch []planned, rows []store.Co
 			lost = append(lost, p)
 		}
 	}
-	return r.giveBack(ctx, lost)
-}
-
-// giveBack ends the claims of events that changed under our hands, or that somebody else was at. The first that is still locked
-// ends it: who holds one for long may hold many, and claims end by themselves.
-func (r *Reconciler) giveBack(ctx context.Context, lost []planned) error {
-	for _, p := range lost {
-		r.Wake()
-		err := r.db.GiveBackEvent(ctx, store.GiveBackEventParams{EventID: p.row.ID, Revision: p.row.SyncRevision, Lease: p.row.LeaseUntil})
-		if lockedOut(err) {
-			return nil
-		}
-		if err != nil {
-			return fmt.Errorf("give back event: %w", err)
-		}
-	}
-	return nil
+	return r.giveBack(ctx, lost...)
 }
 
 // foreignKey is the SQLSTATE of a row that refers to one that is not there.
