@@ -20,9 +20,10 @@ const claimAgain = time.Second
 
 // batch is what a claim has taken to be sent.
 type batch struct {
-	began  time.Time
+	began  time.Time // the claim was made no earlier
 	rows   []store.ClaimRemindersRow
 	pushes []push
+	missed []uuid.UUID // what it has not answered
 	// until is how long the first of them may be offered; zero: for ever. ok says that they may.
 	until time.Time
 	ok    bool
@@ -32,13 +33,14 @@ type batch struct {
 func (s *Sender) deliver(ctx context.Context, ids []uuid.UUID) (int, error) {
 	b, taken, err := s.take(ctx, ids)
 	s.push(ctx, b)
+	s.armUnclaimed(ctx, b.missed)
 	return taken, err
 }
 
 // take claims ids, and returns how many it took. It waits until the first request's worth may be offered: the quota is asked for what was
 // claimed and not for what was due, which other workers may have claimed, or the user has on several devices.
 func (s *Sender) take(ctx context.Context, ids []uuid.UUID) (b batch, taken int, err error) {
-	b.began = time.Now()
+	asked := time.Now()
 	rows, err := s.db.ClaimReminders(ctx, store.ClaimRemindersParams{
 		Ids: ids, SlackMs: claimSlack.Milliseconds(), LeaseMs: s.cfg.Lease.Milliseconds(), MaxAttempts: int32(s.cfg.MaxAttempts),
 	})
@@ -46,17 +48,27 @@ func (s *Sender) take(ctx context.Context, ids []uuid.UUID) (b batch, taken int,
 		taken, err = s.unclaimed(ctx, ids, fmt.Errorf("claim reminders: %w", err))
 		return b, taken, err
 	}
-	s.armUnclaimed(ctx, without(ids, rows))
+	answered := time.Now()
+	b.began, b.missed = answered, without(ids, rows)
 	for _, row := range rows {
 		s.m.reminders.WithLabelValues(row.Status).Inc()
 		if row.Status == reminderSending {
 			b.rows = append(b.rows, row)
 		}
 	}
+	if len(b.rows) > 0 {
+		b.began = s.claimed(b.rows[0], asked, answered)
+	}
 	if b.pushes = s.compose(b.rows); len(b.pushes) > 0 {
 		b.until, b.ok = s.admitInTime(ctx, b.began, min(len(b.pushes), s.cfg.Batch))
 	}
 	return b, len(rows), nil
+}
+
+// claimed is the moment of a claim by our clock, or a little before: by what the database's clock may be further than we know.
+func (s *Sender) claimed(row store.ClaimRemindersRow, asked, answered time.Time) time.Time {
+	moment := row.Lease.Add(-s.cfg.Lease)
+	return answered.Add(-s.clock.learn(moment, asked, answered).Sub(moment))
 }
 
 // unclaimed deals with a claim that failed. What the database refuses for the rows' own sake (the app's constraint, or its trigger) is

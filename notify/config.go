@@ -25,8 +25,8 @@ type Config struct {
 	Batch int
 	// Connections is how many requests are on the wire at once. Expo advises at most 6. 1 or more.
 	Connections int
-	// Lease is how long a claim holds: the time until another worker sends what one that died had claimed. It must outlast a
-	// request. 1s or more.
+	// Lease is how long a claim holds: the time until another worker sends what one that died had claimed. Half of it is for what precedes
+	// a request, a third at least for the answer, a sixth for its record. 1s or more.
 	Lease time.Duration
 
 	// MaxAttempts is after how many attempts a reminder is 'failed'. 1 or more.

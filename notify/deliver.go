@@ -62,10 +62,13 @@ func (s *Sender) push(ctx context.Context, b batch) {
 }
 
 // inTime reports whether one more request fits into a claim made at began.
-func (s *Sender) inTime(began time.Time) bool { return time.Until(s.lastRequest(began)) > 0 }
+func (s *Sender) inTime(began time.Time) bool { return !over(s.lastRequest(began)) }
 
 // lastRequest is until when a request may begin, of a claim made at began: an answer and its record must fit in as well.
-func (s *Sender) lastRequest(began time.Time) time.Time { return began.Add(s.cfg.Lease / 3) }
+func (s *Sender) lastRequest(began time.Time) time.Time { return began.Add(s.cfg.Lease / 2) }
+
+// lastAnswer is until when an answer is waited for: its record must fit in.
+func (s *Sender) lastAnswer(began time.Time) time.Time { return began.Add(s.cfg.Lease - s.cfg.Lease/6) }
 
 func anyUnsent(pushes []push) bool {
 	for i := range pushes {
@@ -115,20 +118,7 @@ func (s *Sender) send(ctx context.Context, claimed time.Time, chunk []push, unti
 		s.leave(chunk, &expo.Error{Kind: expo.Retry, Message: "at rest after " + why})
 		return
 	}
-	if stale(until) { // the machine stood still
-		if _, ok := s.admitInTime(ctx, claimed, len(chunk)); !ok {
-			return
-		}
-	}
-	messages := make([]expo.Message, len(chunk))
-	sentAt := s.now()
-	for i := range chunk {
-		messages[i] = chunk[i].message
-		chunk[i].sentAt = sentAt
-	}
-	began := time.Now()
-	tickets, err := s.expo.Send(ctx, messages)
-	s.m.requestSeconds.Observe(time.Since(began).Seconds())
+	tickets, err := s.offer(ctx, claimed, chunk, until)
 	if err == nil {
 		s.m.requests.WithLabelValues("ok").Inc()
 		s.answered(chunk, tickets)
@@ -141,12 +131,43 @@ func (s *Sender) send(ctx context.Context, claimed time.Time, chunk []push, unti
 	s.m.requests.WithLabelValues(e.Kind.String()).Inc()
 	switch {
 	case ctx.Err() != nil:
+	case e.Kind == expo.Late:
+		s.sendAgain(ctx, claimed, chunk, e)
 	case e.Kind == expo.Split || e.Kind == expo.Permanent:
 		s.split(ctx, claimed, chunk, e)
 	default:
 		s.rest(e)
 		s.leave(chunk, e)
 	}
+}
+
+// offer makes the request. What was looked at before may be long ago when it is written, for the process can be stopped, and the machine:
+// so the client looks once more, at both the quota's limit and the claim's.
+func (s *Sender) offer(ctx context.Context, claimed time.Time, chunk []push, until time.Time) ([]expo.Ticket, error) {
+	before := s.lastRequest(claimed)
+	if !until.IsZero() && until.Before(before) {
+		before = until
+	}
+	ctx, cancel := context.WithDeadline(ctx, s.lastAnswer(claimed))
+	defer cancel()
+	messages := make([]expo.Message, len(chunk))
+	sentAt := s.now()
+	for i := range chunk {
+		messages[i] = chunk[i].message
+		chunk[i].sentAt = sentAt
+	}
+	began := time.Now()
+	defer func() { s.m.requestSeconds.Observe(time.Since(began).Seconds()) }()
+	return s.expo.SendBefore(ctx, messages, before)
+}
+
+// sendAgain offers a chunk that came too late to be written, if it was the quota's limit that was over and not the claim's.
+func (s *Sender) sendAgain(ctx context.Context, claimed time.Time, chunk []push, e *expo.Error) {
+	if until, ok := s.admitInTime(ctx, claimed, len(chunk)); ok {
+		s.send(ctx, claimed, chunk, until)
+		return
+	}
+	s.leave(chunk, e)
 }
 
 // split sends a refused chunk in halves; a single message that is refused is refused for good.

@@ -38,15 +38,25 @@
 // of that worker's claim. A row that the database refuses to have changed is taken out of its batch, and tried again with each sweep. A
 // result that cannot be written because the app sits on the row leaves its deliveries behind, so the next claim knows what was sent.
 //
-// A claim bounds what is sent under it: requests begin within a third of Config.Lease, what does not fit is due again at once, and a reminder
-// goes to a user's 20 most recent devices at most.
+// # A claim is never outlived
+//
+// A claim bounds what is sent under it, counted from the database's own moment of claiming: a request is written within the first half of
+// Config.Lease, its answer is waited for until a sixth is left, and that is for the record. What does not fit is due again at once, and a
+// reminder goes to a user's 20 most recent devices at most. The age of a claim is the most it can be: the database's clock is known between
+// two bounds, each from the quickest answers, so that a slow network takes away the way of an answer and not the way of the question, its
+// wait for a connection and all that comes before the statement.
+//
+// A process can be stopped at any moment, and a machine sleep, for longer than the claim. So it is not the last look before the request that
+// counts, but one by the connection, with each write (see package expo): what wakes too late is not sent, and its row is left to whoever has
+// it now. What can be sent under a claim that is over is a request whose bytes were with the kernel before; and one whose process was stopped
+// between two instructions, that look and the system call.
 //
 // # The quota
 //
 // Expo counts the messages of a project, whichever worker sends them, so all workers share one Quota. It is asked after the claim, for
 // what the claim took and no more: what several workers know to be due only one of them sends. Each worker claims one batch at a time and
 // waits with it for the quota; if that would take longer than the claim allows, the batch is due again at once, and the worker claims
-// nothing until it is worth another try. Permits that have become stale, because the machine stood still, are not used.
+// nothing until it is worth another try. Permits that have become stale before the request was written are not used: it takes others.
 //
 // # Receipts
 //

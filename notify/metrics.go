@@ -31,7 +31,7 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		return v
 	}
 	kinds := []string{"ok"}
-	for k := expo.Retry; k <= expo.Split; k++ {
+	for k := expo.Retry; k <= expo.Late; k++ {
 		kinds = append(kinds, k.String())
 	}
 	m := &Metrics{

@@ -29,6 +29,3 @@ func (s *Sender) admitInTime(ctx context.Context, began time.Time, n int) (until
 	}
 	return until, false
 }
-
-// stale reports whether messages may not be offered any more on a permit that was good until then: they would count in another second.
-func stale(until time.Time) bool { return !until.IsZero() && !time.Now().Before(until) }

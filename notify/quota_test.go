@@ -3,6 +3,7 @@ package notify
 import (
 	"context"
 	"strconv"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -37,7 +38,7 @@ func (l later) RetryAfter() time.Duration { return time.Duration(l) }
 func TestAdmitInTime(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		s := pureSender(t, func(c *Config) { c.Lease = 3 * time.Second })
+		s := pureSender(t, func(c *Config) { c.Lease = 2 * time.Second })
 		s.quota = bucket{rate.NewLimiter(100, 100)}
 		began := time.Now()
 		for i, want := range []bool{true, true, false, false} { // saved up, a second's worth less one, then none
@@ -51,13 +52,45 @@ func TestAdmitInTime(t *testing.T) {
 		if s.pace.wait(t.Context()); time.Since(began) != 1490*time.Millisecond {
 			t.Errorf("claimed again after %s", time.Since(began))
 		}
-		if until, ok := s.admitInTime(t.Context(), time.Now(), 50); !ok || stale(until) || !stale(time.Now()) || stale(time.Time{}) {
+		if until, ok := s.admitInTime(t.Context(), time.Now(), 50); !ok || over(until) {
 			t.Errorf("%v until %s", ok, until)
 		}
 		if s.inTime(began) || !s.inTime(time.Now()) {
-			t.Error("in time is not within a third of the lease")
+			t.Error("in time is not within half of the lease")
 		}
 	})
+}
+
+// hasty is a quota whose first permits are over before anybody can use them.
+type hasty struct{ takes atomic.Int64 }
+
+func (h *hasty) Take(context.Context, int) (until time.Time, err error) {
+	if h.takes.Add(1) == 1 {
+		until = time.Now()
+	}
+	return until, nil
+}
+
+// Permits that are over when the request is to be written are not used: others are taken, and nobody rests.
+func TestStalePermits(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	user, _ := w.user(1)
+	s := w.sender()
+	h := &hasty{}
+	s.quota = h
+	w.own(user, -time.Second)
+	w.must(s.Drain(t.Context(), t.Context()))
+	w.once(1)
+	if n := h.takes.Load(); n != 2 {
+		t.Errorf("%d takes", n)
+	}
+	if c := w.expo.Counts(); c.Requests != 1 {
+		t.Errorf("%d requests", c.Requests)
+	}
+	if left, why := s.Paused(); left > 0 {
+		t.Errorf("rests for %s: %s", left, why)
+	}
 }
 
 // One, two and three senders and one quota: Expo, which counts every second exactly, refuses nobody. The margin is that of a machine on which

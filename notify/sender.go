@@ -35,6 +35,7 @@ type Sender struct {
 	offset atomic.Int64 // the database's clock minus ours, in nanoseconds
 
 	clockKnown atomic.Bool // offset has been measured
+	clock      clock
 }
 
 // Scope says how far a look goes.
@@ -147,11 +148,12 @@ func (s *Sender) dispatch(ctx, work context.Context) {
 			<-s.slots
 			return // asked to stop; nothing of this was claimed
 		}
-		b, _, _ := s.take(work, ids) // told in the log; what was not claimed is armed again
+		b, _, _ := s.take(work, ids) // told in the log
 		requests.Go(func() {
 			defer func() { <-s.slots }()
 			s.push(work, b)
 		})
+		s.armUnclaimed(work, b.missed)
 	}
 }
 

@@ -93,7 +93,9 @@ func (s *Sender) readClock(ctx context.Context) (row store.DatabaseNowRow, err e
 		if row, err = s.db.DatabaseNow(ctx); err != nil {
 			return row, fmt.Errorf("read database clock: %w", err)
 		}
-		s.setOffset(row.NowTs, asked.Round(0), time.Now().Round(0))
+		answered := time.Now()
+		s.clock.learn(row.NowTs, asked, answered)
+		s.setOffset(row.NowTs, asked.Round(0), answered.Round(0))
 	}
 	return row, nil
 }

@@ -165,8 +165,11 @@ func (c *Client) post(ctx context.Context, to string, body []byte, subjects []st
 	if err != nil {
 		return nil, &Error{Kind: Project, Err: fmt.Errorf("build request: %w", err)}
 	}
+	if l != nil && over(time.Now(), before) {
+		refuse(errLate) // here already, so that a kept connection stays
+	}
 	resp, err := c.http.Do(req)
-	if errors.Is(context.Cause(ctx), errLate) {
+	if err != nil && errors.Is(context.Cause(ctx), errLate) {
 		return nil, &Error{Kind: Late, Err: fmt.Errorf("post: %w", errLate)}
 	}
 	if err != nil {
