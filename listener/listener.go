@@ -99,8 +99,34 @@ func (l *Listener) stayConnected(ctx context.Context) {
 			pause = min(pause, l.cfg.Jitter(busyPause)) // the other worker may be gone any moment
 		}
 		l.complain(&grumble, err, pause)
-		if !sleep(ctx, pause) {
+		if !l.rest(ctx, pause) {
 			return
+		}
+	}
+}
+
+// rest waits for d, and has the other workers told meanwhile: the bell may work
+// although nothing is heard. It reports whether ctx was still alive then.
+func (l *Listener) rest(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	words := newSpeaker()
+	for {
+		select {
+		case <-ctx.Done():
+			return false
+		case <-t.C:
+			return true
+		case <-l.tells:
+			limited, cancel := context.WithTimeout(ctx, l.cfg.ProofTimeout)
+			_, err := l.source.Bell().Send(limited, words.say(toldWord).String())
+			cancel()
+			if err != nil {
+				l.log.Debug().Err(redact(err)).Msg("other workers not told")
+			}
+			if !sleep(ctx, l.cfg.TellInterval) {
+				return false
+			}
 		}
 	}
 }
@@ -244,8 +270,8 @@ func (l *Listener) complain(g *complaints, err error, pause time.Duration) {
 		return
 	}
 	e := l.log.Warn().Err(err).Uint("times", times).Dur("retry_in", pause).Dur("sweep_every", l.cfg.SweepDegraded)
-	if errors.Is(err, ErrNoProof) {
-		e = e.Str("hint", "a pooler in transaction mode never delivers; use a direct or session-mode connection")
+	if errors.Is(err, ErrNoProof) && l.board.read().State == Polling {
+		e = e.Str("hint", "a pooler in transaction mode accepts to listen and never delivers; use a direct or session-mode connection")
 	}
 	e.Msg("cannot hear changes, sweeping instead")
 }

@@ -194,6 +194,32 @@ func TestServerRestart(t *testing.T) {
 	}
 }
 
+func TestADeafWorkerStillTellsTheOthers(t *testing.T) {
+	t.Parallel()
+	url := pgtest.New(t).URL()
+	p := newProxy(t, url)
+	p.refuse(true)
+	cfg := quick()
+	cfg.BackoffMin, cfg.BackoffMax = time.Hour, time.Hour
+	open := quick()
+	open.Silence = 100 * time.Millisecond
+	deaf, hearing := run(t, p.source(t), cfg), run(t, direct(t, url), open)
+	hearing.next(t, Backlog)
+	deaf.next(t, Sweep)
+	looks := func() bool { // nothing comes by itself any more
+		select {
+		case <-hearing.changes:
+			return false
+		case <-time.After(5 * open.Silence):
+			return true
+		}
+	}
+	for !looks() {
+	}
+	deaf.Tell()
+	hearing.next(t, Look)
+}
+
 func TestAServerThatIsNotThereYetIsWaitedFor(t *testing.T) {
 	t.Parallel()
 	url := pgtest.New(t).URL()
