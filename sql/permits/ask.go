@@ -2,6 +2,7 @@ package permits
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/parentpal/reminder-worker/sql/store"
@@ -9,6 +10,9 @@ import (
 
 // retryPause is how long nobody asks a database that has failed to answer.
 const retryPause = 250 * time.Millisecond
+
+// maxWay bounds what is believed of a statement's time. Permits are asked for with so much longer to live, and count for so much longer.
+const maxWay = 10 * time.Second
 
 // forEver is the patience of who waits as long as it must.
 const forEver = time.Duration(-1000)
@@ -20,11 +24,15 @@ type request struct {
 	keep, patience time.Duration
 }
 
-// ask asks for what the line needs, unless it has been met meanwhile. The caller has the turn.
-func (l *Limiter) ask(ctx context.Context, w *want) {
+// ask asks for what the line needs, unless it has been met meanwhile. The caller has the turn. An error is the caller's alone.
+func (l *Limiter) ask(ctx context.Context, w *want) error {
 	r, open := l.compose(w)
 	if !open {
-		return
+		return nil
+	}
+	if l.tooSlow(ctx) {
+		l.m.refused.Inc()
+		return &WaitError{Quota: l.cfg.Quota, Wait: retryPause, Err: errSlow}
 	}
 	granted, wait, err := l.take(ctx, r)
 	if err == nil && granted == 0 && r.want > r.need {
@@ -39,6 +47,22 @@ func (l *Limiter) ask(ctx context.Context, w *want) {
 	case granted == 0:
 		l.usedUp(ctx, r.first, wait)
 	}
+	return nil
+}
+
+var errSlow = errors.New("the database answers too slowly")
+
+// tooSlow reports whether ctx would break a statement off before its answer, which costs its connection. Each time the next has a better
+// chance: nobody would find out otherwise that the database is quick again.
+func (l *Limiter) tooSlow(ctx context.Context) bool {
+	deadline, limited := ctx.Deadline()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !limited || time.Until(deadline) > l.way {
+		return false
+	}
+	l.way -= l.way / 4
+	return true
 }
 
 // compose adds up what is wanted: by the first in line, by those behind as long as that makes it little larger, and ahead of need. It
@@ -61,7 +85,7 @@ func (l *Limiter) compose(w *want) (r request, open bool) {
 		r.want += other.n
 	}
 	r.want += max(0, min(l.lookAhead(), most-r.want))
-	r.keep = l.cfg.Keep + 2*l.way
+	r.keep = l.cfg.Keep + min(2*l.way, l.way+l.cfg.Window/4)
 	r.patience = forEver
 	if !first.limit.IsZero() {
 		r.patience = max(0, time.Until(first.limit))
@@ -92,10 +116,11 @@ func (l *Limiter) take(ctx context.Context, r request) (granted int, wait time.D
 		return 0, 0, err
 	}
 	answered := time.Now()
+	took := answered.Sub(asked)
 	granted, wait = int(row.Granted), time.Duration(row.WaitMs*float64(time.Millisecond))
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.way = min((3*l.way+answered.Sub(asked))/4, l.cfg.Window/2)
+	l.way = min(max((3*l.way+took)/4, took), maxWay)
 	if l.away {
 		l.away = false
 		l.log.Info().Msg("permits granted again")

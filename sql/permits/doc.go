@@ -7,8 +7,8 @@
 //   - Wants are met in the order in which the database hears of them, whatever their size: a small one never overtakes a large one, so
 //     none starves. A permit is granted for the first moment at which it fits; Take waits until then. Only when more than a window is promised
 //     ahead is nothing granted, to wants of any size, and it is asked for again.
-//   - One statement per Take, as a rule, and often none: Takes that wait at the same time are asked for together, what was returned is used
-//     first, and where permits go fast some are taken ahead of need (Config.Chunk).
+//   - One statement per Take, as a rule, and often none: Takes that wait at the same time are asked for together,
+//     and where permits go fast some are taken ahead of need (Config.Chunk).
 //   - Config.Allowed 0 is no limit, and no statement.
 //
 // # Who is authoritative
@@ -17,16 +17,19 @@
 // process holds no more than the permits that it is about to use.
 //
 //	Take ──► line ──one statement──► grant ──from──► caller ──► used, before until
-//	           ▲                                       │ Return
-//	           └───────────── surplus, until it is too old ◄──┘
+//	           ▲                       │
+//	           └── surplus, until it is too old
 //
 // # How a window stays exact
 //
 // A permit is granted at one moment and used at a later one. Used too late it would crowd the next window, so it counts for longer than the
-// window: by Config.Keep, which is how long it may be kept, by two times what a statement takes of late, and by Config.Margin, which is by how
-// much one way to the service may take longer than another. Time is counted from before the statement was sent, so a process that was
-// stopped in between finds its permits too old and takes others. What remains is a process that is stopped between its last look at the
-// clock and the first byte on the wire: one request.
+// window: by Config.Keep, which is how long it may be kept, by two times what a statement takes of late (once, and a quarter of a window, if
+// that is less), and by Config.Margin, which is by how much one way to the service may take longer than another. Time is counted from before
+// the statement was sent, so a process that was stopped in between finds its permits too old and takes others. Whoever looks at the clock
+// for the last time with the write of the request itself uses none too late.
+//
+// A database that takes seconds to answer makes permits dear: each counts for seconds longer, whoever uses it. What could not be answered in
+// time is not asked.
 //
 // # Failure
 //

@@ -26,7 +26,7 @@ type Limiter struct {
 	stock stock
 	ahead int           // how many were taken beyond what was wanted
 	asked time.Time     // when the database was last asked
-	way   time.Duration // what a statement takes of late
+	way   time.Duration // what a statement takes of late, the slower ones counting more
 	away  bool          // the last statement failed
 }
 
@@ -81,13 +81,6 @@ func (l *Limiter) Take(ctx context.Context, n int) (until time.Time, err error) 
 	}
 }
 
-// Return gives back n permits that were not used, of a Take that answered until.
-func (l *Limiter) Return(n int, until time.Time) {
-	if n > 0 && !until.IsZero() {
-		l.put(grant{n: n, until: until})
-	}
-}
-
 func (l *Limiter) limit(ctx context.Context, now time.Time) (limit time.Time) {
 	limit, _ = ctx.Deadline()
 	if p := now.Add(l.cfg.Patience); l.cfg.Patience > 0 && (limit.IsZero() || p.Before(limit)) {
@@ -123,8 +116,12 @@ func (l *Limiter) obtain(ctx context.Context, w *want) (grant, error) {
 			l.leave(w)
 			return grant{}, fmt.Errorf("wait for permits: %w", ctx.Err())
 		case l.turn <- struct{}{}:
-			l.ask(ctx, w)
+			err := l.ask(ctx, w)
 			<-l.turn
+			if err != nil {
+				l.leave(w)
+				return grant{}, err
+			}
 		}
 	}
 }

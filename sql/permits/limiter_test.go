@@ -151,8 +151,8 @@ func TestEndedLimiterCostsWhatItHeld(t *testing.T) {
 	}
 }
 
-// What was not used is used by the next, without a statement; what is too old is not.
-func TestReturn(t *testing.T) {
+// What cannot be had in time is refused at once and takes nothing.
+func TestRefused(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
 	cfg := Config{Quota: "a", Allowed: 100, Window: time.Hour, Keep: time.Hour, Chunk: 1}
@@ -161,17 +161,8 @@ func TestReturn(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	until, err := l.Take(t.Context(), 60)
-	if err != nil {
+	if _, err := l.Take(t.Context(), 60); err != nil {
 		t.Fatal(err)
-	}
-	l.Return(60, until)
-	l.Return(1000, time.Time{}) // of a quota without limit
-	l.Return(1000, time.Now())  // too old
-	for _, n := range []int{10, 50} {
-		if _, err := l.Take(t.Context(), n); err != nil {
-			t.Fatal(err)
-		}
 	}
 	limited, end := context.WithTimeout(t.Context(), time.Minute)
 	defer end()
@@ -185,10 +176,35 @@ func TestReturn(t *testing.T) {
 	if _, err := l.Take(t.Context(), 101); err == nil {
 		t.Error("more than is allowed at once was granted")
 	}
-	for what, want := range map[string]float64{"granted": 100, "forgotten": 1000, "refused": 1} {
+	for what, want := range map[string]float64{"granted": 100, "forgotten": 0, "refused": 1} {
 		if got := testutil.ToFloat64(map[string]*prometheus.CounterVec{"granted": m.granted, "forgotten": m.forgotten, "refused": m.refused}[what].WithLabelValues("a")); got != want {
 			t.Errorf("%v %s, want %v", got, what, want)
 		}
+	}
+}
+
+// A statement whose answer would come too late is not begun, for to break it off costs its connection; but not for ever.
+func TestSlowDatabase(t *testing.T) {
+	t.Parallel()
+	l := newLimiter(t, pgtest.New(t).Pool, expo())
+	l.way = time.Minute
+	refused := 0
+	for ; refused < 10; refused++ {
+		limited, end := context.WithTimeout(t.Context(), 30*time.Second)
+		_, err := l.Take(limited, 1)
+		end()
+		if err == nil {
+			break
+		}
+		if !errors.Is(err, errSlow) {
+			t.Fatal(err)
+		}
+	}
+	if refused != 3 {
+		t.Errorf("refused %d times", refused)
+	}
+	if len(l.line) != 0 {
+		t.Errorf("%d are left in line", len(l.line))
 	}
 }
 

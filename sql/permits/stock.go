@@ -8,10 +8,13 @@ type grant struct {
 	from, until time.Time // by this machine's clock; from may be past, or zero
 }
 
-// good reports whether at least left remains.
-func (g grant) good(now time.Time, left time.Duration) bool { return !now.Add(left).After(g.until) }
+// good reports whether at least left remains, by the clock that is set as well: the other stands still while the machine sleeps.
+func (g grant) good(now time.Time, left time.Duration) bool {
+	now = now.Add(left)
+	return !now.After(g.until) && !now.Round(0).After(g.until.Round(0))
+}
 
-// stock is what was granted and is not used: returned, or taken ahead of need.
+// stock is what was granted and is not used: taken ahead of need, or left by who could not wait.
 type stock struct {
 	grants []grant // the oldest first
 	sum    int
