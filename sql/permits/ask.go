@@ -58,10 +58,10 @@ func (l *Limiter) tooSlow(ctx context.Context) bool {
 	deadline, limited := ctx.Deadline()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if !limited || time.Until(deadline) > l.way {
+	if !limited || time.Until(deadline) > l.way>>l.spared {
 		return false
 	}
-	l.way -= l.way / 4
+	l.spared++
 	return true
 }
 
@@ -120,6 +120,7 @@ func (l *Limiter) take(ctx context.Context, r request) (granted int, wait time.D
 	granted, wait = int(row.Granted), time.Duration(row.WaitMs*float64(time.Millisecond))
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.spared = 0
 	l.way = min(max((3*l.way+took)/4, took), maxWay)
 	if l.away {
 		l.away = false

@@ -187,7 +187,7 @@ func TestRefused(t *testing.T) {
 func TestSlowDatabase(t *testing.T) {
 	t.Parallel()
 	l := newLimiter(t, pgtest.New(t).Pool, expo())
-	l.way = time.Minute
+	l.way = 100 * time.Second
 	refused := 0
 	for ; refused < 10; refused++ {
 		limited, end := context.WithTimeout(t.Context(), 30*time.Second)
@@ -200,7 +200,7 @@ func TestSlowDatabase(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if refused != 3 {
+	if refused != 2 {
 		t.Errorf("refused %d times", refused)
 	}
 	if len(l.line) != 0 {
