@@ -53,9 +53,8 @@ func (b storeBell) Send(ctx context.Context, word string) (int64, error) {
 	return b.db.SendWord(ctx, store.SendWordParams{Way: "notify", Payload: word})
 }
 
-func (b storeBell) Close(ctx context.Context, sentMs int64, within time.Duration) error {
-	_, err := b.db.CloseBell(ctx, store.CloseBellParams{Way: "notify", SinceMs: sentMs, WithinMs: within.Milliseconds()})
-	return err
+func (b storeBell) Close(ctx context.Context, sentMs int64, within time.Duration) (bool, error) {
+	return b.db.CloseBell(ctx, store.CloseBellParams{Way: "notify", SinceMs: sentMs, WithinMs: within.Milliseconds()})
 }
 
 func (b storeBell) Writers(ctx context.Context, among []string) ([]string, error) {

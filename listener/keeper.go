@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -31,9 +32,12 @@ type keeper struct {
 	hushMs   int64
 	hushSent time.Time
 	silent   time.Time // until when the bell is or may be silent, unless zero
+	calm     bool      // it is the silence that a path begins with
 	openings int64     // of the bell, when we last opened it
 
-	writers  []string // that may not have rung
+	writers  []string  // that may not have rung
+	minded   time.Time // since when
+	told     bool      // of one that does not end
 	nextLook time.Time
 	pause    time.Duration // between two looks
 
@@ -50,7 +54,7 @@ func newKeeper(l *Listener, bell Bell, path Path) *keeper {
 
 // run keeps the bell until ctx ends or something fails.
 func (k *keeper) run(ctx context.Context) error {
-	if err := k.open(ctx); err != nil {
+	if err := k.prove(ctx); err != nil {
 		return err
 	}
 	alarm := time.NewTimer(0)
@@ -86,7 +90,6 @@ func (k *keeper) read(ctx context.Context, m mail, now time.Time) error {
 			k.l.proved(now.Sub(k.proofSent))
 		case k.hush:
 			k.hush = word{}
-			k.l.metrics.silences.Inc()
 			k.fallSilent(now)
 			if err := k.closeBell(ctx); err != nil {
 				return err
@@ -101,14 +104,25 @@ func (k *keeper) read(ctx context.Context, m mail, now time.Time) error {
 		return k.sendHush(ctx, now)
 	}
 	if k.began.IsZero() && k.proof == (word{}) && !k.pong {
-		k.began = now
-		k.l.began()
-		// A worker that sent its hush before we listened may still close the bell.
-		k.fallSilent(now)
+		return k.begin(ctx, now)
 	}
 	if m.early && !k.isSilent() {
 		return k.mindWriters(ctx)
 	}
+	return nil
+}
+
+// begin is what a path that has been proven begins with. Not before that is the
+// bell opened: on a path that swallows, writers would ring to nobody.
+func (k *keeper) begin(ctx context.Context, now time.Time) error {
+	if err := k.open(ctx); err != nil {
+		return err
+	}
+	k.began = now
+	k.l.began()
+	// A worker that sent its hush before we listened may still close the bell.
+	k.fallSilent(now)
+	k.calm = true
 	return nil
 }
 
@@ -119,7 +133,7 @@ func (k *keeper) act(ctx context.Context, now time.Time) error {
 	if k.awaits() && now.Sub(k.awaitedSince()) > k.l.cfg.ProofTimeout {
 		return fmt.Errorf("wait %v for proof: %w", k.l.cfg.ProofTimeout, ErrNoProof)
 	}
-	if k.isSilent() && !now.Before(k.silent) || !k.isSilent() && !now.Before(k.nextProof) {
+	if k.hasBegun() && (k.isSilent() && !now.Before(k.silent) || !k.isSilent() && !now.Before(k.nextProof)) {
 		if err := k.open(ctx); err != nil {
 			return err
 		}
@@ -137,7 +151,7 @@ func (k *keeper) act(ctx context.Context, now time.Time) error {
 
 // next is when something will be due.
 func (k *keeper) next() time.Time {
-	at := k.nextProof
+	at := k.nextProof // of a path that has not begun: the proof is late by then
 	if k.isSilent() {
 		at = k.silent
 	}
@@ -174,6 +188,19 @@ func (k *keeper) awaitedSince() time.Time {
 	return k.proofSent
 }
 
+// prove sends the first proof of the path.
+func (k *keeper) prove(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, k.l.cfg.ProofTimeout)
+	defer cancel()
+	now := time.Now()
+	k.proof, k.proofSent, k.pong = k.words.say(proofWord), now, true
+	k.nextProof = now.Add(k.l.cfg.ProofInterval)
+	if _, err := k.bell.Send(ctx, k.proof.String()); err != nil {
+		return fmt.Errorf("send proof: %w", err)
+	}
+	return k.path.Ping()
+}
+
 // open opens the bell, or keeps it open, and asks for a proof of the path. Who may
 // have found it closed is looked after until he is done. The bell comes first and the
 // writers second: in between nobody can find it closed.
@@ -187,7 +214,7 @@ func (k *keeper) open(ctx context.Context) error {
 		return fmt.Errorf("open bell: %w", err)
 	}
 	wasSilent := k.isSilent()
-	k.silent = time.Time{}
+	k.silent, k.calm = time.Time{}, false
 	k.l.metrics.queueUsage.Set(opened.QueueUsage)
 	k.nextProof = now.Add(k.l.cfg.ProofInterval)
 	if k.proof == (word{}) && !k.pong { // else the older one is waited for
@@ -209,16 +236,21 @@ func (k *keeper) open(ctx context.Context) error {
 
 // mindWriters has the tables looked at until all transactions have ended that are
 // writing now.
-func (k *keeper) mindWriters(ctx context.Context) (err error) {
+func (k *keeper) mindWriters(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, k.l.cfg.ProofTimeout)
 	defer cancel()
-	if k.writers, err = k.bell.Writers(ctx, nil); err != nil {
+	writers, err := k.bell.Writers(ctx, nil)
+	if err != nil {
 		return fmt.Errorf("ask for writers: %w", err)
 	}
+	now := time.Now()
+	if len(k.writers) == 0 || slices.ContainsFunc(writers, func(w string) bool { return !slices.Contains(k.writers, w) }) {
+		k.minded, k.pause, k.told = now, k.l.cfg.LookInterval, false
+	}
+	k.writers, k.nextLook = writers, now
 	if k.writers == nil {
 		k.writers = []string{}
 	}
-	k.pause, k.nextLook = k.l.cfg.LookInterval, time.Now()
 	return nil
 }
 
@@ -233,6 +265,9 @@ func (k *keeper) look(ctx context.Context, now time.Time) error {
 	if k.hasBegun() {
 		k.l.look()
 	}
+	if k.calm {
+		k.pause = min(2*k.pause, k.l.cfg.LookSlowest)
+	}
 	k.nextLook = now.Add(k.pause)
 	return nil
 }
@@ -244,12 +279,32 @@ func (k *keeper) askWriters(ctx context.Context) (err error) {
 		if k.writers, err = k.bell.Writers(ctx, k.writers); err != nil {
 			return fmt.Errorf("ask for writers: %w", err)
 		}
-		k.pause = min(2*k.pause, k.l.cfg.LookSlowest)
+		k.pause = min(2*k.pause, k.slowest())
 	}
 	if len(k.writers) == 0 && k.hasBegun() {
 		k.writers = nil
 	}
 	return nil
+}
+
+// How long a transaction may take to end before it is looked after at leisure, at
+// this pace: one that nobody ends, prepared or forgotten, is not to cost more.
+const (
+	forgottenAfter = 10 * time.Second
+	forgottenPause = time.Second
+)
+
+// slowest is the longest pause between two looks after writers.
+func (k *keeper) slowest() time.Duration {
+	if time.Since(k.minded) < forgottenAfter {
+		return k.l.cfg.LookSlowest
+	}
+	if !k.told {
+		k.told = true
+		k.l.log.Warn().Strs("virtual_transactions", k.writers).Dur("for", time.Since(k.minded)).
+			Msg("transactions that write events or reminders stay open: what they commit is noticed within a second")
+	}
+	return max(forgottenPause, k.l.cfg.LookSlowest)
 }
 
 // sendHush tells all workers that the bell is about to be closed. It is closed
@@ -268,8 +323,12 @@ func (k *keeper) sendHush(ctx context.Context, now time.Time) (err error) {
 func (k *keeper) closeBell(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, k.l.cfg.ProofTimeout)
 	defer cancel()
-	if err := k.bell.Close(ctx, k.hushMs, k.l.cfg.Silence/2); err != nil {
+	closed, err := k.bell.Close(ctx, k.hushMs, k.l.cfg.Silence/2)
+	if err != nil {
 		return fmt.Errorf("close bell: %w", err)
+	}
+	if closed {
+		k.l.metrics.silences.Inc()
 	}
 	return nil
 }

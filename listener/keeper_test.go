@@ -116,9 +116,9 @@ func (b bellOf) Send(_ context.Context, w string) (int64, error) {
 	return time.Now().UnixMilli(), nil
 }
 
-func (b bellOf) Close(_ context.Context, sentMs int64, within time.Duration) error {
+func (b bellOf) Close(_ context.Context, sentMs int64, within time.Duration) (bool, error) {
 	b.note("close, sent %v ago, within %v", time.Since(time.UnixMilli(sentMs)), within)
-	return nil
+	return true, nil
 }
 
 func (b bellOf) Writers(_ context.Context, among []string) ([]string, error) {
@@ -189,8 +189,8 @@ func TestAPathBeginsWithASilence(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		b := keep(t)
-		b.hands(ms(0, nothing), ms(1, Backlog), ms(40, nothing), ms(41, Look), ms(81, Look), ms(100, nothing))
-		b.asks("0s open", "0s writers []", "1ms send told")
+		b.hands(ms(0, nothing), ms(1, Backlog), ms(80, nothing), ms(81, Look), ms(100, nothing))
+		b.asks("0s send proof", "1ms open", "1ms writers []", "1ms send told")
 		b.hands(ms(101, Look), ms(5000, nothing)) // opened again, and a last look
 		b.asks("101ms open", "101ms writers []")
 		b.hands(ms(5101, nothing))
@@ -323,5 +323,47 @@ func TestOthersAreToldInMeasure(t *testing.T) {
 		b.heard <- Message{Payload: "told:another:1"}
 		b.hands(ms(4001, Look))
 		b.asks()
+	})
+}
+
+func TestATransactionThatNeverEndsCostsLittle(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := calmly(t)
+		b.set(func() { b.writers = []string{"-1/771"} }) // prepared, and nobody commits it
+		b.heard <- Message{Early: true}
+		b.at(30 * time.Second)
+		b.take()
+		b.heard <- Message{Early: true} // more commits make it no dearer
+		b.at(40 * time.Second)
+		asked := 0
+		for _, a := range b.take() {
+			if strings.Contains(a, "writers") {
+				asked++
+			}
+		}
+		if asked > 13 {
+			t.Errorf("asked %d times in 10 s", asked)
+		}
+	})
+}
+
+func TestOwnWordsAreNoCommits(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := calmly(t)
+		b.heard <- Message{Payload: "proof:another:1", Early: true}
+		b.hands(ms(2000, nothing))
+		b.asks()
+	})
+}
+
+func TestAPathThatSwallowsHasNobodyRing(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := keep(t)
+		b.set(func() { b.mute = true })
+		b.at(2 * time.Second)
+		b.asks("0s send proof")
 	})
 }

@@ -174,10 +174,10 @@ func (l *Listener) read(ctx context.Context, path Path, k *keeper) error {
 			k.inbox.leavePong()
 			continue
 		}
-		if m.Early {
+		w, isWord := parseWord(m.Payload)
+		if m.Early && (!isWord || w.kind == toldWord) {
 			k.inbox.leaveEarly()
 		}
-		w, isWord := parseWord(m.Payload)
 		switch mine := w.owner == k.words.name; {
 		case !isWord:
 			if l.heard(done, m.Position); rush.note(time.Now()) {

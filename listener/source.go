@@ -61,9 +61,9 @@ type Bell interface {
 	// Send sends a word, in a transaction of its own. It returns the server's
 	// clock in milliseconds since 1970.
 	Send(ctx context.Context, word string) (sentMs int64, err error)
-	// Close has commits announced no more. It does nothing when the word that told
-	// the others so was sent longer ago than within.
-	Close(ctx context.Context, sentMs int64, within time.Duration) error
+	// Close has commits announced no more. It does nothing, and says so, when the
+	// word that told the others was sent longer ago than within.
+	Close(ctx context.Context, sentMs int64, within time.Duration) (closed bool, err error)
 	// Writers names the transactions under way that may have found the bell
 	// closed; of those among, unless that is nil.
 	Writers(ctx context.Context, among []string) ([]string, error)

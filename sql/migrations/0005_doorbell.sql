@@ -2,8 +2,9 @@
 --
 -- A commit that carries a NOTIFY queues behind all others that do, until it is on disk. So the triggers ask first. Until when commits are
 -- to be announced stands in a sequence for each way, in milliseconds since 1970 by the database's clock: what setval writes is seen by
--- everybody at once, outside of transactions, and costs a reader no more than a look at one page. A worker keeps pushing the time
--- ahead; the bell of a worker that has died falls silent by itself.
+-- everybody at once, outside of transactions, and costs a reader a look at one page and a lock that he keeps until his transaction ends.
+-- (So these sequences are never to be altered while the app writes; others can take their place.) A worker keeps pushing the time ahead;
+-- the bell of a worker that has died falls silent by itself.
 --
 -- Who opens the bell must not trust it at once: a transaction that found it closed may commit later. It took its lock on a table of the
 -- app before it looked, so reminder_worker.writers, asked after the opening, names it until it has ended.
@@ -53,7 +54,7 @@ $$;
 create function reminder_worker.send_word(way text, payload text) returns bigint
 language plpgsql security definer set search_path = '' as $$
 declare
-  at bigint := date_part('epoch', clock_timestamp()) * 1000;
+  at bigint := floor(date_part('epoch', clock_timestamp()) * 1000);
   for_all boolean := payload like 'told:%';
 begin
   if way = 'wal' or for_all and (select d.last_value > at from reminder_worker.doorbell_wal d) then
@@ -66,25 +67,26 @@ begin
 end
 $$;
 
--- Opens the bell of one way for ttl_ms, or for ever if that is negative, and sends a payload. Answers how often that bell has been found
--- closed and opened. One at a time, so that one opening is not counted twice.
+-- Opens the bell of one way for ttl_ms, and sends a payload. Answers how often that bell has been found closed and opened. One at a time,
+-- so that one opening is not counted twice. The time is written only when half of it has passed, and no disk is waited for: payloads queue
+-- behind each other until they are committed, and after a crash every worker begins anew in any case.
 create function reminder_worker.open_bell(way text, ttl_ms bigint, payload text) returns bigint
 language plpgsql security definer set search_path = '' as $$
 declare
   bell regclass := case way when 'wal' then 'reminder_worker.doorbell_wal' else 'reminder_worker.doorbell_notify' end;
   openings regclass := bell::text || '_openings';
-  forever constant bigint := 9223372036854775807;
   at bigint;
   was bigint;
 begin
+  perform pg_catalog.set_config('synchronous_commit', 'off', true);
   perform pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended(bell::text, 0));
   at := date_part('epoch', clock_timestamp()) * 1000;
   was := coalesce(pg_catalog.pg_sequence_last_value(bell), 0);
   if was <= at then
     perform pg_catalog.nextval(openings);
   end if;
-  if was <> forever then
-    perform pg_catalog.setval(bell, case when ttl_ms < 0 then forever else greatest(at + ttl_ms, 0) end);
+  if was < at + ttl_ms / 2 then
+    perform pg_catalog.setval(bell, at + ttl_ms);
   end if;
   perform reminder_worker.send_word(way, payload);
   return coalesce(pg_catalog.pg_sequence_last_value(openings), 0);
@@ -118,10 +120,21 @@ language sql stable security definer set search_path = '' as $$
     and (among is null or l.virtualtransaction = any (among))
 $$;
 
-revoke all on function reminder_worker.knock(),
-  reminder_worker.send_word(text, text), reminder_worker.open_bell(text, bigint, text),
-  reminder_worker.close_bell(text, bigint, bigint), reminder_worker.writers(text[])
-from public;
+do $$
+declare
+  api text;
+begin
+  for api in select 'public' union all
+    select quote_ident(r.rolname) from pg_catalog.pg_roles r where r.rolname in ('anon', 'authenticated', 'service_role')
+  loop
+    execute 'revoke all on function reminder_worker.knock(), reminder_worker.send_word(text, text),
+      reminder_worker.open_bell(text, bigint, text), reminder_worker.close_bell(text, bigint, bigint), reminder_worker.writers(text[])
+      from ' || api;
+    execute 'revoke all on sequence reminder_worker.doorbell_notify, reminder_worker.doorbell_wal,
+      reminder_worker.doorbell_notify_openings, reminder_worker.doorbell_wal_openings from ' || api;
+  end loop;
+end
+$$;
 
 -- What rang unasked asks now.
 

@@ -1,4 +1,4 @@
--- OpenBell has commits announced one way ('notify' or 'wal') for ttl_ms milliseconds, for ever if that is negative, and sends payload that way.
+-- OpenBell has commits announced one way ('notify' or 'wal') for ttl_ms milliseconds and sends payload that way.
 -- It answers how often that bell has been found closed and opened so far, and how full the server's queue of undelivered changes is, 0 to 1.
 -- name: OpenBell :one
 select reminder_worker.open_bell(sqlc.arg(way)::text, sqlc.arg(ttl_ms)::bigint, sqlc.arg(payload)::text)::bigint as openings,

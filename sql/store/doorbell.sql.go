@@ -43,7 +43,7 @@ type OpenBellRow struct {
 	QueueUsage float64
 }
 
-// OpenBell has commits announced one way ('notify' or 'wal') for ttl_ms milliseconds, for ever if that is negative, and sends payload that way.
+// OpenBell has commits announced one way ('notify' or 'wal') for ttl_ms milliseconds and sends payload that way.
 // It answers how often that bell has been found closed and opened so far, and how full the server's queue of undelivered changes is, 0 to 1.
 func (q *Queries) OpenBell(ctx context.Context, arg OpenBellParams) (OpenBellRow, error) {
 	row := q.db.QueryRow(ctx, OpenBell, arg.Way, arg.TtlMs, arg.Payload)

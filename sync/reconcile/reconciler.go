@@ -48,6 +48,7 @@ type Reconciler struct {
 	patience patience
 	share    int          // how much of the memory one user's lane may fill
 	swept    atomic.Bool  // the next look is a sweep's
+	idle     bool         // the last look found nothing; only the intake touches it
 	callTook atomic.Int64 // nanoseconds that a call takes of late
 }
 
@@ -169,6 +170,7 @@ func (r *Reconciler) look(ctx, work context.Context) time.Duration {
 		return 0
 	}
 	took, err := r.step(work)
+	r.idle = err == nil && took.none()
 	switch {
 	case err != nil:
 		if ctx.Err() == nil {

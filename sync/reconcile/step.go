@@ -43,7 +43,7 @@ func (r *Reconciler) step(ctx context.Context) (took taken, err error) {
 	}
 	plans, waiting := r.sort(rows, claimed)
 	took.events = len(rows)
-	if r.swept.Swap(false) {
+	if r.swept.Swap(false) && r.idle {
 		r.m.sweepFound.Add(float64(missed(plans)))
 	}
 	took.more = len(rows)-len(waiting) >= r.cfg.Batch || copies > 0 && len(waiting) >= copies

@@ -12,7 +12,7 @@ import (
 type bell struct {
 	db    *store.Queries
 	way   string        // as the functions of the schema name it: notify or wal
-	keeps time.Duration // negative: for ever
+	keeps time.Duration
 }
 
 var _ listener.Bell = bell{}
@@ -29,9 +29,8 @@ func (b bell) Send(ctx context.Context, word string) (int64, error) {
 }
 
 // Close implements listener.Bell.
-func (b bell) Close(ctx context.Context, sentMs int64, within time.Duration) error {
-	_, err := b.db.CloseBell(ctx, store.CloseBellParams{Way: b.way, SinceMs: sentMs, WithinMs: within.Milliseconds()})
-	return err
+func (b bell) Close(ctx context.Context, sentMs int64, within time.Duration) (bool, error) {
+	return b.db.CloseBell(ctx, store.CloseBellParams{Way: b.way, SinceMs: sentMs, WithinMs: within.Milliseconds()})
 }
 
 // Writers implements listener.Bell.

@@ -52,10 +52,11 @@ func (c Config) listener() listener.Config {
 // bellKeeps is for how long a bell that was opened rings: several proofs' time, so that one which is late does not silence it.
 const bellKeeps = 30 * time.Second
 
-// walBellKeeps is the same for the log. What a permanent slot keeps is to be complete while no worker lives, too.
+// walBellKeeps is the same for the log. A permanent slot is to have what is committed for a day while no worker lives; what comes later is
+// found in the tables, as everything is, and a slot that was given up costs writers no longer than that.
 func (c Config) walBellKeeps() time.Duration {
 	if c.WALSlot != "" {
-		return -time.Millisecond
+		return 24 * time.Hour
 	}
 	return bellKeeps
 }

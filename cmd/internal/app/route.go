@@ -126,7 +126,7 @@ func (r *route) TraceQueryStart(ctx context.Context, _ *pgx.Conn, _ pgx.TraceQue
 func (r *route) TraceQueryEnd(ctx context.Context, conn *pgx.Conn, data pgx.TraceQueryEndData) {
 	pe, answered := errors.AsType[*pgconn.PgError](data.Err)
 	switch {
-	case data.Err == nil, errors.Is(ctx.Err(), context.Canceled):
+	case data.Err == nil, ctx.Err() != nil: // a statement that was given up closes its connection, and tells nothing of the others
 	case answered && (pe.Code == unknownStatement || pe.Code == duplicateStatement):
 		r.shared.Store(true)
 	case answered && (pe.Code == readOnly || goesAway(pe)), !answered && conn.IsClosed():
