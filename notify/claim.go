@@ -15,8 +15,11 @@ import (
 // claimSlack is how far the measured offset of the database's clock may be wrong without a fired reminder being refused.
 const claimSlack = 20 * time.Millisecond
 
-// claimAgain is the pause before ids are tried once more that could not be claimed.
-const claimAgain = time.Second
+// claimSoon and claimAgain are the shortest and the longest pause before ids are tried once more that could not be claimed.
+const (
+	claimSoon  = 50 * time.Millisecond
+	claimAgain = time.Second
+)
 
 // batch is what a claim has taken to be sent.
 type batch struct {
@@ -102,14 +105,19 @@ func (s *Sender) armUnclaimed(ctx context.Context, ids []uuid.UUID) {
 		s.armAgain(ids)
 		return
 	}
-	soonest := s.now().Add(claimAgain)
+	now := s.now()
 	for _, row := range rows {
-		at := row.DueAt
-		if at.Before(soonest) {
-			at = soonest
-		}
-		s.Arm(row.ID, at)
+		s.Arm(row.ID, tryAgain(row.DueAt, now))
 	}
+}
+
+// tryAgain is when to claim again what was due and could not be claimed: who is at the row is mostly gone soon. The longer it is overdue the
+// longer the pause, so it doubles with every try. What is due later, at the end of another's claim, is tried then.
+func tryAgain(due, now time.Time) time.Time {
+	if due.After(now.Add(claimSoon)) {
+		return due
+	}
+	return now.Add(min(max(now.Sub(due), claimSoon), claimAgain))
 }
 
 func (s *Sender) armAgain(ids []uuid.UUID) {

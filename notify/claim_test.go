@@ -151,3 +151,18 @@ func TestLockedWhenRecorded(t *testing.T) {
 	w.untilTrue(`sent_at_ts is not null from reminders where id = $1`, id)
 	w.untilTrue(`(select count(*) from reminder_worker.deliveries where state = 'delivered') = 2`)
 }
+
+// What cannot be claimed is tried again after 50 ms, and twice as long after each further try, up to a second.
+func TestTryAgain(t *testing.T) {
+	t.Parallel()
+	due := time.Unix(1000, 0)
+	now, want := due, []int{50, 100, 200, 400, 800, 1600, 2600, 3600}
+	for i, ms := range want {
+		if now = tryAgain(due, now); now.Sub(due).Milliseconds() != int64(ms) {
+			t.Fatalf("try %d after %s, want %d ms", i, now.Sub(due), ms)
+		}
+	}
+	if at := tryAgain(due.Add(time.Minute), due); !at.Equal(due.Add(time.Minute)) {
+		t.Errorf("what is claimed for a minute is tried after %s", at.Sub(due))
+	}
+}

@@ -34,8 +34,8 @@
 // message cannot hold up the rest. A dead token is retired unless it was registered again since the push. While the database is
 // away nothing is claimed; when it is back, what became due is.
 //
-// What fires and cannot be claimed, because the app is at the row or another worker has it, is armed again for a second later, or for the end
-// of that worker's claim. A row that the database refuses to have changed is taken out of its batch, and tried again with each sweep. A
+// What fires and cannot be claimed, because the app is at the row or another worker has it, is armed again for a moment later, at first
+// 50 ms and at most a second, or for the end of that worker's claim. A row that the database refuses to have changed is taken out of its batch, and tried again with each sweep. A
 // result that cannot be written because the app sits on the row leaves its deliveries behind, so the next claim knows what was sent.
 //
 // # A claim is never outlived
