@@ -37,19 +37,20 @@ type history struct {
 	Stolen int // claims that another followed before their lease was over
 	Resent int // claims of a reminder that had been sent
 	Times  []time.Time
+	Begins []time.Time // when the lost claims were made
 	Leases []time.Time // when the lost claims were over
 	pushes []time.Time
 }
 
-// waited is how long the first push came after the moment when somebody could have sent it: its instant, or the end of a lost claim.
-func (h *history) waited() time.Duration {
-	from := h.Due
-	for _, end := range h.Leases {
-		if end.After(from) && end.Before(h.pushes[0].Add(slack)) {
-			from = end
+// held is how many claims were lost before the first push, and for how long they kept everybody from sending it: a lease each.
+func (h *history) held() (claims int, d time.Duration) {
+	for i, end := range h.Leases {
+		if end.Before(h.pushes[0].Add(slack)) {
+			claims++
+			d += end.Sub(h.Begins[i])
 		}
 	}
-	return h.pushes[0].Sub(from)
+	return claims, d
 }
 
 // late counts the pushes that were sent under a claim that was over: another had been made by then, and has a push of its own.
@@ -84,7 +85,8 @@ func (w *world) histories() map[string]*history {
 			count(*) filter (where s.status = 'sending' and s.next_status = 'sending' and s.next_at < s.lease - $1::interval)::int as stolen,
 			count(*) filter (where s.status = 'sent' and s.next_status is not null)::int as resent,
 			coalesce(array_agg(s.at order by s.nr) filter (where s.status = 'sending'), '{}') as times,
-			coalesce(array_agg(s.lease) filter (where s.status = 'sending' and s.next_status = 'sending'), '{}') as leases
+			coalesce(array_agg(s.at order by s.nr) filter (where s.status = 'sending' and s.next_status = 'sending'), '{}') as begins,
+			coalesce(array_agg(s.lease order by s.nr) filter (where s.status = 'sending' and s.next_status = 'sending'), '{}') as leases
 		from reminders r left join steps s on s.reminder_id = r.id
 		where r.message = 'Pack the bag'
 		group by r.id`, slack)
@@ -120,7 +122,8 @@ func (w *world) histories() map[string]*history {
 type tally struct {
 	reminders, claims, lost, unsure, pushes, repeats, late int
 	latest                                                 time.Duration // the longest time from a reminder's instant to its first push
-	waited                                                 time.Duration // the same, less the time that lost claims held it
+	waited                                                 time.Duration // the same, less a lease for each claim that was lost before
+	heldTwice                                              int           // reminders whose claim was lost twice or more before
 }
 
 func (s tally) String() string {
@@ -148,8 +151,12 @@ func (w *world) checkReminders() (sum tally) {
 		sum.claims, sum.lost, sum.unsure = sum.claims+h.Claims, sum.lost+h.Lost, sum.unsure+h.Unsure
 		sum.pushes, sum.repeats = sum.pushes+len(h.pushes), sum.repeats+len(h.pushes)-1
 		sum.late += h.late()
-		sum.waited = max(sum.waited, h.waited())
-		sum.latest = max(sum.latest, h.pushes[0].Sub(h.Due))
+		late := h.pushes[0].Sub(h.Due)
+		claims, held := h.held()
+		sum.waited, sum.latest = max(sum.waited, late-held), max(sum.latest, late)
+		if claims > 1 {
+			sum.heldTwice++
+		}
 	}
 	return sum
 }
