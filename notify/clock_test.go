@@ -1,8 +1,12 @@
 package notify
 
 import (
+	"context"
 	"testing"
 	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/parentpal/reminder-worker/sql/store"
 )
@@ -43,5 +47,39 @@ func TestClaimed(t *testing.T) {
 	row.Lease = database(now.Add(5 * time.Second)).Add(s.cfg.Lease)
 	if got := s.claimed(row, now, now.Add(7*time.Second)).Sub(now); got < 4990*time.Millisecond || got > 5*time.Second {
 		t.Errorf("claimed %s after the question, of which 5 s were its way", got)
+	}
+}
+
+// detour is a network on which claims take a long way to the database.
+type detour struct{ time.Duration }
+
+func (d detour) TraceQueryStart(ctx context.Context, _ *pgx.Conn, q pgx.TraceQueryStartData) context.Context {
+	if q.SQL == store.ClaimReminders {
+		sleep(ctx, d.Duration)
+	}
+	return ctx
+}
+
+func (detour) TraceQueryEnd(context.Context, *pgx.Conn, pgx.TraceQueryEndData) {}
+
+// A claim that took longer to reach the database than a request may be begun under it is used all the same: it was made when it got there.
+func TestLongWayToTheDatabase(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.cfg.Lease = 4 * time.Second
+	s := w.sender()
+	pc := w.pool.Config()
+	pc.ConnConfig.Tracer = detour{3 * time.Second}
+	pool, err := pgxpool.NewWithConfig(t.Context(), pc)
+	w.must(err)
+	t.Cleanup(pool.Close)
+	s.db = store.New(pool)
+	user, _ := w.user(1)
+	id := w.own(user, -time.Second)
+	_, err = s.readClock(t.Context()) // from quick answers
+	w.must(err)
+	w.must(s.Drain(t.Context(), t.Context()))
+	if got := w.reminder(id); got != "sent, 0 tries, -" || w.metric("push_requests_total") != 1 {
+		t.Errorf("reminder is %s after %v requests", got, w.metric("push_requests_total"))
 	}
 }
