@@ -58,7 +58,7 @@ func (l *Limiter) tooSlow(ctx context.Context) bool {
 	deadline, limited := ctx.Deadline()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if !limited || time.Until(deadline) > l.way>>l.spared {
+	if !limited || time.Until(deadline) > l.last>>l.spared {
 		return false
 	}
 	l.spared++
@@ -85,12 +85,21 @@ func (l *Limiter) compose(w *want) (r request, open bool) {
 		r.want += other.n
 	}
 	r.want += max(0, min(l.lookAhead(), most-r.want))
-	r.keep = l.cfg.Keep + min(2*l.way, l.way+l.cfg.Window/4)
+	r.keep = l.cfg.Keep + l.allowance()
 	r.patience = forEver
 	if !first.limit.IsZero() {
 		r.patience = max(0, time.Until(first.limit))
 	}
 	return r, true
+}
+
+// allowance is how much longer than Config.Keep permits are to live, for the time that their statement takes. A single slow one changes little,
+// for what counts longer counts so for all workers; where two in a row were too slow for that, their time is allowed for.
+func (l *Limiter) allowance() time.Duration {
+	if steady := min(l.last, l.before, maxWay); steady > l.cfg.Window/2 {
+		return steady + l.cfg.Window/4
+	}
+	return 2 * l.way
 }
 
 // lookAhead is how many permits to take beyond what is wanted: more each time the last ones were used up while they were good.
@@ -121,7 +130,8 @@ func (l *Limiter) take(ctx context.Context, r request) (granted int, wait time.D
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.spared = 0
-	l.way = min(max((3*l.way+took)/4, took), maxWay)
+	l.before, l.last = l.last, took
+	l.way = min((3*l.way+took)/4, l.cfg.Window/2)
 	if l.away {
 		l.away = false
 		l.log.Info().Msg("permits granted again")

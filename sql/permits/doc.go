@@ -23,13 +23,15 @@
 // # How a window stays exact
 //
 // A permit is granted at one moment and used at a later one. Used too late it would crowd the next window, so it counts for longer than the
-// window: by Config.Keep, which is how long it may be kept, by two times what a statement takes of late (once, and a quarter of a window, if
-// that is less), and by Config.Margin, which is by how much one way to the service may take longer than another. Time is counted from before
+// window: by Config.Keep, which is how long it may be kept, by two times what a statement takes of late, and by Config.Margin, which is by how much one way to the service may take longer than another. Time is counted from before
 // the statement was sent, so a process that was stopped in between finds its permits too old and takes others. Whoever looks at the clock
 // for the last time with the write of the request itself uses none too late.
 //
-// A database that takes seconds to answer makes permits dear: each counts for seconds longer, whoever uses it. What could not be answered in
-// time is not asked.
+// All this is paid for in permits: a window of a second with 15 ms to keep and a margin of 20 ms grants 600 every 1.04 s or so, 577 a second.
+// A want that does not fit into what is left of a window leaves that unused.
+//
+// Where statements take longer than half a window, two in a row, that time and a quarter of a window are allowed for instead. It makes permits
+// dear: all count for so much longer, whoever uses them. What could not be answered in time is not asked.
 //
 // # Failure
 //

@@ -21,14 +21,15 @@ type Limiter struct {
 
 	turn chan struct{} // capacity 1; full while somebody asks the database
 
-	mu     sync.Mutex
-	line   []*want // in order; guarded by mu, as is all below
-	stock  stock
-	ahead  int           // how many were taken beyond what was wanted
-	asked  time.Time     // when the database was last asked
-	way    time.Duration // what a statement takes of late, the slower ones counting more
-	spared int           // how many statements were not begun since the last, because they would not have been answered in time
-	away   bool          // the last statement failed
+	mu           sync.Mutex
+	line         []*want // in order; guarded by mu, as is all below
+	stock        stock
+	ahead        int           // how many were taken beyond what was wanted
+	asked        time.Time     // when the database was last asked
+	way          time.Duration // what a statement takes of late
+	last, before time.Duration // what the last one took, and the one before
+	spared       int           // how many statements were not begun since the last, because they would not have been answered in time
+	away         bool          // the last statement failed
 }
 
 // want is one Take that waits. What is below its line is written before done is closed.

@@ -187,7 +187,7 @@ func TestRefused(t *testing.T) {
 func TestSlowDatabase(t *testing.T) {
 	t.Parallel()
 	l := newLimiter(t, pgtest.New(t).Pool, expo())
-	l.way = 100 * time.Second
+	l.last = 100 * time.Second
 	refused := 0
 	for ; refused < 10; refused++ {
 		limited, end := context.WithTimeout(t.Context(), 30*time.Second)
@@ -205,6 +205,22 @@ func TestSlowDatabase(t *testing.T) {
 	}
 	if len(l.line) != 0 {
 		t.Errorf("%d are left in line", len(l.line))
+	}
+}
+
+// One slow statement makes permits live a little longer, and not by its own time; a second one does.
+func TestAllowance(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct{ way, last, before, want time.Duration }{
+		{time.Millisecond, 0, 0, 2 * time.Millisecond},
+		{500 * time.Millisecond, 4 * time.Second, time.Millisecond, time.Second},
+		{500 * time.Millisecond, 4 * time.Second, 3 * time.Second, 3250 * time.Millisecond},
+		{500 * time.Millisecond, time.Hour, time.Hour, maxWay + 250*time.Millisecond},
+	} {
+		l := &Limiter{cfg: expo(), way: tt.way, last: tt.last, before: tt.before}
+		if got := l.allowance(); got != tt.want {
+			t.Errorf("%s of late, at last %s after %s: %s, want %s", tt.way, tt.last, tt.before, got, tt.want)
+		}
 	}
 }
 
