@@ -29,6 +29,10 @@ type Config struct {
 	// SlotTimeout is how long the making of a slot may wait for transactions that
 	// are under way. 1s or more.
 	SlotTimeout time.Duration
+	// CatchUpTimeout is how long [Source.Open] bears the silence of a server that
+	// decodes: within a large transaction it may not say a word. A vanished peer is
+	// noticed sooner, by the kernel. SenderTimeout to 24h.
+	CatchUpTimeout time.Duration
 }
 
 // DefaultConfig returns settings that suit production: a slot whose worker has died
@@ -39,6 +43,7 @@ func DefaultConfig() Config {
 		SenderTimeout:  10 * time.Second,
 		StatusInterval: 3 * time.Second,
 		SlotTimeout:    2 * time.Minute,
+		CatchUpTimeout: 15 * time.Minute,
 	}
 }
 
@@ -55,6 +60,7 @@ func (c Config) Validate() error {
 		between("sender timeout", c.SenderTimeout, time.Second, time.Hour),
 		between("status interval", c.StatusInterval, 10*time.Millisecond, max(c.SenderTimeout/3, 10*time.Millisecond)),
 		between("slot timeout", c.SlotTimeout, time.Second, time.Hour),
+		between("catch-up timeout", c.CatchUpTimeout, c.SenderTimeout, 24*time.Hour),
 	)...)
 }
 

@@ -54,6 +54,27 @@ func (e *BusyError) Error() string {
 }
 func (e *BusyError) Unwrap() error { return listener.ErrBusy }
 
+// HeldError says that the permanent slot is still held for this worker's own last
+// connection. No other worker hears, so it is no [listener.ErrBusy].
+type HeldError struct {
+	Slot string
+	PID  string // of the server's process that holds it
+}
+
+func (e *HeldError) Error() string {
+	return fmt.Sprintf("slot %q is still held for this worker's last connection: server process %s decodes a large transaction, or has not noticed yet that nobody listens", e.Slot, e.PID)
+}
+
+// CrowdedError says that workers hear already, and that there is no slot for another.
+type CrowdedError struct {
+	Most  int // how many slots the server has
+	Heard int // by how many workers' connections
+}
+
+func (e *CrowdedError) Error() string {
+	return fmt.Sprintf("all %d replication slots are in use, %d by workers that hear: there is no room for another", e.Most, e.Heard)
+}
+
 // SlotWaitError says that the server could not make a slot in time, because
 // transactions that were under way have not ended.
 type SlotWaitError struct {
@@ -76,7 +97,7 @@ type MalformedError struct{ Fault string }
 
 func (e *MalformedError) Error() string { return "malformed message: " + e.Fault }
 
-// errSilent says that the server has not answered for the sender timeout.
+// errSilent says that the server has not said a word for the catch-up timeout.
 var errSilent = errors.New("no sign of life from the server")
 
 // SQLSTATEs that are told apart.
@@ -110,10 +131,11 @@ func whyNoConnection(err error) error {
 		return fmt.Errorf("connect: %w", err)
 	case pe.Code == denied:
 		return &MissingError{NeedRole, fmt.Sprintf("role %q may not replicate: %s", roleOf(err), oneLine(pe.Message)),
-			fmt.Sprintf("as a superuser: alter role %s replication", pgx.Identifier{roleOf(err)}.Sanitize()), err}
+			fmt.Sprintf("as a superuser: alter role %s replication; or in the provider's settings (RDS: grant rds_replication; Supabase: role postgres on a direct connection may)",
+				pgx.Identifier{roleOf(err)}.Sanitize()), err}
 	case pe.Code == tooMany:
 		return &MissingError{NeedSender, "the server has no connection left for replication: " + oneLine(pe.Message),
-			"raise max_wal_senders and restart the server, or end one of pg_stat_replication", err}
+			"raise max_wal_senders (or in the provider's settings) and restart the server, or end one of pg_stat_replication", err}
 	case pe.Code == badMessage || pe.Code == noSuchParameter || pe.Code == badParameter:
 		return notDirect("a connection of replication is refused: "+oneLine(pe.Message), err)
 	}

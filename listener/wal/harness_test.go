@@ -155,7 +155,7 @@ func (r *rig) source(url string) *Source {
 
 func (r *rig) keeps() time.Duration {
 	if r.cfg.Slot != "" {
-		return -time.Millisecond
+		return 24 * time.Hour
 	}
 	return time.Minute
 }
@@ -268,9 +268,8 @@ func (b bell) Send(ctx context.Context, word string) (int64, error) {
 	return b.db.SendWord(ctx, store.SendWordParams{Way: b.way, Payload: word})
 }
 
-func (b bell) Close(ctx context.Context, sentMs int64, within time.Duration) error {
-	_, err := b.db.CloseBell(ctx, store.CloseBellParams{Way: b.way, SinceMs: sentMs, WithinMs: within.Milliseconds()})
-	return err
+func (b bell) Close(ctx context.Context, sentMs int64, within time.Duration) (bool, error) {
+	return b.db.CloseBell(ctx, store.CloseBellParams{Way: b.way, SinceMs: sentMs, WithinMs: within.Milliseconds()})
 }
 
 func (b bell) Writers(ctx context.Context, among []string) ([]string, error) {

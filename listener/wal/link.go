@@ -16,6 +16,10 @@ const (
 	openTimeout = 10 * time.Second
 	// closeGrace bounds how long a connection that is given up is waited for.
 	closeGrace = time.Second
+	// longestMessage is how many bytes one message of the server may have. Ours are
+	// short, but those of others, who may write up to 1 GB, are read first and passed
+	// over then.
+	longestMessage = 16 << 20
 )
 
 // link is a connection of replication before it streams. One goroutine uses it. It
@@ -102,12 +106,12 @@ func texts(values [][]byte) []string {
 	return row
 }
 
-// start begins to stream from where the slot was left.
-func (l *link) start(ctx context.Context, slot, publication string) error {
+// start begins to stream what is committed at a position or later.
+func (l *link) start(ctx context.Context, slot, publication string, from uint64) error {
 	ctx, cancel := context.WithTimeout(ctx, openTimeout)
 	defer cancel()
 	l.asked, l.rows, l.refusal = true, nil, nil
-	err := pglogrepl.StartReplication(ctx, l.conn.PgConn(), slot, 0, pglogrepl.StartReplicationOptions{
+	err := pglogrepl.StartReplication(ctx, l.conn.PgConn(), slot, pglogrepl.LSN(from), pglogrepl.StartReplicationOptions{
 		PluginArgs: []string{"proto_version '1'", "publication_names '" + publication + "'", "messages 'true'"},
 	})
 	if err == nil {
@@ -123,8 +127,8 @@ func (l *link) start(ctx context.Context, slot, publication string) error {
 }
 
 // close gives the connection up and waits, within bounds, until pgx is done with
-// it. A command under way is cancelled: making a slot may wait for long, and the
-// server would not notice that nobody waits for it.
+// it. A command under way is cancelled: making a slot, or decoding a transaction, may
+// take long, and the server would not notice that nobody waits for it.
 func (l *link) close() {
 	ctx, cancel := context.WithTimeout(context.Background(), closeGrace)
 	defer cancel()

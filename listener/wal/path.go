@@ -16,6 +16,8 @@ type path struct {
 	source *Source
 	link   *link
 	stream decoder
+	from   place
+	fence  fence
 	early  *listener.Message // what was there before the fence
 
 	mu       sync.Mutex
@@ -28,8 +30,10 @@ type path struct {
 
 var _ listener.Path = (*path)(nil)
 
-func newPath(s *Source, l *link, at uint64) *path {
-	return &path{source: s, link: l, progress: newProgress(at)}
+func newPath(s *Source, l *link, from place, f fence) *path {
+	p := &path{source: s, link: l, from: from, fence: f, progress: newProgress(from.at)}
+	p.progress.owe(f.at)
+	return p
 }
 
 // Receive implements [listener.Path].
@@ -64,11 +68,14 @@ func (p *path) hand(w folded, end uint64) listener.Message {
 	return listener.Message{Payload: w.payload, Position: end, Early: true}
 }
 
-// catchUp reads up to the fence. It takes as long as it takes, while the server
-// gives signs of life. What was there is one message.
-func (p *path) catchUp(ctx context.Context, fence string) error {
+// catchUp reads up to the fence. The server passes over what was committed before,
+// without a word of it; a slot that was there before may have held anything.
+func (p *path) catchUp(ctx context.Context) error {
 	defer context.AfterFunc(ctx, p.nudge)()
 	var before folded
+	if p.from.old {
+		before.add("")
+	}
 	began := time.Now()
 	for heard := began; ; {
 		h, err := p.step(ctx)
@@ -77,19 +84,16 @@ func (p *path) catchUp(ctx context.Context, fence string) error {
 		}
 		if h.any {
 			heard = time.Now()
-		} else if time.Since(heard) > p.source.cfg.SenderTimeout {
+		} else if time.Since(heard) > p.source.cfg.CatchUpTimeout {
 			return fmt.Errorf("read what was there before: %w", errSilent)
 		} else {
 			p.wantPong()
 		}
 		if h.ended && h.commit.word.count > 0 {
-			before.count += h.commit.word.count - 1
 			before.add(h.commit.word.payload)
-			m := p.hand(before, h.commit.end)
-			p.early = &m
 		}
-		if h.ended && h.commit.fence == fence {
-			p.caughtUp(before.count, time.Since(began))
+		if h.ended && h.commit.fence == p.fence.text {
+			p.caughtUp(before, h.commit.end, time.Since(began))
 			return nil
 		}
 	}
@@ -100,12 +104,19 @@ const slowly = time.Second
 
 // caughtUp ends the reading of what was there. An answer to one of its own pings may
 // still come, and is nobody's pong.
-func (p *path) caughtUp(messages int, took time.Duration) {
+func (p *path) caughtUp(before folded, end uint64, took time.Duration) {
+	if before.count > 0 {
+		m := p.hand(before, end)
+		p.early = &m
+	}
 	p.mu.Lock()
+	defer p.mu.Unlock()
 	p.ping, p.awaited = false, false
-	p.mu.Unlock()
+	if p.early == nil {
+		p.progress.acknowledge(end) // nobody is to be waited for
+	}
 	if took >= slowly {
-		p.source.log.Info().Int("messages", messages).Dur("took", took).Msg("read the log that had piled up")
+		p.source.log.Info().Uint64("bytes", end-p.from.at).Dur("took", took).Msg("read the log that had piled up")
 	}
 }
 
@@ -138,5 +149,14 @@ func (p *path) Close() {
 		p.mu.Unlock()
 		_ = p.send(at, false, closeGrace) // what it does not hear, it sends again
 	}
+	p.abandon()
 	p.link.close()
+}
+
+// abandon is for before the close. A server that owes an answer may be decoding for
+// long; it will be cancelled, since it would keep the slot until then.
+func (p *path) abandon() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.link.asked = p.awaited
 }

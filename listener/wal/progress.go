@@ -10,6 +10,10 @@ type progress struct {
 // newProgress begins where the slot was left.
 func newProgress(at uint64) progress { return progress{at, at, at} }
 
+// owe notes that what ends here or earlier is to be acknowledged before anything
+// counts as dealt with.
+func (p *progress) owe(end uint64) { p.handed = max(p.handed, end) }
+
 // pass notes that nothing is left to be received up to a position.
 func (p *progress) pass(end uint64) {
 	p.received = max(p.received, end)

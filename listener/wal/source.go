@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"sync/atomic"
 
+	"github.com/jackc/pglogrepl"
 	"github.com/rs/zerolog"
 
 	"github.com/parentpal/reminder-worker/listener"
@@ -23,7 +24,8 @@ type Source struct {
 	cfg     Config
 	log     zerolog.Logger
 	metrics *Metrics
-	ruined  atomic.Bool // the permanent slot has failed in the stream
+	ruined  atomic.Bool             // the permanent slot has failed in the stream
+	last    atomic.Pointer[process] // that served this worker; nil: none
 }
 
 var _ listener.Source = (*Source)(nil)
@@ -78,6 +80,7 @@ func dial(ctx context.Context, connect Connect) (*link, error) {
 	if err != nil {
 		return nil, whyNoConnection(err)
 	}
+	conn.PgConn().Frontend().SetMaxBodyLen(longestMessage)
 	l := &link{conn: conn}
 	if _, err = l.query(ctx, "IDENTIFY_SYSTEM"); hasCode(err, syntaxError) {
 		err = notDirect("this is an ordinary connection, though one of replication was asked for", err)
@@ -104,19 +107,36 @@ func (o *opening) begin(ctx context.Context) (_ *path, err error) {
 	if err := o.publish(ctx); err != nil {
 		return nil, err
 	}
-	name, at, err := o.obtain(ctx)
+	from, err := o.obtain(ctx)
 	if err != nil {
 		return nil, err
 	}
-	fence, err := o.fence(ctx)
+	p, err := o.stream(ctx, from)
+	if hasCode(err, notInThatState, undefined) && o.cfg.Slot != "" {
+		if from, err = o.renew(ctx, from.slot); err != nil {
+			return nil, err
+		}
+		p, err = o.stream(ctx, from)
+	}
+	if hasCode(err, inUse) {
+		return nil, o.busy(ctx, from.slot)
+	}
 	if err != nil {
 		return nil, err
 	}
-	if at, err = o.stream(ctx, name, at); err != nil {
+	if err := p.catchUp(ctx); err != nil {
+		p.abandon()
 		return nil, err
 	}
-	p := newPath(o.Source, o.link, at)
-	return p, p.catchUp(ctx, fence)
+	return p, nil
+}
+
+// served is the process that served this worker last.
+func (s *Source) served() process {
+	if last := s.last.Load(); last != nil {
+		return *last
+	}
+	return process{}
 }
 
 // publish makes the publication, without a table, if it is missing.
@@ -131,31 +151,41 @@ func (o *opening) publish(ctx context.Context) error {
 	return nil
 }
 
-// fence writes a message that says: up to here.
-func (o *opening) fence(ctx context.Context) (string, error) {
-	text := rand.Text()
-	_, err := o.query(ctx, "select pg_catalog.pg_logical_emit_message(true, '"+fencePrefix+"', '"+text+"')")
-	if err != nil {
-		return "", fmt.Errorf("write fence: %w", err)
-	}
-	return text, nil
+// fence is a message that says: from here on.
+type fence struct {
+	text string
+	at   uint64 // before its commit
 }
 
-// stream starts the stream, with a slot made anew if this one cannot be read. It
-// returns where the stream begins.
-func (o *opening) stream(ctx context.Context, name string, at uint64) (uint64, error) {
-	err := o.start(ctx, name, o.cfg.Publication)
-	if hasCode(err, notInThatState, undefined) && o.cfg.Slot != "" {
-		if name, at, err = o.renew(ctx, name); err != nil {
-			return 0, err
-		}
-		err = o.start(ctx, name, o.cfg.Publication)
+// fence writes one.
+func (o *opening) fence(ctx context.Context) (fence, error) {
+	text := rand.Text()
+	rows, err := o.query(ctx, "select pg_catalog.pg_logical_emit_message(true, '"+fencePrefix+"', '"+text+"')")
+	if err != nil {
+		return fence{}, fmt.Errorf("write fence: %w", err)
 	}
-	if hasCode(err, inUse) {
-		return 0, o.busy(ctx, name)
+	if len(rows) != 1 || len(rows[0]) != 1 {
+		return fence{}, errors.New("write fence: the answer is not one row")
+	}
+	at, err := pglogrepl.ParseLSN(rows[0][0])
+	if err != nil {
+		return fence{}, fmt.Errorf("write fence: %w", err)
+	}
+	return fence{text, uint64(at)}, nil
+}
+
+// stream starts the stream at a new fence.
+func (o *opening) stream(ctx context.Context, from place) (*path, error) {
+	f, err := o.fence(ctx)
+	if err != nil {
+		return nil, err
+	}
+	err = o.start(ctx, from.slot, o.cfg.Publication, f.at)
+	if !hasCode(err, inUse) {
+		o.last.Store(&o.seen.me)
 	}
 	if err != nil {
-		return 0, fmt.Errorf("start to stream from slot %q: %w", name, err)
+		return nil, fmt.Errorf("start to stream from slot %q: %w", from.slot, err)
 	}
-	return at, nil
+	return newPath(o.Source, o.link, from, f), nil
 }

@@ -36,6 +36,9 @@ func (p *path) step(ctx context.Context) (heard, error) {
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		return heard{}, nil // and not any timeout: a dead connection's error is one, too
 	}
+	if long, ok := errors.AsType[*pgproto3.ExceededMaxBodyLenErr](err); ok {
+		return heard{}, &MalformedError{fmt.Sprintf("it has %d bytes, more than the limit of %d", long.ActualBodyLen, long.MaxExpectedBodyLen)}
+	}
 	if err != nil {
 		return heard{}, err
 	}

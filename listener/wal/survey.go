@@ -14,9 +14,11 @@ type survey struct {
 	standby     bool
 	slots       int // in use
 	slotsMost   int
+	heard       int  // slots of workers that hear in this database, without a name of their own
 	publication bool // it is there
 	mayPublish  bool
 	database    string
+	me          process // that serves this connection
 }
 
 // look asks the server in one question.
@@ -24,17 +26,21 @@ func (l *link) look(ctx context.Context, publication string) (survey, error) {
 	rows, err := l.query(ctx, `select current_setting('server_version_num'), current_setting('wal_level'), pg_is_in_recovery()::int,
 		(select count(*) from pg_catalog.pg_replication_slots), current_setting('max_replication_slots'),
 		(select count(*) from pg_catalog.pg_publication where pubname = '`+publication+`'),
-		has_database_privilege(current_database(), 'create')::int, current_database()`)
+		has_database_privilege(current_database(), 'create')::int, current_database(),
+		(select count(*) from pg_catalog.pg_replication_slots
+			where temporary and active and database = current_database() and starts_with(slot_name::text, '`+temporaryPrefix+`')),
+		pg_backend_pid(), (select extract(epoch from a.backend_start) from pg_catalog.pg_stat_activity a where a.pid = pg_backend_pid())`)
 	if err != nil {
 		return survey{}, fmt.Errorf("ask what the server has: %w", err)
 	}
-	if len(rows) != 1 || len(rows[0]) != 8 {
+	if len(rows) != 1 || len(rows[0]) != 11 {
 		return survey{}, errors.New("ask what the server has: the answer is not one row")
 	}
 	r := rows[0]
 	return survey{
 		version: number(r[0]), level: r[1], standby: r[2] == "1", slots: number(r[3]), slotsMost: number(r[4]),
 		publication: r[5] != "0", mayPublish: r[6] == "1", database: r[7],
+		heard: number(r[8]), me: process{r[9], r[10]},
 	}, nil
 }
 
@@ -62,7 +68,7 @@ func (s survey) faults(publication string) (missing []error) {
 		lack(NeedPrimary, "this is a standby, and the worker has to write", "connect to the primary")
 	}
 	if s.level != "logical" {
-		lack(NeedLevel, "wal_level is "+s.level+", and must be logical", "alter system set wal_level = logical, and restart the server")
+		lack(NeedLevel, "wal_level is "+s.level+", and must be logical", "alter system set wal_level = logical, or in the provider's settings (RDS: rds.logical_replication = 1), and restart the server")
 	}
 	if !s.publication && !s.mayPublish {
 		lack(NeedPublication, fmt.Sprintf("publication %q is missing, and the role may not make it", publication),
@@ -74,12 +80,12 @@ func (s survey) faults(publication string) (missing []error) {
 // noSlot is for a server that has none left.
 func (s survey) noSlot(err error) error {
 	return &MissingError{NeedSlot, fmt.Sprintf("all %d replication slots are in use", s.slotsMost),
-		"drop one that nobody needs (select slot_name from pg_replication_slots where not active), or raise max_replication_slots and restart the server", err}
+		"drop one that nobody needs (select slot_name from pg_replication_slots where not active), or raise max_replication_slots (or in the provider's settings) and restart the server", err}
 }
 
 // Examine reports everything that is missing for a source with these settings, as
 // far as it can be told without changing anything: MissingErrors joined, a
-// BusyError, or why it cannot be told.
+// BusyError, a CrowdedError, or why it cannot be told.
 func Examine(ctx context.Context, connect Connect, cfg Config) error {
 	if err := cfg.Validate(); err != nil {
 		return err
@@ -98,10 +104,12 @@ func Examine(ctx context.Context, connect Connect, cfg Config) error {
 	switch {
 	case err != nil:
 		faults = append(faults, err)
+	case !slot.there && seen.slots >= seen.slotsMost && seen.heard > 0:
+		faults = append(faults, &CrowdedError{seen.slotsMost, seen.heard})
 	case !slot.there && seen.slots >= seen.slotsMost:
 		faults = append(faults, seen.noSlot(nil))
 	case slot.there:
-		faults = append(faults, slot.fits(cfg.Slot, seen.database))
+		faults = append(faults, slot.fits(cfg.Slot, seen.database, process{}))
 	}
 	return errors.Join(faults...)
 }
