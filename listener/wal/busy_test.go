@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -218,6 +219,26 @@ func (r *rig) gaveUp(p listener.Path, limit time.Duration) {
 			r.t.Logf("%+v, %v", m, err)
 			return
 		}
+	}
+}
+
+// What others write into the log is bounded: it costs a path at most.
+func TestAMessageOfOthersThatIsTooLong(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	p := r.open("")
+	r.exec(`select pg_logical_emit_message(true, 'somebody else', repeat('x', $1))`, longestMessage+1)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	_, err := p.Receive(ctx)
+	if bad, ok := errors.AsType[*MalformedError](err); !ok || !strings.Contains(bad.Fault, strconv.Itoa(longestMessage)) {
+		t.Errorf("got %v, want a MalformedError that names the limit", err)
+	}
+	p.Close()
+	p = r.open("")
+	r.say("later")
+	if m := r.next(p); m.Payload != "later" {
+		t.Errorf("heard %+v", m)
 	}
 }
 

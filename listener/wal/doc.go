@@ -21,15 +21,16 @@
 //
 // [Source.Open] returns a path on which everything is received that is committed
 // afterwards. It says exactly what is missing for that, and what to do about it, as
-// a [MissingError]; it makes the publication and the slot itself. It reads up to a
-// fence, a message of its own that is younger than the connection: what piled up
-// before it, however much, is folded into at most one message. A path that is
-// handed out is therefore not behind, and its first proof does not wait for a
-// night's log to be read.
+// a [MissingError]; it makes the publication and the slot itself. The stream begins
+// at a fence, a message of its own that is younger than the connection. The server
+// passes over what was committed before it, and one message stands for all of that,
+// if the slot was there before: a listener reads a backlog after every Open anyway.
+// A path that is handed out is therefore not behind.
 //
 // A transaction is one message, handed on when its commit arrives, at the position
 // where it ends. [listener.Path] acknowledges positions; the server is told that
-// everything up to there is done, and never more than that, except that with
+// everything up to there is done, and never more than that (of what was there before
+// the fence nothing, until the message for it is acknowledged), except that with
 // nothing left to acknowledge it is told whatever the server says it has read: else
 // a quiet database would hold back the log of a busy one beside it.
 //
@@ -53,21 +54,31 @@
 // [BusyError], sweeps, and asks again every few seconds. The server frees a slot
 // whose consumer has gone mute after [Config.SenderTimeout], which is therefore the
 // time of a takeover. A permanent slot holds back the log while nobody reads it;
-// set max_slot_wal_keep_size.
+// set max_slot_wal_keep_size. Nothing is acknowledged until a path is at its fence, so
+// that a connection cut before has the server read what had piled up once more; it
+// only reads it, which is quick, and decodes none of it.
+//
+// A slot that the server still holds for this worker's own last connection is a
+// [HeldError], and not another worker's.
 //
 // # Failure
 //
 // A slot that the server has given up (wal_status lost) or cannot read any more is
-// dropped and made anew, loudly: an error in the log and a counter to alarm on. It
-// is not an outage. Messages of the protocol that are not needed are passed over,
-// whatever they are; one that is needed and cannot be read ends the path with a
-// [MalformedError].
+// dropped and made anew, loudly: an error in the log, and it is counted
+// (slots_lost_total). It is not an outage. Messages of the protocol that are not
+// needed are passed over, whatever they are; one that is needed and cannot be read
+// ends the path with a [MalformedError].
 //
 // The server decodes a transaction when it commits, and sends nothing else while it
 // does so; one of millions of rows, in any table, takes it longer than a proof may.
-// The listener then gives the path up and sweeps. A temporary slot begins anew behind
-// that transaction, within a second; a permanent one has it decoded once more, within
-// Open, for as long as that takes.
+// The listener then gives the path up and sweeps; the server is cancelled, lest it hold
+// a permanent slot until it is done, and the next path begins behind that transaction.
+// Should the server be silent within Open, it is waited for, [Config.CatchUpTimeout] at
+// most.
+//
+// The server sends the messages of others as well, up to 1 GB each. They are read one
+// at a time and passed over; one of more than 16 MB ends the path with a
+// [MalformedError] instead of filling the memory, and the next begins behind it.
 //
 // One goroutine uses the connection: the one in Receive reads, tells the server
 // that it is alive every [Config.StatusInterval], and answers when asked. Ping and

@@ -97,6 +97,19 @@ func TestNoSlotIsLeft(t *testing.T) {
 	r.exec(`select pg_drop_replication_slot('taken')`)
 }
 
+// The slot that a worker has for itself is no reason to drop one.
+func TestNoSlotIsLeftForAnother(t *testing.T) {
+	t.Parallel()
+	_, pool, url := ownServer(t, map[string]string{"max_replication_slots": "1"})
+	r := rigOn(t, pool, url)
+	p := r.open("")
+	err := Examine(t.Context(), r.connect(url), r.cfg)
+	if full, ok := errors.AsType[*CrowdedError](err); !ok || full.Most != 1 || full.Heard != 1 {
+		t.Errorf("got %v, want a CrowdedError", err)
+	}
+	p.Close()
+}
+
 func TestNoSenderIsLeft(t *testing.T) {
 	t.Parallel()
 	_, pool, url := ownServer(t, map[string]string{"max_wal_senders": "1"})

@@ -26,6 +26,9 @@ func examineReplication(ctx context.Context, p *patient) Finding {
 		return judgeReplication(err)
 	}
 	if p.c.WALSlot == "" {
+		if left := examineLeftSlots(ctx, p); left.Verdict != Pass {
+			return left
+		}
 		return pass("", "the log can be read, through a slot that goes with its connection")
 	}
 	return examineKeepSize(ctx, p)
@@ -37,12 +40,15 @@ func judgeReplication(err error) Finding {
 	for _, e := range parts(err) {
 		missing, known := errors.AsType[*wal.MissingError](e)
 		busy, used := errors.AsType[*wal.BusyError](e)
+		full, crowded := errors.AsType[*wal.CrowdedError](e)
 		switch {
 		case known:
 			faults, fixes = append(faults, missing.Fault), append(fixes, sentence(missing.Fix))
 		case used && len(parts(err)) == 1:
 			return pass("", fmt.Sprintf("slot %q is read by a worker (server process %s); another sweeps until that ends", busy.Slot, busy.PID))
-		case !used:
+		case crowded && len(parts(err)) == 1:
+			return warn("", full.Error(), "Before another worker is started: raise max_replication_slots (or in the provider's settings) and restart the server.")
+		case !used && !crowded:
 			return cannotAsk(e)
 		}
 	}
@@ -77,32 +83,41 @@ func examineKeepSize(ctx context.Context, p *patient) Finding {
 func judgeKeepSize(slot, size string) Finding {
 	if size == "-1" {
 		return warn("", fmt.Sprintf("slot %q may hold back the log until the disk is full, if no worker reads it", slot),
-			"Bound it: alter system set max_slot_wal_keep_size = '4GB', and reload. A slot that is given up is made anew, and no change is lost.")
+			"Bound it: alter system set max_slot_wal_keep_size = '4GB', and reload (or in the provider's settings). A slot that is given up is made anew, and no change is lost.")
 	}
 	return pass("", fmt.Sprintf("the log can be read through slot %q, which holds back %s of it at most", slot, size))
 }
 
-// examineLeftSlots looks for what a permanent slot leaves behind: slots that nobody reads, and a bell that is open for ever.
+// examineLeftSlots looks for what a permanent slot leaves behind. A slot is ours by its name alone: others may have some of the same plugin.
 func examineLeftSlots(ctx context.Context, p *patient) Finding {
-	rows, err := p.conn.Query(ctx, `select slot_name::text from pg_catalog.pg_replication_slots
+	rows, err := p.conn.Query(ctx, `select slot_name::text as name,
+			pg_size_pretty(pg_wal_lsn_diff(case when pg_is_in_recovery() then pg_last_wal_replay_lsn() else pg_current_wal_lsn() end, restart_lsn)) as holds
+		from pg_catalog.pg_replication_slots
 		where database = current_database() and plugin = 'pgoutput' and not temporary and not active
-			and exists (select from pg_catalog.pg_sequences
-				where schemaname = 'reminder_worker' and sequencename = 'doorbell_wal' and last_value = 9223372036854775807)
+			and restart_lsn is not null and starts_with(slot_name::text, 'reminder_worker')
 		order by 1`)
 	if err != nil {
 		return cannotAsk(err)
 	}
-	slots, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	slots, err := pgx.CollectRows(rows, pgx.RowToStructByPos[leftSlot])
 	if err != nil {
 		return cannotAsk(err)
 	}
 	return judgeLeftSlots(slots)
 }
 
-func judgeLeftSlots(slots []string) Finding {
+// leftSlot is a slot of a worker's that nobody reads.
+type leftSlot struct{ Name, Holds string }
+
+func judgeLeftSlots(slots []leftSlot) Finding {
 	if len(slots) == 0 {
 		return pass("", "not used: CHANGE_SOURCE is not wal")
 	}
-	return warn("", "changes are still written into the log for a permanent slot that nobody reads, and that holds it back",
-		"If no worker uses CHANGE_SOURCE=wal any more: select pg_drop_replication_slot('"+slots[0]+"'); select setval('reminder_worker.doorbell_wal', 0);").with(slots...)
+	var details, drops []string
+	for _, s := range slots {
+		details = append(details, s.Name+" holds back "+s.Holds)
+		drops = append(drops, "select pg_drop_replication_slot('"+s.Name+"');")
+	}
+	return warn("", "the log is held back for "+count(len(slots), "permanent slot", "permanent slots")+" that nobody reads",
+		"If no worker has it as its WAL_SLOT any more: "+strings.Join(drops, " ")).with(details...)
 }

@@ -62,7 +62,7 @@ func TestTheWholeWayByLog(t *testing.T) {
 func TestOneSlotForTwoWorkers(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	w.hearsByLog(fmt.Sprintf("two_workers_%d", time.Now().UnixNano()))
+	w.hearsByLog(fmt.Sprintf("reminder_worker_%d", time.Now().UnixNano()))
 	first, stopFirst := w.start()
 	w.until("listening", func() bool { return first.listener.Status().State == listener.Listening })
 	second, stopSecond := w.start()
@@ -79,7 +79,14 @@ func TestOneSlotForTwoWorkers(t *testing.T) {
 	stopSecond()
 	judged(t, diagnosis(t, w.cfg, nil)["replication"], Warn, "until the disk is full")
 	w.cfg.ChangeSource, w.cfg.WALSlot = sourceAuto, ""
-	judged(t, diagnosis(t, w.cfg, nil)["replication"], Warn, "that nobody reads")
+	others := fmt.Sprintf("another_program_%d", time.Now().UnixNano())
+	w.exec(`select pg_create_logical_replication_slot($1, 'pgoutput')`, others)
+	left := diagnosis(t, w.cfg, nil)["replication"]
+	w.exec(`select pg_drop_replication_slot($1)`, others)
+	judged(t, left, Warn, "1 permanent slot that nobody reads")
+	if len(left.Details) != 1 || strings.Contains(left.Fix, others) {
+		t.Errorf("%+v, and the slot of another program is none of ours", left)
+	}
 }
 
 // What was asked for and cannot be had makes a worker unready, though it serves.
@@ -93,7 +100,7 @@ func TestAWorkerThatMayNotReadTheLog(t *testing.T) {
 	defer stop()
 	w.until("deaf", func() bool { return a.listener.Status().Err != nil })
 	c, f := readiness(a, "listener")
-	if !c.Required || f.OK || !strings.Contains(f.Reason, `role "plain_worker" may not replicate`) || !strings.Contains(f.Fix, `alter role "plain_worker" replication.`) {
+	if !c.Required || f.OK || !strings.Contains(f.Reason, `role "plain_worker" may not replicate`) || !strings.Contains(f.Fix, `alter role "plain_worker" replication;`) {
 		t.Errorf("%+v", f)
 	}
 	user, _ := w.user()
@@ -126,7 +133,9 @@ func TestWhatIsJudgedOfTheLog(t *testing.T) {
 		{"bounded", judgeKeepSize("s", "4GB"), Pass, "4GB of it at most"},
 		{"unbounded", judgeKeepSize("s", "-1"), Warn, "until the disk is full"},
 		{"nothing left", judgeLeftSlots(nil), Pass, "not used"},
-		{"left", judgeLeftSlots([]string{"old"}), Warn, "that nobody reads"},
+		{"left", judgeLeftSlots([]leftSlot{{"reminder_worker_old", "3 GB"}}), Warn, "that nobody reads"},
+		{"no room", judgeReplication(&wal.CrowdedError{Most: 3, Heard: 1}), Warn, "all 3 replication slots are in use, 1 by workers"},
+		{"no room, and more", judgeReplication(errors.Join(missing(1), &wal.CrowdedError{Most: 3, Heard: 1})), Fail, "1 thing is missing"},
 		{"deaf, wal", judgeDeafness(sourceWAL), Pass, "does without"},
 	} {
 		t.Run(c.name, func(t *testing.T) { judged(t, c.got, c.verdict, c.text) })
