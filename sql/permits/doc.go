@@ -27,7 +27,7 @@
 // the statement was sent, so a process that was stopped in between finds its permits too old and takes others. Whoever looks at the clock
 // for the last time with the write of the request itself uses none too late.
 //
-// All this is paid for in permits: a window of a second with 15 ms to keep and a margin of 20 ms grants 600 every 1.04 s or so, 577 a second.
+// All this is paid for in permits: a window of a second with 20 ms to keep and a margin of 60 ms grants 600 every 1.08 s or so, 553 a second at most.
 // A want that does not fit into what is left of a window leaves that unused.
 //
 // Where statements take longer than half a window, two in a row, that time and a quarter of a window are allowed for instead. It makes permits
