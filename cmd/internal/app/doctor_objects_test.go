@@ -83,6 +83,7 @@ func TestDiagnosePendingWithoutPrivileges(t *testing.T) {
 	t.Parallel()
 	db := pgtest.NewEmpty(t)
 	w := newWorldOn(t, db.Pool, db.URL())
+	w.exec(`revoke create on schema public from public`) // as it is from PostgreSQL 15 on
 	w.login("idle_worker", "")
 	f := diagnosis(t, w.cfg, nil)["schema"]
 	judged(t, f, Fail, `the database has not been migrated, and role "idle_worker" may not migrate it`)
