@@ -11,7 +11,7 @@ import (
 // bell is what the triggers look at before they announce a commit one way.
 type bell struct {
 	db    *store.Queries
-	way   string        // as the functions of the schema name it: notify or wal
+	way   string // as the functions of the schema name it: notify or wal
 	keeps time.Duration
 }
 

@@ -32,7 +32,9 @@ func TestPoolerTurnsUnderTheWorker(t *testing.T) {
 		return status == http.StatusOK && strings.Contains(body, "a pooler in transaction mode sits in between and delivers no changes; changes are found by a sweep every 1s")
 	})
 	w.until("polling", state(listener.Polling))
-	w.until("the reason in the log", func() bool { return strings.Contains(log.String(), "a pooler in transaction mode accepts to listen and never delivers") })
+	w.until("the reason in the log", func() bool {
+		return strings.Contains(log.String(), "a pooler in transaction mode accepts to listen and never delivers")
+	})
 	w.untilStatus(w.event(user, "Polled", 48*time.Hour), "synced")
 
 	p.configure("session", 12)
