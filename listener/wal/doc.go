@@ -55,8 +55,10 @@
 // whose consumer has gone mute after [Config.SenderTimeout], which is therefore the
 // time of a takeover. A permanent slot holds back the log while nobody reads it;
 // set max_slot_wal_keep_size. Nothing is acknowledged until a path is at its fence, so
-// that a connection cut before has the server read what had piled up once more; it
-// only reads it, which is quick, and decodes none of it.
+// that a connection cut before has the server read what had piled up once more, from
+// the start. It hands none of it on, but to read it is most of the work: a log that
+// takes longer to read than connections last is never caught up with, and the sweep
+// is all there is until the slot is dropped.
 //
 // A slot that the server still holds for this worker's own last connection is a
 // [HeldError], and not another worker's.
@@ -71,10 +73,10 @@
 //
 // The server decodes a transaction when it commits, and sends nothing else while it
 // does so; one of millions of rows, in any table, takes it longer than a proof may.
-// The listener then gives the path up and sweeps; the server is cancelled, lest it hold
-// a permanent slot until it is done, and the next path begins behind that transaction.
-// Should the server be silent within Open, it is waited for, [Config.CatchUpTimeout] at
-// most.
+// The listener then gives the path up and sweeps, and the next path begins behind that
+// transaction: a temporary slot after it, a permanent one by reading, not replaying, it
+// once more. A server that is silent meanwhile is waited for, [Config.CatchUpTimeout]
+// at most.
 //
 // The server sends the messages of others as well, up to 1 GB each. They are read one
 // at a time and passed over; one of more than 16 MB ends the path with a

@@ -127,8 +127,8 @@ func (l *link) start(ctx context.Context, slot, publication string, from uint64)
 }
 
 // close gives the connection up and waits, within bounds, until pgx is done with
-// it. A command under way is cancelled: making a slot, or decoding a transaction, may
-// take long, and the server would not notice that nobody waits for it.
+// it. A command under way is cancelled: making a slot may wait for long, and the
+// server would not notice that nobody waits for it.
 func (l *link) close() {
 	ctx, cancel := context.WithTimeout(context.Background(), closeGrace)
 	defer cancel()

@@ -149,14 +149,5 @@ func (p *path) Close() {
 		p.mu.Unlock()
 		_ = p.send(at, false, closeGrace) // what it does not hear, it sends again
 	}
-	p.abandon()
 	p.link.close()
-}
-
-// abandon is for before the close. A server that owes an answer may be decoding for
-// long; it will be cancelled, since it would keep the slot until then.
-func (p *path) abandon() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.link.asked = p.awaited
 }

@@ -124,11 +124,7 @@ func (o *opening) begin(ctx context.Context) (_ *path, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := p.catchUp(ctx); err != nil {
-		p.abandon()
-		return nil, err
-	}
-	return p, nil
+	return p, p.catchUp(ctx)
 }
 
 // served is the process that served this worker last.
