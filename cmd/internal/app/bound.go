@@ -56,6 +56,11 @@ func (b bounded) QueryRow(ctx context.Context, sql string, args ...any) pgx.Row 
 	if sql == store.DatabaseNow {
 		limit = min(limit, clockLimit)
 	}
+	if sql == store.DatabaseNow || sql == store.TakePermits {
+		// So small that planning them each time is no matter, and asked for on the way to a push: preparing them first would be one more way to
+		// the server and back on every new connection.
+		args = append([]any{pgx.QueryExecModeExec}, args...)
+	}
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	return boundedRow{b.db.QueryRow(ctx, sql, args...), cancel}
 }
