@@ -156,13 +156,37 @@ func examineObjects(ctx context.Context, p *patient) Finding {
 	slices.Sort(present) // by bytes, not by the collation of the database
 	names := missing(present)
 	if len(names) == 0 {
-		return pass("", "every migration is applied")
+		return examineDoorbell(ctx, p)
 	}
 	fix := "Create what is missing as reminder-worker migrate print shows it."
 	if slices.ContainsFunc(names, func(n string) bool { return strings.HasPrefix(n, "table reminder_worker.") }) {
 		fix = "Restore the tables from a backup, or create them empty as reminder-worker migrate print shows them: what they held is forgotten then."
 	}
 	return fail("", fmt.Sprintf("every migration is recorded, and %s gone since", count(len(names), "object is", "objects are")), fix).with(names...)
+}
+
+// examineDoorbell finds out whether the triggers may look at the doorbell. They do so as the owner of their function, within the app's own
+// statements, which fail if they may not.
+func examineDoorbell(ctx context.Context, p *patient) Finding {
+	rows, err := p.conn.Query(ctx, `select format('grant usage, select, update on sequence %s to %I;', s.name, pg_get_userbyid(f.proowner))
+		from unnest($1::text[]) as s (name)
+		join pg_catalog.pg_proc f on f.pronamespace = 'reminder_worker'::regnamespace
+			and f.proname in ('ring', 'knock', 'open_bell', 'close_bell', 'send_word')
+		where not has_sequence_privilege(f.proowner, s.name, 'usage') or not has_sequence_privilege(f.proowner, s.name, 'update')
+			or not has_sequence_privilege(f.proowner, s.name, 'select')
+		group by 1 order by 1`, sequences)
+	if err != nil {
+		return cannotAsk(err)
+	}
+	grants, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		return cannotAsk(err)
+	}
+	if len(grants) > 0 {
+		return fail("", "the triggers may not look at the doorbell: every INSERT into events fails",
+			"Give the sequences to the owner of the functions in schema reminder_worker, or as a superuser: "+strings.Join(grants, " "))
+	}
+	return pass("", "every migration is applied")
 }
 
 func count(n int, one, many string) string {

@@ -93,3 +93,22 @@ func TestDiagnosePendingWithoutPrivileges(t *testing.T) {
 		}
 	}
 }
+
+// Functions that were given to another role without the sequences they look at break the app's own statements: that is no small matter.
+func TestDiagnoseDoorbellOfAnotherOwner(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.exec(`create role heir_of_functions`)
+	t.Cleanup(func() {
+		w.exec(`reassign owned by heir_of_functions to current_user`)
+		w.exec(`drop owned by heir_of_functions`)
+		w.exec(`drop role heir_of_functions`)
+	})
+	w.exec(`grant usage, create on schema reminder_worker to heir_of_functions`)
+	w.exec(`alter function reminder_worker.ring() owner to heir_of_functions`)
+	f := diagnosis(t, w.cfg, nil)["schema"]
+	judged(t, f, Fail, "every INSERT into events fails")
+	if !strings.Contains(f.Fix, "grant usage, select, update on sequence reminder_worker.doorbell_notify to heir_of_functions;") {
+		t.Errorf("fix %q", f.Fix)
+	}
+}
