@@ -67,7 +67,10 @@ func (s server) count(sql string) (n int64) {
 
 // flushes counts those of the log while f runs n times.
 func (s server) flushes(n int, f func()) int64 {
-	const synced = `select wal_sync from pg_stat_wal`
+	synced := `select wal_sync from pg_stat_wal`
+	if s.count(`select current_setting('server_version_num')::bigint`) >= 180000 {
+		synced = `select sum(fsyncs)::bigint from pg_stat_io where object = 'wal'`
+	}
 	before := s.count(synced)
 	for range n {
 		f()
