@@ -43,9 +43,9 @@
 //	    ^            |           |
 //	    +--- deaf <--+-----------+        (polling, if it can only swallow)
 //
-// Connect; LISTEN, committed by itself; open the bell, and with it send a proof,
-// over another connection; see the proof arrive; then hand on a [Backlog], whose
-// handler reads in a transaction that is younger than the LISTEN. What was
+// Connect; LISTEN, committed by itself; send a proof over another connection; see
+// it arrive; open the bell, which nobody is to ring before; then hand on a
+// [Backlog], whose handler reads in a transaction that is younger than both. What was
 // committed before the LISTEN is in the backlog, what is committed after it is
 // heard, and what falls between is both, which is harmless. Without the proof a
 // pooler in transaction mode would accept the LISTEN and never deliver anything;

@@ -215,14 +215,3 @@ where r.id = i.id
 returning r.id
 )
 select b.id from busy b;
-
--- ReleaseReminders gives claimed reminders back unsent: they are due at once, and no attempt was used.
--- name: ReleaseReminders :exec
-update public.reminders r
-set status = 'pending', next_attempt_at = null
-from (
-  select x.id
-  from (select unnest(sqlc.arg(ids)::uuid[]) as id, unnest(sqlc.arg(leases)::timestamptz[]) as lease) i
-  join public.reminders x on x.id = i.id and x.status = 'sending' and x.next_attempt_at = i.lease
-  for no key update of x skip locked) f
-where r.id = f.id;

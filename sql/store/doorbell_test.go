@@ -41,10 +41,6 @@ func TestTheWorkerRingsNobody(t *testing.T) {
 	sending := b.claimReminders(own)[own]
 	b.push(new(pushed).reminder(sending, "pending"))
 	sending = b.claimReminders(own)[own]
-	if err := b.q.ReleaseReminders(t.Context(), store.ReleaseRemindersParams{Ids: []uuid.UUID{own}, Leases: []time.Time{sending.Lease}}); err != nil {
-		t.Fatal(err)
-	}
-	sending = b.claimReminders(own)[own]
 	b.push(new(pushed).reminder(sending, "sent").to(sending, phone, "accepted", true))
 	must[int64](t)(b.q.MarkReconnect(t.Context(), store.MarkReconnectParams{UserIds: []uuid.UUID{user}, RefreshTokens: []string{"token"}, Reasons: []string{"revoked"}}))
 

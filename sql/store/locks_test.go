@@ -141,9 +141,6 @@ func TestPushesDoNotWaitForTheApp(t *testing.T) {
 	if err := b.q.SettleDeliveries(ctx, settle); err != nil {
 		t.Errorf("settle deliveries: %v", err)
 	}
-	if err := b.q.ReleaseReminders(ctx, store.ReleaseRemindersParams{Ids: theirs, Leases: []time.Time{rows[theirs[0]].Lease}}); err != nil {
-		t.Errorf("release reminders: %v", err)
-	}
 }
 
 // TestNoDeadlocks lets the app write many rows per transaction, in any order, while workers go through their whole cycle.

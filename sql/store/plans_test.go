@@ -245,7 +245,7 @@ func ofCopies(b batch) map[string]asked {
 }
 
 func ofReminders(b batch) map[string]asked {
-	n, now := len(b.reminders), time.Now()
+	now := time.Now()
 	return map[string]asked{
 		"WindowPage": {
 			func(ctx context.Context, q *store.Queries) {
@@ -274,12 +274,6 @@ func ofReminders(b batch) map[string]asked {
 		"UnclaimedReminders": {
 			func(ctx context.Context, q *store.Queries) { _, _ = q.UnclaimedReminders(ctx, b.reminders) },
 			[]string{"reminders_pkey", "events_pkey"},
-		},
-		"ReleaseReminders": {
-			func(ctx context.Context, q *store.Queries) {
-				_ = q.ReleaseReminders(ctx, store.ReleaseRemindersParams{Ids: b.reminders, Leases: repeat(now, n)})
-			},
-			[]string{"reminders_pkey"},
 		},
 	}
 }

@@ -160,25 +160,6 @@ func TestDeviceRegisteredAgainIsNotRetired(t *testing.T) {
 	}
 }
 
-func TestReleaseRemindersUsesNoAttempt(t *testing.T) {
-	t.Parallel()
-	b := newBase(t)
-	row := b.sending()
-	stale := store.ReleaseRemindersParams{Ids: []uuid.UUID{row.ID}, Leases: []time.Time{row.Lease.Add(-time.Second)}}
-	if err := b.q.ReleaseReminders(t.Context(), stale); err != nil {
-		t.Fatal(err)
-	}
-	if status, _ := b.statusOf(row.ID); status != "sending" {
-		t.Error("a claim of another was released")
-	}
-	if err := b.q.ReleaseReminders(t.Context(), store.ReleaseRemindersParams{Ids: []uuid.UUID{row.ID}, Leases: []time.Time{row.Lease}}); err != nil {
-		t.Fatal(err)
-	}
-	if again := b.claimReminders(row.ID)[row.ID]; again.Status != "sending" || again.RetryCount != 0 {
-		t.Errorf("after a release: %s with %d retries", again.Status, again.RetryCount)
-	}
-}
-
 // TestDeletedBetweenClaimAndRecord deletes one of two events whose reminders are being sent.
 func TestDeletedBetweenClaimAndRecord(t *testing.T) {
 	t.Parallel()

@@ -401,28 +401,6 @@ func (q *Queries) RecordPushes(ctx context.Context, arg RecordPushesParams) ([]u
 	return items, nil
 }
 
-const ReleaseReminders = `-- name: ReleaseReminders :exec
-update public.reminders r
-set status = 'pending', next_attempt_at = null
-from (
-  select x.id
-  from (select unnest($1::uuid[]) as id, unnest($2::timestamptz[]) as lease) i
-  join public.reminders x on x.id = i.id and x.status = 'sending' and x.next_attempt_at = i.lease
-  for no key update of x skip locked) f
-where r.id = f.id
-`
-
-type ReleaseRemindersParams struct {
-	Ids    []uuid.UUID
-	Leases []time.Time
-}
-
-// ReleaseReminders gives claimed reminders back unsent: they are due at once, and no attempt was used.
-func (q *Queries) ReleaseReminders(ctx context.Context, arg ReleaseRemindersParams) error {
-	_, err := q.db.Exec(ctx, ReleaseReminders, arg.Ids, arg.Leases)
-	return err
-}
-
 const UnclaimedReminders = `-- name: UnclaimedReminders :many
 select r.id, coalesce(r.next_attempt_at, r.notify_at_ts)::timestamptz as due_at
 from public.reminders r

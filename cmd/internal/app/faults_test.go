@@ -48,19 +48,14 @@ func cutOnce(n *network, _ func() bool) {
 	n.join()
 }
 
-// noticeLimit is when a worker in a black hole must have said so: generous, for a busy machine. A listener's proof fails after 15 s at
-// most. Without a listener it takes a statement that is not answered in time, and new connections do not count before.
-func noticeLimit(source string) time.Duration {
-	if source == "poll" {
-		return statementLimit + 20*time.Second
-	}
-	return 30 * time.Second
-}
+// noticeLimit is when a worker in a black hole must have said so: generous, for a busy machine. A listener's proof fails after 9 s at
+// most. Without a listener it takes a sweep whose question for the clock is not answered in time.
+const noticeLimit = 30 * time.Second
 
 // blackHole swallows everything and closes nothing, as a firewall does that has forgotten a connection.
 func blackHole(n *network, noticed func() bool) {
 	n.suffer(toxic{"timeout", toxiclient.Attributes{"timeout": 0}})
-	n.w.within(noticeLimit(n.w.cfg.ChangeSource), "the black hole noticed", noticed)
+	n.w.within(noticeLimit, "the black hole noticed", noticed)
 	n.w.pass(time.Second)
 	n.renew()
 }
