@@ -26,8 +26,14 @@ type Config struct {
 	// Addr is the TCP address to listen on, "127.0.0.1:0" for any free port.
 	Addr string
 
-	// AccessToken, unless empty, must come with every request.
+	// AccessToken, unless empty, must come with every request. It is one of
+	// DefaultProject, whose devices alone it may push to.
 	AccessToken string
+
+	// OAuth refuses a wrong access token in the form of OAuth, as Expo does
+	// before it looks for a project: see [BadAccessToken]. Without it, and for
+	// one that is missing, the code is UNAUTHORIZED.
+	OAuth bool
 
 	// Latency is waited before every answer, from zero.
 	Latency time.Duration
@@ -44,6 +50,9 @@ type Config struct {
 
 	// TooBigIn is where a payload of more than 4096 bytes is reported.
 	TooBigIn Place
+
+	// Weigh notes the size of every push.
+	Weigh bool
 
 	// Keep is how many accepted pushes are remembered, the newest; zero means
 	// all. Counts, hooks, receipts and phones are unaffected.

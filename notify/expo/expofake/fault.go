@@ -24,6 +24,8 @@ type Request struct {
 	Number int
 	// FirstByte is when the request's header had been read.
 	FirstByte time.Time
+	// Header is the request's own: what it calls itself, how it is packed.
+	Header http.Header
 	// Tokens are the recipients of a send, in order.
 	Tokens []string
 	// IDs are the ticket ids that receipts are asked for.
@@ -47,6 +49,14 @@ type Fault struct {
 	Body string
 	// Tickets is added to the number of tickets in an otherwise good answer.
 	Tickets int
+	// Truncate ends the answer in its middle.
+	Truncate bool
+}
+
+// hides reports that the sender of what was accepted gets no ticket for it, or no
+// list that it could believe.
+func (f *Fault) hides() bool {
+	return f != nil && (f.Drop || f.Status != 0 || f.Truncate || f.Tickets != 0)
 }
 
 // Status answers with a status and a body and takes nothing.
@@ -100,6 +110,16 @@ func Throttle(after time.Duration) *Fault {
 func Once(endpoint Endpoint, n int, fault *Fault) func(Request) *Fault {
 	return func(r Request) *Fault {
 		if r.Endpoint == endpoint && r.Number <= n {
+			return fault
+		}
+		return nil
+	}
+}
+
+// Every gives a fault to one request of an endpoint in n, the n-th first.
+func Every(endpoint Endpoint, n int, fault *Fault) func(Request) *Fault {
+	return func(r Request) *Fault {
+		if r.Endpoint == endpoint && n > 0 && r.Number%n == 0 {
 			return fault
 		}
 		return nil

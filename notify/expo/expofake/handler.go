@@ -3,7 +3,6 @@ package expofake
 import (
 	"compress/gzip"
 	"crypto/subtle"
-	"errors"
 	"io"
 	"maps"
 	"net/http"
@@ -22,9 +21,10 @@ const (
 
 // reply is an answer before it is written.
 type reply struct {
-	status int
-	header http.Header
-	body   string
+	status   int
+	header   http.Header
+	body     string
+	accepted int // pushes that it tells the tickets of
 }
 
 func refusal(status int, code, message string, details any) reply {
@@ -48,7 +48,9 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if failed == nil {
 		failed = s.authorize(r)
 	}
-	call := newCall(Request{Endpoint: endpoint, FirstByte: firstByte, Number: s.number(endpoint)}, body, failed)
+	number, leave := s.enter(endpoint)
+	defer leave()
+	call := newCall(Request{Endpoint: endpoint, FirstByte: firstByte, Number: number, Header: r.Header}, body, failed)
 	s.answer(w, r, call)
 }
 
@@ -62,16 +64,22 @@ func endpointOf(path string) (Endpoint, bool) {
 	return 0, false
 }
 
-// number counts the request.
-func (s *Server) number(e Endpoint) int {
+// enter counts the request; leave is to be called when it is over.
+func (s *Server) enter(e Endpoint) (number int, leave func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if e == ReceiptsEndpoint {
 		s.counts.ReceiptRequests++
-		return s.counts.ReceiptRequests
+		return s.counts.ReceiptRequests, func() {}
 	}
 	s.counts.Requests++
-	return s.counts.Requests
+	s.sending++
+	s.counts.Busiest = max(s.counts.Busiest, s.sending)
+	return s.counts.Requests, func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.sending--
+	}
 }
 
 // readBody reads the whole request, unpacked if it came packed.
@@ -104,6 +112,9 @@ func (s *Server) authorize(r *http.Request) *reply {
 		return nil
 	}
 	failed := refusal(http.StatusUnauthorized, "UNAUTHORIZED", "the access token is missing or wrong", nil)
+	if s.cfg.OAuth && got != "" {
+		failed = reply{status: http.StatusUnauthorized, body: oauthBody}
+	}
 	return &failed
 }
 
@@ -118,7 +129,11 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request, c call) {
 	if fault != nil {
 		delay += fault.Delay
 	}
-	if !s.wait(r, delay) || fault != nil && fault.Drop {
+	waited := s.wait(r, delay)
+	if !waited || fault.hides() {
+		s.count(func(n *Counts) { n.Unsure += out.accepted })
+	}
+	if !waited || fault != nil && fault.Drop {
 		panic(http.ErrAbortHandler) // net/http's way of closing the connection
 	}
 	if fault != nil {
@@ -151,6 +166,9 @@ func (f *Fault) apply(out reply) reply {
 	if f.Status != 0 {
 		out = reply{status: f.Status, body: f.Body}
 	}
+	if f.Truncate {
+		out.body = out.body[:len(out.body)/2]
+	}
 	out.header = f.Header
 	return out
 }
@@ -175,7 +193,12 @@ func (s *Server) wait(r *http.Request, d time.Duration) bool {
 func (s *Server) serveCall(c call, fault *Fault) reply {
 	switch {
 	case c.failed != nil:
-		s.count(func(n *Counts) { n.Rejected++ })
+		s.count(func(n *Counts) {
+			n.Rejected++
+			if c.failed.status == http.StatusUnauthorized {
+				n.Unauthorized++
+			}
+		})
 		return *c.failed
 	case c.request.Endpoint == ReceiptsEndpoint:
 		return s.getReceipts(c)
@@ -210,5 +233,3 @@ func write(w http.ResponseWriter, r *http.Request, out reply) {
 	w.WriteHeader(out.status)
 	_, _ = io.WriteString(body, out.body) // the client may have gone; nobody to tell
 }
-
-var errNoMessages = errors.New("no messages")

@@ -9,6 +9,7 @@ type phone struct {
 	ticketCode  string // refusal to give instead of an accepting ticket
 	receiptCode string // refusal to give in the receipt
 	shown       []Push
+	folded      int // how often a push replaced another
 }
 
 // show puts a push on the screen, in the place of the one that it replaces, and
@@ -18,6 +19,7 @@ func (p *phone) show(push Push) (replaced bool) {
 	for i, old := range p.shown {
 		if same(old.CollapseID, push.CollapseID) || same(old.Tag, push.Tag) {
 			p.shown = append(append(p.shown[:i:i], p.shown[i+1:]...), push)
+			p.folded++
 			return true
 		}
 	}

@@ -24,8 +24,17 @@ type Push struct {
 	Expiration int64
 	Priority   string
 	ChannelID  string
+	CategoryID string
+	ThreadID   string
+	// InterruptionLevel is iOS's word for how much the push may disturb.
+	InterruptionLevel string
 	// Badge is nil if there was none.
 	Badge *int
+
+	// Size is the message in bytes as it came, but for its recipients, which do
+	// not travel to the device: what is compared with 4096. It is noted with
+	// [Config.Weigh] only.
+	Size int
 
 	// TicketID is what the receipt is asked for with.
 	TicketID string
@@ -43,18 +52,7 @@ func pushOf(r Request, m message, token, ticket string) Push {
 		FirstByte: r.FirstByte, Request: r.Number,
 		Token: token, Title: m.Title, Subtitle: m.Subtitle, Body: m.Body, Data: m.Data,
 		CollapseID: m.CollapseID, Tag: m.Tag, Expiration: expiration,
-		Priority: m.Priority, ChannelID: m.ChannelID, Badge: m.Badge, TicketID: ticket,
+		Priority: m.Priority, ChannelID: m.ChannelID, CategoryID: m.CategoryID, ThreadID: m.ThreadID,
+		InterruptionLevel: m.InterruptionLevel, Badge: m.Badge, TicketID: ticket,
 	}
-}
-
-// Counts is what has happened since the start or the last Reset.
-type Counts struct {
-	Requests        int // requests to /send, whatever their answer
-	ReceiptRequests int // requests to /getReceipts, whatever their answer
-	Accepted        int // pushes with an accepting ticket
-	Refused         int // pushes with a refusing ticket
-	Repeats         int // accepted pushes that replaced an earlier one on the phone
-	Throttled       int // requests refused for their rate
-	Rejected        int // requests refused for their content or their access token
-	Faults          int // requests that a hook failed
 }

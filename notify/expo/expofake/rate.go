@@ -15,13 +15,11 @@ type mark struct {
 
 // allow takes n pushes into the window if the limit permits all of them.
 func (w *window) allow(now time.Time, n, limit int) bool {
-	old := 0
-	for old < len(w.marks) && now.Sub(w.marks[old].at) >= time.Second {
-		w.sum -= w.marks[old].n
-		old++
+	for len(w.marks) > 0 && now.Sub(w.marks[0].at) >= time.Second {
+		w.sum -= w.marks[0].n
+		w.marks = w.marks[1:]
 	}
-	w.marks = append(w.marks[:0], w.marks[old:]...)
-	if w.sum+n > limit {
+	if n > limit-w.sum {
 		return false
 	}
 	w.sum += n

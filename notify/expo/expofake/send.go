@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"strconv"
 	"sync"
-	"time"
 )
 
 // maxPayload is what Apple and Google take.
@@ -53,27 +52,17 @@ func newCall(r Request, body []byte, failed *reply) call {
 	return c
 }
 
-// status is a ticket or a receipt on the wire.
-type status struct {
-	Status  string         `json:"status"`
-	ID      string         `json:"id,omitempty"`
-	Message string         `json:"message,omitempty"`
-	Details map[string]any `json:"details,omitempty"`
-}
-
-func refused(code, token string) status {
-	details := map[string]any{"error": code}
-	if code == "DeviceNotRegistered" {
-		details["expoPushToken"] = token
-	}
-	return status{Status: "error", Message: fmt.Sprintf("%q was refused: %s", token, code), Details: details}
-}
-
 // send takes the messages of a call.
 func (s *Server) send(c call, extra int) reply {
 	tickets, accepted, hook, failed := s.accept(c)
 	if failed != nil {
 		return *failed
+	}
+	taken := 0
+	for _, t := range tickets {
+		if t.Status == "ok" {
+			taken++
+		}
 	}
 	if hook != nil {
 		for _, p := range accepted {
@@ -84,10 +73,12 @@ func (s *Server) send(c call, extra int) reply {
 		tickets = append(tickets, status{Status: "ok", ID: "surplus-" + strconv.Itoa(extra)})
 	}
 	tickets = tickets[:max(0, len(tickets)+extra)]
+	out := good(tickets)
 	if c.single && len(tickets) == 1 {
-		return good(tickets[0])
+		out = good(tickets[0])
 	}
-	return good(tickets)
+	out.accepted = taken
+	return out
 }
 
 // good wraps what a request was answered with.
@@ -119,97 +110,64 @@ func (s *Server) accept(c call) (tickets []status, accepted []Push, hook func(Pu
 	return tickets, accepted, s.onPush, nil
 }
 
-// admit refuses a request as a whole. The lock is held.
-func (s *Server) admit(r Request) *reply {
-	n := len(r.Tokens)
-	if n > maxRecipients {
-		return s.reject(refusal(http.StatusBadRequest, "PUSH_TOO_MANY_NOTIFICATIONS",
-			fmt.Sprintf("%d recipients, at most %d are allowed", n, maxRecipients), nil))
-	}
-	projects := s.projects(r.Tokens)
-	if len(projects) > 1 {
-		return s.reject(refusal(http.StatusBadRequest, "PUSH_TOO_MANY_EXPERIENCE_IDS",
-			"all messages of a request must belong to one project", projects))
-	}
-	for project := range projects {
-		if !s.inRate(project, r.FirstByte, n) {
-			s.counts.Throttled++
-			out := refusal(http.StatusTooManyRequests, "TOO_MANY_REQUESTS",
-				fmt.Sprintf("more than %d pushes in a second", s.cfg.Rate), nil)
-			return &out
-		}
-	}
-	return nil
-}
-
-func (s *Server) reject(out reply) *reply {
-	s.counts.Rejected++
-	return &out
-}
-
-// projects sorts the valid tokens by the project that they belong to.
-func (s *Server) projects(tokens []string) map[string][]string {
-	projects := map[string][]string{}
-	for _, t := range tokens {
-		if validToken(t) {
-			name := s.phone(t).project
-			projects[name] = append(projects[name], t)
-		}
-	}
-	return projects
-}
-
-func (s *Server) inRate(project string, now time.Time, n int) bool {
-	if s.cfg.Rate == 0 {
-		return true
-	}
-	w := s.rates[project]
-	if w == nil {
-		w = &window{}
-		s.rates[project] = w
-	}
-	return w.allow(now, n, s.cfg.Rate)
-}
-
 // deliver decides about one recipient. The lock is held.
 func (s *Server) deliver(r Request, m message, token string) (status, *Push) {
 	if !validToken(token) {
-		s.counts.Refused++
+		s.refuse("DeviceNotRegistered")
 		return refused("DeviceNotRegistered", token), nil
 	}
 	p := s.phone(token)
 	inTicket, inReceipt := s.verdicts(p, m)
 	if inTicket != "" {
-		s.counts.Refused++
-		return refused(inTicket, token), nil
+		s.refuse(inTicket)
+		s.project(p.project).counts.Refused++
+		answer := relayed(inTicket, token, r.FirstByte)
+		if numbered(inTicket) {
+			answer.ID = s.nextTicket()
+		}
+		return answer, nil
 	}
-	s.ticket++
-	push := pushOf(r, m, token, fmt.Sprintf("01960000-0000-7000-8000-%012x", s.ticket))
-	s.receipts[push.TicketID] = verdict{from: r.FirstByte.Add(s.cfg.ReceiptDelay), code: inReceipt, token: token}
-	if inReceipt == "" && !expired(push, r.FirstByte) {
-		push.Repeat = p.show(push)
+	push := pushOf(r, m, token, s.nextTicket())
+	if s.cfg.Weigh {
+		push.Size = m.size
 	}
+	s.take(&push, p, inReceipt)
 	s.record(push)
 	return status{Status: "ok", ID: push.TicketID}, &push
 }
 
-// verdicts finds the refusals that a message to this phone meets, if any.
-func (s *Server) verdicts(p *phone, m message) (inTicket, inReceipt string) {
-	inTicket, inReceipt = p.ticketCode, p.receiptCode
-	put := func(place Place, code string) {
-		if place == InTicket && inTicket == "" {
-			inTicket = code
-		} else if place == InReceipt && inReceipt == "" {
-			inReceipt = code
-		}
+// take makes the receipt of an accepted push and shows the push, unless the
+// receipt refuses it with a code or it came too late.
+func (s *Server) take(push *Push, p *phone, code string) {
+	v := &verdict{from: push.FirstByte.Add(s.cfg.ReceiptDelay), answer: status{Status: "ok"}}
+	s.receipts[push.TicketID] = v
+	owner := s.project(p.project)
+	owner.counts.Accepted++
+	switch {
+	case code != "":
+		v.answer = relayed(code, push.Token, push.FirstByte)
+		s.codes[code]++
+		s.counts.Failed++
+		owner.counts.Failed++
+	case expired(*push, push.FirstByte):
+		s.counts.Expired++
+	default:
+		push.Repeat = p.show(*push)
+		s.counts.Shown++
+		owner.counts.Shown++
 	}
-	if p.uninstalled {
-		put(s.cfg.GoneIn, "DeviceNotRegistered")
-	}
-	if m.size > maxPayload {
-		put(s.cfg.TooBigIn, "MessageTooBig")
-	}
-	return inTicket, inReceipt
+}
+
+// refuse counts a refusing ticket.
+func (s *Server) refuse(code string) {
+	s.counts.Refused++
+	s.codes[code]++
+}
+
+// nextTicket is the id of a ticket.
+func (s *Server) nextTicket() string {
+	s.ticket++
+	return fmt.Sprintf("01960000-0000-7000-8000-%012x", s.ticket)
 }
 
 // record remembers an accepted push. The lock is held.
@@ -234,14 +192,17 @@ func (s *Server) getReceipts(c call) reply {
 	}
 	found := make(map[string]status, len(c.request.IDs))
 	for _, id := range c.request.IDs {
+		s.counts.Asked++
 		v, ok := s.receipts[id]
-		switch {
-		case !ok || v.from.After(c.request.FirstByte):
-		case v.code == "":
-			found[id] = status{Status: "ok"}
-		default:
-			found[id] = refused(v.code, v.token)
+		if !ok || v.from.After(c.request.FirstByte) {
+			continue
 		}
+		found[id] = v.answer
+		s.counts.Given++
+		if v.given {
+			s.counts.Again++
+		}
+		v.given = true
 	}
 	return good(found)
 }

@@ -28,16 +28,18 @@ type Server struct {
 	pushes   []Push
 	counts   Counts
 	phones   map[string]*phone
-	receipts map[string]verdict
-	rates    map[string]*window
+	projects map[string]*project
+	receipts map[string]*verdict
+	codes    map[string]int // refusals in tickets and receipts
 	ticket   uint64
+	sending  int // sends that are being served
 }
 
 // verdict is a receipt and the time from which it can be seen.
 type verdict struct {
-	from  time.Time
-	code  string // empty for ok
-	token string
+	from   time.Time
+	answer status
+	given  bool
 }
 
 // Start listens and serves until Close.
@@ -157,13 +159,6 @@ func (s *Server) Pushes() []Push {
 	return append([]Push(nil), kept...)
 }
 
-// Counts returns what has happened so far.
-func (s *Server) Counts() Counts {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.counts
-}
-
 // Shown returns what the device shows, oldest first: repeats are folded, what
 // had expired or was refused in the receipt never arrived.
 func (s *Server) Shown(token string) []Push {
@@ -175,12 +170,14 @@ func (s *Server) Shown(token string) []Push {
 	return nil
 }
 
-// Reset forgets pushes, counts, receipts and devices. Faults and hooks stay.
+// Reset forgets pushes, counts, receipts, devices, and what projects are refused
+// with. Faults and hooks stay.
 func (s *Server) Reset() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.pushes, s.counts = nil, Counts{}
 	s.phones = map[string]*phone{}
-	s.receipts = map[string]verdict{}
-	s.rates = map[string]*window{}
+	s.projects = map[string]*project{}
+	s.receipts = map[string]*verdict{}
+	s.codes = map[string]int{}
 }

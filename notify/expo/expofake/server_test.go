@@ -54,6 +54,21 @@ func post(t *testing.T, s *expofake.Server, path, body string) (int, string) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return read(t, resp)
+}
+
+// answerTo sends a request and returns the answer as it came.
+func answerTo(t *testing.T, req *http.Request) (int, string) {
+	t.Helper()
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return read(t, resp)
+}
+
+func read(t *testing.T, resp *http.Response) (int, string) {
+	t.Helper()
 	defer resp.Body.Close()
 	raw, err := io.ReadAll(resp.Body)
 	if err != nil {
@@ -227,7 +242,7 @@ func TestPhoneFolds(t *testing.T) {
 	if diff := cmp.Diff([]string{"again", "android", "alone", "alone"}, titles); diff != "" {
 		t.Errorf("shown (-want +got):\n%s", diff)
 	}
-	want := expofake.Counts{Requests: 8, Accepted: 8, Repeats: 2}
+	want := expofake.Counts{Requests: 8, Busiest: 1, Accepted: 8, Expired: 2, Shown: 6, Repeats: 2}
 	if diff := cmp.Diff(want, s.Counts()); diff != "" {
 		t.Errorf("counts (-want +got):\n%s", diff)
 	}
