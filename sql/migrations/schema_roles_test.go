@@ -113,7 +113,7 @@ func serveAs(t *testing.T, conn *pgx.Conn) {
 		Ids: ids(rows[0].ID), Leases: times(rows[0].Lease), Statuses: texts("sent"), RetryMs: []int64{0}, CountAttempts: []bool{false},
 		SentAts: times(rows[0].NotifyAtTs), ErrorMessages: texts(""), PushReminderIds: ids(rows[0].ID), PushTokens: rows[0].Tokens,
 		PushStates: texts("accepted"), TicketIds: texts("t"), ErrorCodes: texts(""), PushErrors: texts(""), PushSentAts: times(rows[0].NotifyAtTs),
-		LatenessMs: []int64{0}, Gone: []bool{false}, ReceiptDelayMs: 1,
+		LatenessMs: []int64{0}, PayloadBytes: []int32{1}, RetireReasons: texts(""), Projects: texts(""), ReceiptDelayMs: 1,
 	})
 	if err != nil {
 		t.Fatalf("record pushes: %v", err)
@@ -124,8 +124,8 @@ func serveAs(t *testing.T, conn *pgx.Conn) {
 func checkPrivileges(s *schema) {
 	s.t.Helper()
 	s.same("functions of public, and who may call them", []string{
-		"connect_google_calendar authenticated", "disconnect_google_calendar authenticated",
-		"register_push_token authenticated", "unregister_push_token authenticated",
+		"connect_google_calendar authenticated", "disconnect_google_calendar authenticated", "dismiss_reminders authenticated",
+		"register_push_token authenticated", "snooze_reminder authenticated", "unregister_push_token authenticated",
 	}, s.lines(`select p.proname || ' ' || string_agg(r.rolname, ' ' order by r.rolname)
 		from pg_proc p, pg_roles r
 		where p.pronamespace = 'public'::regnamespace and r.rolname in ('anon', 'authenticated', 'service_role') and has_function_privilege(r.oid, p.oid, 'execute')
@@ -142,10 +142,10 @@ func checkPrivileges(s *schema) {
 		where r.rolname in ('anon', 'authenticated', 'service_role') and p.pronamespace = 'reminder_worker'::regnamespace
 			and has_function_privilege(r.oid, p.oid, 'execute') order by 1`))
 	s.same("what anon may do with the app's tables", nil, s.lines(`select c.relname::text from pg_class c
-		where c.relnamespace = 'public'::regnamespace and c.relkind = 'r' and c.relname in ('events', 'reminders', 'children')
+		where c.relnamespace = 'public'::regnamespace and c.relkind = 'r' and c.relname in ('events', 'reminders', 'children', 'notification_settings')
 			and has_any_column_privilege('anon', c.oid, 'select, insert, update, references')`))
 	s.same("tables of public without row level security", nil, s.lines(`select relname::text from pg_class
-		where relnamespace = 'public'::regnamespace and relname in ('events', 'reminders', 'children') and not relrowsecurity`))
+		where relnamespace = 'public'::regnamespace and relname in ('events', 'reminders', 'children', 'notification_settings') and not relrowsecurity`))
 }
 
 func TestPlainPostgresWithoutCreaterole(t *testing.T) {
@@ -170,7 +170,7 @@ func TestPlainPostgresMadeFromNothing(t *testing.T) {
 	s := newSchema(t)
 	checkPrivileges(s)
 	s.same("tables", []string{
-		"auth.users", "public.children", "public.events", "public.reminders", "reminder_worker.calendar_copies",
+		"auth.users", "public.children", "public.events", "public.notification_settings", "public.reminders", "reminder_worker.calendar_copies",
 		"reminder_worker.deliveries", "reminder_worker.google_accounts", "reminder_worker.permits", "reminder_worker.push_devices",
 	}, s.lines(`select n.nspname || '.' || c.relname from pg_class c join pg_namespace n on n.oid = c.relnamespace
 		where c.relkind = 'r' and n.nspname in ('auth', 'public', 'reminder_worker') and c.relname !~ 'migration' order by 1`))

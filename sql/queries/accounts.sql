@@ -24,7 +24,7 @@ set refresh_token = sqlc.arg(new_token)::text, updated_at = now()
 where a.user_id = sqlc.arg(user_id)::uuid and a.refresh_token = sqlc.arg(old_token)::text;
 
 -- RecallScheduled makes events due again that stayed without a copy although their user's account is connected, and that are not over: they
--- were served while no worker wrote calendars. It looks at up to max_rows accounts behind the one named after, and answers how many it
+-- were served while no worker wrote calendars. Users who have turned their calendar off are passed over. It looks at up to max_rows accounts behind the one named after, and answers how many it
 -- looked at and the last of them. Rows that somebody else is at are left for the next start.
 -- name: RecallScheduled :one
 with accounts as (
@@ -44,7 +44,8 @@ with accounts as (
       from public.events x
       where x.user_id = a.user_id and x.status = 'scheduled' and coalesce(x.end_ts, x.start_ts) > now()
       for no key update skip locked) t
-    where a.state = 'connected') f
+    where a.state = 'connected'
+      and not exists (select from public.notification_settings n where n.user_id = a.user_id and not n.calendar_enabled)) f
   where e.id = f.id
   returning e.id
 )

@@ -22,10 +22,10 @@ with due as (
   for no key update skip locked
 )
 update reminder_worker.deliveries d
-set receipt_due_at = now() + $1::bigint * interval '1 millisecond'
+set receipt_due_at = now() + greatest($1::bigint * interval '1 millisecond', (now() - d.sent_at) / 4)
 from due
 where d.reminder_id = due.reminder_id and d.token = due.token
-returning d.reminder_id, d.token, coalesce(d.ticket_id, '')::text as ticket_id, d.sent_at
+returning d.reminder_id, d.token, coalesce(d.ticket_id, '')::text as ticket_id, d.sent_at, d.attempts, d.lateness_ms
 `
 
 type ClaimReceiptsParams struct {
@@ -38,9 +38,12 @@ type ClaimReceiptsRow struct {
 	Token      string
 	TicketID   string
 	SentAt     time.Time
+	Attempts   int32
+	LatenessMs int64
 }
 
-// ClaimReceipts takes deliveries whose receipt is due to be asked for, and makes them due again after again_ms.
+// ClaimReceipts takes deliveries whose receipt is due to be asked for, and makes them due again after again_ms, or later the older they are:
+// what was not there for hours will not be there in a minute.
 func (q *Queries) ClaimReceipts(ctx context.Context, arg ClaimReceiptsParams) ([]ClaimReceiptsRow, error) {
 	rows, err := q.db.Query(ctx, ClaimReceipts, arg.AgainMs, arg.MaxRows)
 	if err != nil {
@@ -55,6 +58,8 @@ func (q *Queries) ClaimReceipts(ctx context.Context, arg ClaimReceiptsParams) ([
 			&i.Token,
 			&i.TicketID,
 			&i.SentAt,
+			&i.Attempts,
+			&i.LatenessMs,
 		); err != nil {
 			return nil, err
 		}
@@ -66,33 +71,75 @@ func (q *Queries) ClaimReceipts(ctx context.Context, arg ClaimReceiptsParams) ([
 	return items, nil
 }
 
-const SettleDeliveries = `-- name: SettleDeliveries :exec
+const SettleDeliveries = `-- name: SettleDeliveries :many
 with input as (
   select unnest($1::uuid[]) as reminder_id, unnest($2::text[]) as token, unnest($3::text[]) as ticket_id,
     unnest($4::text[]) as state, unnest($5::text[]) as error_code, unnest($6::text[]) as error_message,
-    unnest($7::boolean[]) as gone
+    unnest($7::boolean[]) as gone, unnest($8::bigint[]) as retry_ms, unnest($9::boolean[]) as count_attempt
+), locked_reminders as (
+  select r.id, r.status, coalesce(r.retry_count, 0) as retry_count, r.notify_at_ts, r.event_id, r.snoozed_from
+  from public.reminders r
+  where r.id in (select i.reminder_id from input i where i.state in ('failed', 'retry'))
+  for no key update of r skip locked
 ), locked as (
   select d.reminder_id, d.token
   from input i
   join reminder_worker.deliveries d on d.reminder_id = i.reminder_id and d.token = i.token and d.ticket_id = i.ticket_id
   for no key update of d skip locked
+), judged as (
+  select i.reminder_id, i.token, i.ticket_id, i.state, i.error_code, i.error_message, i.gone, i.retry_ms, i.count_attempt, case
+      when i.state <> 'retry' then i.state
+      when i.count_attempt and l.retry_count + 1 >= $10::integer then 'failed'
+      when l.status not in ('sent', 'pending') then 'failed'
+      when coalesce(case when e.start_ts > l.notify_at_ts or l.snoozed_from is not null then e.start_ts else l.notify_at_ts + interval '1 day' end, now())
+        <= now() + i.retry_ms * interval '1 millisecond' then 'failed'
+      else 'retry'
+    end as verdict
+  from input i
+  join locked k on k.reminder_id = i.reminder_id and k.token = i.token
+  left join locked_reminders l on l.id = i.reminder_id
+  left join public.events e on e.id = l.event_id
+  where i.state not in ('failed', 'retry') or l.id is not null and not (i.state = 'retry' and l.status = 'sending')
 ), settled as (
   update reminder_worker.deliveries d
-  set state = i.state, error_code = nullif(i.error_code, ''), error_message = nullif(i.error_message, ''), settled_at = now(), receipt_due_at = null
-  from input i
-  join locked l on l.reminder_id = i.reminder_id and l.token = i.token
-  where d.reminder_id = l.reminder_id and d.token = l.token
-  returning d.token, d.sent_at, i.gone
-)
-update reminder_worker.push_devices d
-set retired_at = now(), retired_reason = 'Expo: DeviceNotRegistered'
-from (
-  select x.id
+  set state = j.verdict, error_code = nullif(j.error_code, ''), error_message = nullif(j.error_message, ''), settled_at = now(), receipt_due_at = null
+  from judged j
+  where d.reminder_id = j.reminder_id and d.token = j.token
+  returning d.reminder_id, d.token, d.sent_at, d.payload_bytes, d.state, j.gone, j.retry_ms, j.count_attempt, j.error_message
+), summed as (
+  select s.reminder_id, bool_or(s.state = 'retry') as again, bool_and(s.state = 'failed') as failed,
+    max(s.retry_ms) filter (where s.state = 'retry') as retry_ms, bool_or(s.count_attempt and s.state = 'retry') as count_attempt,
+    string_agg(s.error_message, '; ') as error_message, array_agg(s.token) as tokens
   from settled s
-  join reminder_worker.push_devices x on x.token = s.token and x.retired_at is null and x.registered_at <= s.sent_at
-  where s.gone
-  for no key update of x skip locked) f
-where d.id = f.id
+  group by s.reminder_id
+), concluded as (
+  update public.reminders r
+  set status = case when m.again then 'pending' else 'failed' end,
+      next_attempt_at = case when m.again then now() + m.retry_ms * interval '1 millisecond' end,
+      retry_count = coalesce(r.retry_count, 0) + (m.again and m.count_attempt)::integer,
+      error_message = case when m.again then left(m.error_message, 1000) else left('no device took it: ' || m.error_message, 1000) end
+  from summed m
+  where r.id = m.reminder_id and r.status = 'sent' and (m.again or m.failed and not exists (
+    select from reminder_worker.deliveries o
+    where o.reminder_id = m.reminder_id and o.state <> 'failed' and o.token <> all (m.tokens)))
+  returning r.id, r.status, r.next_attempt_at
+), retired as (
+  update reminder_worker.push_devices d
+  set retired_at = now(), retired_reason = 'Expo: DeviceNotRegistered'
+  from (
+    select x.id
+    from settled s
+    join reminder_worker.push_devices x on x.token = s.token and x.retired_at is null and x.registered_at <= s.sent_at
+    where s.gone and (s.payload_bytes < $11::integer or exists (
+      select from reminder_worker.deliveries o
+      where o.token = s.token and o.error_code = 'DeviceNotRegistered' and o.reminder_id <> s.reminder_id))
+    for no key update of x skip locked) f
+  where d.id = f.id
+  returning d.id
+)
+select s.reminder_id, s.state, coalesce(case when c.status = 'pending' then c.next_attempt_at end, 'epoch')::timestamptz as due_at
+from settled s
+left join concluded c on c.id = s.reminder_id
 `
 
 type SettleDeliveriesParams struct {
@@ -103,12 +150,25 @@ type SettleDeliveriesParams struct {
 	ErrorCodes    []string
 	ErrorMessages []string
 	Gone          []bool
+	RetryMs       []int64
+	CountAttempts []bool
+	MaxAttempts   int32
+	LargeBytes    int32
 }
 
-// SettleDeliveries writes the receipts' verdicts and retires the devices that are gone, unless registered again since the push. Rows that
-// somebody else is at are passed over: their receipts are asked for again.
-func (q *Queries) SettleDeliveries(ctx context.Context, arg SettleDeliveriesParams) error {
-	_, err := q.db.Exec(ctx, SettleDeliveries,
+type SettleDeliveriesRow struct {
+	ReminderID uuid.UUID
+	State      string
+	DueAt      time.Time
+}
+
+// SettleDeliveries writes the receipts' verdicts and retires the devices that are gone, unless registered again since the push (of a push near the
+// limit of size only if it was said before). A push that is to be offered once more ('retry') makes its reminder due again after retry_ms; if
+// it cannot be, since the event will have begun by then, or all attempts are used, it has failed. A reminder that has failed on all its devices
+// has failed itself, and says why. Rows that somebody else is at are passed over: their receipts are asked for again. So is a push to be
+// offered again whose reminder is being sent at the moment. The answer names what was settled and how, and when its reminder is due (else the epoch).
+func (q *Queries) SettleDeliveries(ctx context.Context, arg SettleDeliveriesParams) ([]SettleDeliveriesRow, error) {
+	rows, err := q.db.Query(ctx, SettleDeliveries,
 		arg.ReminderIds,
 		arg.Tokens,
 		arg.TicketIds,
@@ -116,6 +176,25 @@ func (q *Queries) SettleDeliveries(ctx context.Context, arg SettleDeliveriesPara
 		arg.ErrorCodes,
 		arg.ErrorMessages,
 		arg.Gone,
+		arg.RetryMs,
+		arg.CountAttempts,
+		arg.MaxAttempts,
+		arg.LargeBytes,
 	)
-	return err
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []SettleDeliveriesRow
+	for rows.Next() {
+		var i SettleDeliveriesRow
+		if err := rows.Scan(&i.ReminderID, &i.State, &i.DueAt); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }

@@ -39,7 +39,7 @@ with unplanned as (
       sync_attempts = e.sync_attempts + (e.sync_lease_until is not null)::integer
   from due
   where e.id = due.id
-  returning e.id, e.user_id, e.child_id, e.title, e.start_ts, e.end_ts, e.location, e.prep_items, e.status, e.google_calendar_id, e.error_message, e.created_at, e.sync_revision, e.sync_attempts, e.sync_due_at, e.sync_lease_until, e.sync_worker, e.sync_planned, e.sync_changed_at
+  returning e.id, e.user_id, e.child_id, e.title, e.start_ts, e.end_ts, e.location, e.prep_items, e.status, e.google_calendar_id, e.error_message, e.created_at, e.sync_revision, e.sync_attempts, e.sync_due_at, e.sync_lease_until, e.sync_worker, e.sync_planned, e.sync_changed_at, e.reminder_minutes, e.push_data, e.dismissed_for_ts
 )
 select
   t.id,
@@ -63,6 +63,13 @@ select
   coalesce(case when isfinite(t.end_ts) then t.end_ts end, 'epoch')::timestamptz as end_ts,
   coalesce(isfinite(t.end_ts), false)::boolean as has_end,
   coalesce((select left(to_jsonb(c) ->> 'name', 256) from public.children c where c.id = t.child_id), '')::text as child_name,
+  (t.reminder_minutes is not null or n.reminder_minutes is not null)::boolean as has_minutes,
+  array(select m from unnest(coalesce(t.reminder_minutes, n.reminder_minutes)) m where m between 0 and 86400 limit 16)::integer[] as minutes,
+  coalesce(n.time_zone, '')::text as time_zone,
+  coalesce(floor(extract(epoch from n.quiet_from) / 60)::integer % 1440, -1)::integer as quiet_from,
+  coalesce(floor(extract(epoch from n.quiet_until) / 60)::integer % 1440, -1)::integer as quiet_until,
+  coalesce(floor(extract(epoch from n.all_day_at) / 60)::integer % 1440, -1)::integer as all_day_at,
+  coalesce(not n.calendar_enabled, false)::boolean as calendar_off,
   (a.user_id is not null)::boolean as has_account,
   coalesce(a.refresh_token, '')::text as refresh_token,
   coalesce(a.calendar_id, '')::text as calendar_id,
@@ -75,6 +82,7 @@ select
   coalesce(k.etag, '')::text as copy_etag,
   coalesce(k.content_hash, '')::text as copy_hash
 from taken t
+left join public.notification_settings n on n.user_id = t.user_id
 left join reminder_worker.google_accounts a on a.user_id = t.user_id
 left join reminder_worker.calendar_copies k on k.event_id = t.id and k.user_id = t.user_id
 order by t.sync_lease_until, t.id
@@ -107,6 +115,13 @@ type ClaimEventsRow struct {
 	EndTs              time.Time
 	HasEnd             bool
 	ChildName          string
+	HasMinutes         bool
+	Minutes            []int32
+	TimeZone           string
+	QuietFrom          int32
+	QuietUntil         int32
+	AllDayAt           int32
+	CalendarOff        bool
 	HasAccount         bool
 	RefreshToken       string
 	CalendarID         string
@@ -158,6 +173,13 @@ func (q *Queries) ClaimEvents(ctx context.Context, arg ClaimEventsParams) ([]Cla
 			&i.EndTs,
 			&i.HasEnd,
 			&i.ChildName,
+			&i.HasMinutes,
+			&i.Minutes,
+			&i.TimeZone,
+			&i.QuietFrom,
+			&i.QuietUntil,
+			&i.AllDayAt,
+			&i.CalendarOff,
 			&i.HasAccount,
 			&i.RefreshToken,
 			&i.CalendarID,
@@ -218,7 +240,8 @@ with patience as materialized (
     where r.event_id = i.id and r.plan_revision is not null and r.status in ('pending', 'cancelled', 'skipped')
       and r.id not in (select l.id from locked_reminders l)) > 0
 ), held as (
-  select e.id, e.user_id, e.start_ts, i.revision, i.withdraw_reason, i.google_id, i.calendar_id, i.bury_copy
+  select e.id, e.user_id, e.start_ts, i.revision, i.withdraw_reason, i.google_id, i.calendar_id, i.bury_copy,
+    (e.dismissed_for_ts = e.start_ts) is true as dismissed
   from input i
   join public.events e on e.id = i.id and e.sync_revision = i.revision and e.sync_lease_until = i.lease
   where not exists (
@@ -228,7 +251,9 @@ with patience as materialized (
     and i.id not in (select b.event_id from busy b)
   for no key update of e skip locked
 ), planned as (
-  select p.event_id, h.user_id, h.revision, h.start_ts, p.notify_at, p.lead_seconds, p.message, p.status, p.reason
+  select p.event_id, h.user_id, h.revision, h.start_ts, p.notify_at, p.lead_seconds, p.message,
+    case when h.dismissed then 'skipped' else p.status end as status,
+    case when h.dismissed and p.status = 'pending' then 'dismissed by the user' else p.reason end as reason
   from (
     select unnest($8::uuid[]) as event_id, unnest($9::timestamptz[]) as notify_at,
       unnest($10::integer[]) as lead_seconds, unnest($11::text[]) as message,
@@ -238,7 +263,10 @@ with patience as materialized (
 ), withdrawn as (
   update public.reminders r
   set status = 'cancelled', next_attempt_at = null,
-      error_message = h.withdraw_reason
+      error_message = case
+        when h.withdraw_reason <> '' then h.withdraw_reason
+        when r.planned_for_ts = h.start_ts then 'other times are wanted since'
+        else 'the event was moved' end
   from held h
   where r.event_id = h.id and r.plan_revision is not null and r.status = 'pending'
     and (r.event_id, r.notify_at_ts) not in (select p.event_id, p.notify_at from planned p)
@@ -260,7 +288,10 @@ with patience as materialized (
   insert into public.reminders (event_id, user_id, notify_at_ts, lead_seconds, message, status, error_message, plan_revision, planned_for_ts)
   select p.event_id, p.user_id, p.notify_at, p.lead_seconds, p.message, p.status, nullif(p.reason, ''), p.revision, p.start_ts
   from planned p
-  where not exists (select from public.reminders x where x.event_id = p.event_id and x.notify_at_ts = p.notify_at)
+  where not exists (
+    select from public.reminders x
+    where x.event_id = p.event_id and (x.notify_at_ts = p.notify_at
+      or x.plan_revision is not null and x.status in ('sending', 'sent') and x.planned_for_ts = p.start_ts and x.lead_seconds = p.lead_seconds))
   on conflict do nothing -- an adopted table may lack the constraint
   returning id, event_id, notify_at_ts as due_at, status
 ), noted as (
@@ -311,7 +342,8 @@ type CommitPlansRow struct {
 // statement. An event counts only while its revision and lease are the claimed ones and nobody else is at its row, its reminders or the
 // removal of its copy; the others are missing from the answer, which names each event that counts once with a nil reminder_id, and once
 // for each reminder to arm.
-// The app's own reminders (plan_revision null) are never touched.
+// The app's own reminders (plan_revision null) are never touched. What the user has dismissed is planned as skipped. A reminder whose like
+// has gone out, of the same lead before the same start, is not planned at another time as well: the user has only changed when.
 func (q *Queries) CommitPlans(ctx context.Context, arg CommitPlansParams) ([]CommitPlansRow, error) {
 	rows, err := q.db.Query(ctx, CommitPlans,
 		arg.EventIds,
@@ -513,7 +545,8 @@ with input as (
 ), free as (
   -- The user connected Google while the event was served without it.
   select i.id, i.user_id, i.revision, i.status, i.error_message, i.retry_ms, i.count_attempt, i.planned, i.google_id, i.calendar_id, i.generation, i.etag, i.hash, i.status = 'scheduled' and i.retry_ms < 0 and $14::boolean and exists (
-      select from reminder_worker.google_accounts a where a.user_id = i.user_id and a.state = 'connected') as connected
+      select from reminder_worker.google_accounts a where a.user_id = i.user_id and a.state = 'connected')
+    and not exists (select from public.notification_settings n where n.user_id = i.user_id and not n.calendar_enabled) as connected
   from input i where i.id not in (select b.id from seen b)
 ), recorded as (
   update public.events e

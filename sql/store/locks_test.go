@@ -136,10 +136,9 @@ func TestPushesDoNotWaitForTheApp(t *testing.T) {
 		t.Errorf("retired %d devices, want 1", n)
 	}
 	in(t, tx, `select from reminder_worker.deliveries for update`)
-	settle := store.SettleDeliveriesParams{ReminderIds: free, Tokens: []string{tablet}, TicketIds: []string{"ticket " + tablet},
-		States: []string{"delivered"}, ErrorCodes: []string{""}, ErrorMessages: []string{""}, Gone: []bool{true}}
-	if err := b.q.SettleDeliveries(ctx, settle); err != nil {
-		t.Errorf("settle deliveries: %v", err)
+	settle := new(verdicts).on(rows[free[0]], tablet, "delivered", "")
+	if settled, err := b.q.SettleDeliveries(ctx, settle.SettleDeliveriesParams); err != nil || len(settled) != 0 {
+		t.Errorf("settled %d of deliveries that somebody else is at: %v", len(settled), err)
 	}
 }
 

@@ -47,10 +47,12 @@ insert into reminder_worker.google_accounts (user_id, refresh_token)
   select md5('u' || n)::uuid, 'token' || n from generate_series(0, 99999) n;
 insert into reminder_worker.push_devices (token, user_id)
   select 'ExponentPushToken[' || n || ']', md5('u' || n)::uuid from generate_series(0, 99999) n;
+insert into public.notification_settings (user_id, quiet_from, quiet_until)
+  select md5('u' || n)::uuid, '22:00', '07:00' from generate_series(0, 99999) n;
 set session_replication_role = origin;`
 
 // crowded are the tables of the crowd that no statement may read as a whole.
-var crowded = []string{"events", "reminders", "calendar_copies", "deliveries", "google_accounts", "push_devices", "users"}
+var crowded = []string{"events", "reminders", "calendar_copies", "deliveries", "google_accounts", "push_devices", "users", "notification_settings"}
 
 // idOf is the id that crowd gives to the nth row of a kind.
 func idsOf(t *testing.T, conn *pgx.Conn, kind string, from, count int) []uuid.UUID {
@@ -269,7 +271,11 @@ func ofReminders(b batch) map[string]asked {
 			func(ctx context.Context, q *store.Queries) {
 				_, _ = q.ClaimReminders(ctx, store.ClaimRemindersParams{Ids: b.reminders, SlackMs: 20, LeaseMs: 15000, MaxAttempts: 5})
 			},
-			[]string{"reminders_pkey", "events_pkey", "deliveries_pkey", "push_devices_user_idx"},
+			[]string{"reminders_pkey", "events_pkey", "deliveries_pkey", "push_devices_user_idx", "push_devices_token_key", "notification_settings_pkey"},
+		},
+		"Deadlines": {
+			func(ctx context.Context, q *store.Queries) { _, _ = q.Deadlines(ctx, b.reminders) },
+			[]string{"reminders_pkey", "events_pkey"},
 		},
 		"UnclaimedReminders": {
 			func(ctx context.Context, q *store.Queries) { _, _ = q.UnclaimedReminders(ctx, b.reminders) },
@@ -284,11 +290,11 @@ func ofPushes(b batch) map[string]asked {
 		Ids: b.reminders, Leases: repeat(now, n), Statuses: repeat("sent", n), RetryMs: repeat(int64(0), n), CountAttempts: repeat(true, n),
 		SentAts: repeat(now, n), ErrorMessages: repeat("", n), PushReminderIds: b.reminders, PushTokens: b.tokens, PushStates: repeat("accepted", n),
 		TicketIds: repeat("t", n), ErrorCodes: repeat("", n), PushErrors: repeat("", n), PushSentAts: repeat(now, n), LatenessMs: repeat(int64(3), n),
-		Gone: repeat(true, n), ReceiptDelayMs: 900_000,
+		PayloadBytes: repeat(int32(600), n), RetireReasons: repeat("gone", n), Projects: repeat("", n), LargeBytes: 3072, ReceiptDelayMs: 900_000,
 	}
 	settle := store.SettleDeliveriesParams{
 		ReminderIds: b.reminders, Tokens: b.tokens, TicketIds: repeat("t", n), States: repeat("delivered", n), ErrorCodes: repeat("", n),
-		ErrorMessages: repeat("", n), Gone: repeat(true, n),
+		ErrorMessages: repeat("", n), Gone: repeat(true, n), RetryMs: repeat(int64(0), n), CountAttempts: repeat(true, n), MaxAttempts: 5, LargeBytes: 3072,
 	}
 	return map[string]asked{
 		"RecordPushes": {
@@ -302,7 +308,7 @@ func ofPushes(b batch) map[string]asked {
 			[]string{"deliveries_receipt_due_idx", "deliveries_pkey"},
 		},
 		"SettleDeliveries": {
-			func(ctx context.Context, q *store.Queries) { _ = q.SettleDeliveries(ctx, settle) },
+			func(ctx context.Context, q *store.Queries) { _, _ = q.SettleDeliveries(ctx, settle) },
 			[]string{"deliveries_pkey", "push_devices_token_key"},
 		},
 	}

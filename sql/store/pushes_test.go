@@ -1,6 +1,7 @@
 package store_test
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -33,7 +34,15 @@ func (p *pushed) to(row store.ClaimRemindersRow, token, state string, gone bool)
 	p.PushErrors = append(p.PushErrors, "")
 	p.PushSentAts = append(p.PushSentAts, time.Now())
 	p.LatenessMs = append(p.LatenessMs, 3)
-	p.Gone = append(p.Gone, gone)
+	p.PayloadBytes = append(p.PayloadBytes, 600)
+	p.LargeBytes = 3072
+	reason := ""
+	if gone {
+		reason = "Expo: DeviceNotRegistered"
+		p.ErrorCodes[len(p.ErrorCodes)-1] = "DeviceNotRegistered"
+	}
+	p.RetireReasons = append(p.RetireReasons, reason)
+	p.Projects = append(p.Projects, "")
 	return p
 }
 
@@ -235,6 +244,29 @@ func TestReceiptOutlivesARepeatedRecord(t *testing.T) {
 	}
 }
 
+// verdicts is the argument of SettleDeliveries, built up.
+type verdicts struct{ store.SettleDeliveriesParams }
+
+// on adds the verdict on the push of row to token; an error code of DeviceNotRegistered retires it.
+func (v *verdicts) on(row store.ClaimRemindersRow, token, state, code string) *verdicts {
+	v.ReminderIds = append(v.ReminderIds, row.ID)
+	v.Tokens = append(v.Tokens, token)
+	v.TicketIds = append(v.TicketIds, "ticket "+token)
+	v.States = append(v.States, state)
+	v.ErrorCodes = append(v.ErrorCodes, code)
+	v.ErrorMessages = append(v.ErrorMessages, strings.TrimSpace(token+" "+code))
+	v.Gone = append(v.Gone, code == "DeviceNotRegistered")
+	v.RetryMs = append(v.RetryMs, 0)
+	v.CountAttempts = append(v.CountAttempts, code == "ProviderError")
+	v.MaxAttempts, v.LargeBytes = 5, 3072
+	return v
+}
+
+func (b *base) settle(v *verdicts) []store.SettleDeliveriesRow {
+	b.t.Helper()
+	return must[[]store.SettleDeliveriesRow](b.t)(b.q.SettleDeliveries(b.ctx(), v.SettleDeliveriesParams))
+}
+
 func TestReceipts(t *testing.T) {
 	t.Parallel()
 	b := newBase(t)
@@ -249,14 +281,9 @@ func TestReceipts(t *testing.T) {
 	if got := ask(); len(got) != 0 {
 		t.Errorf("%d receipts are due twice", len(got))
 	}
-	err := b.q.SettleDeliveries(t.Context(), store.SettleDeliveriesParams{
-		ReminderIds: []uuid.UUID{row.ID, row.ID, row.ID}, Tokens: []string{phone, tablet, phone}, TicketIds: []string{"ticket " + phone, "ticket " + tablet, "an older one"},
-		States: []string{"delivered", "failed", "unknown"}, ErrorCodes: []string{"", "DeviceNotRegistered", ""}, ErrorMessages: []string{"", "gone", ""},
-		Gone: []bool{false, true, false},
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	v := new(verdicts).on(row, phone, "delivered", "").on(row, tablet, "failed", "DeviceNotRegistered").on(row, phone, "unknown", "")
+	v.TicketIds[2] = "an older one"
+	b.settle(v)
 	got := list[string](b, `select concat_ws(' ', l.token, l.state, l.error_code, l.settled_at is not null, l.receipt_due_at is null, d.retired_at is not null)
 		from reminder_worker.deliveries l join reminder_worker.push_devices d using (token) order by 1`)
 	if diff := cmp.Diff([]string{phone + " delivered t t f", tablet + " failed DeviceNotRegistered t t t"}, got); diff != "" {

@@ -58,7 +58,8 @@ func (q *Queries) ChangedReminders(ctx context.Context, arg ChangedRemindersPara
 const ClaimReminders = `-- name: ClaimReminders :many
 with due as (
   select r.id, r.event_id, r.user_id, r.push_token, r.notify_at_ts, r.next_attempt_at, r.status, coalesce(r.retry_count, 0) as retry_count,
-    r.plan_revision is not null as planned, r.planned_for_ts, e.id is not null as has_event, e.status as event_status, e.start_ts
+    r.plan_revision is not null as planned, r.snoozed_from is not null as snoozed, r.planned_for_ts,
+    e.id is not null as has_event, e.status as event_status, e.start_ts, (e.dismissed_for_ts = e.start_ts) is true as dismissed
   from public.reminders r
   left join public.events e on e.id = r.event_id
   where r.id = any ($1::uuid[]) and r.status in ('pending', 'sending')
@@ -67,28 +68,33 @@ with due as (
     and (r.plan_revision is null or e.start_ts = r.planned_for_ts or e.id is null or e.status <> 'pending')
   for no key update of r skip locked
 ), addressed as (
-  select d.id, d.event_id, d.user_id, d.push_token, d.notify_at_ts, d.next_attempt_at, d.status, d.retry_count, d.planned, d.planned_for_ts, d.has_event, d.event_status, d.start_ts, had.last_sent_at,
-    case
-      when d.push_token <> '' and d.push_token = any (had.tokens) then '{}'
-      when d.push_token <> '' then array[d.push_token]
-      else coalesce((
-        select array_agg(p.token order by p.registered_at, p.id)
-        from (
-          select x.id, x.token, x.registered_at
-          from reminder_worker.push_devices x
-          where x.user_id = d.user_id and x.retired_at is null
-          order by x.registered_at desc, x.id desc
-          limit 20) p
-        where p.token <> all (coalesce(had.tokens, '{}'))), '{}')
-    end as tokens
+  select d.id, d.event_id, d.user_id, d.push_token, d.notify_at_ts, d.next_attempt_at, d.status, d.retry_count, d.planned, d.snoozed, d.planned_for_ts, d.has_event, d.event_status, d.start_ts, d.dismissed, had.last_sent_at, had.refusal, dev.tokens, dev.projects,
+    (select not n.push_enabled from public.notification_settings n where n.user_id = d.user_id) is true as push_off
   from due d
   cross join lateral (
-    select max(l.sent_at) as last_sent_at, array_agg(l.token) as tokens
+    select max(l.sent_at) filter (where l.state <> 'failed') as last_sent_at, array_agg(l.token) as tokens,
+      (array_agg(l.error_message order by l.sent_at desc) filter (where l.state = 'failed'))[1] as refusal
     from reminder_worker.deliveries l
-    where d.next_attempt_at is not null and l.reminder_id = d.id and l.state in ('accepted', 'delivered')
-      and l.sent_at >= d.notify_at_ts - interval '1 minute') had
+    where d.next_attempt_at is not null and l.reminder_id = d.id and l.sent_at >= d.notify_at_ts - interval '1 minute'
+      and (l.state in ('accepted', 'delivered', 'unknown') or l.state = 'failed' and not exists (
+        select from reminder_worker.push_devices x where x.token = l.token and x.registered_at > l.sent_at))) had
+  cross join lateral (
+    select coalesce(array_agg(p.token order by p.registered_at, p.id) filter (where p.token <> all (coalesce(had.tokens, '{}'))), '{}') as tokens,
+      coalesce(array_agg(coalesce(p.project, '') order by p.registered_at, p.id) filter (where p.token <> all (coalesce(had.tokens, '{}'))), '{}') as projects
+    from (
+      (select x.id, x.token, x.project, x.registered_at
+      from reminder_worker.push_devices x
+      where x.user_id = d.user_id and x.retired_at is null and (d.push_token is null or d.push_token = '' or exists (
+        select from reminder_worker.push_devices o where o.token = d.push_token and (o.user_id <> d.user_id or o.retired_at is not null)))
+      order by x.registered_at desc, x.id desc
+      limit 20)
+      union all
+      select o.id, d.push_token, o.project, o.registered_at
+      from (select) one
+      left join reminder_worker.push_devices o on o.token = d.push_token
+      where d.push_token <> '' and (o.id is null or o.user_id = d.user_id and o.retired_at is null)) p) dev
 ), judged as (
-  select a.id, a.tokens, a.last_sent_at,
+  select a.id, a.tokens, a.projects, a.last_sent_at, a.refusal,
     case
       when a.planned and not a.has_event then 'the event is gone'
       when a.event_status = 'cancelled' then 'the event was cancelled'
@@ -96,18 +102,24 @@ with due as (
     end as cancelled,
     case
       when a.status = 'sending' and a.retry_count >= $3::integer then 'failed'
-      when a.notify_at_ts < a.start_ts and a.start_ts <= now() then 'expired'
+      when (a.snoozed or a.notify_at_ts < a.start_ts) and a.start_ts <= now() then 'expired'
       when (a.start_ts is null or a.notify_at_ts >= a.start_ts) and a.notify_at_ts < now() - interval '1 day' then 'expired'
+      when a.push_off or a.planned and a.dismissed then 'skipped'
       when a.planned and exists (
         select from public.reminders n
         where n.event_id = a.event_id and n.status in ('pending', 'sending', 'sent') and n.plan_revision is not null
           and n.planned_for_ts = a.start_ts and n.notify_at_ts > a.notify_at_ts and n.notify_at_ts <= now()) then 'skipped'
       when cardinality(a.tokens) = 0 then 'failed'
       else 'sending'
-    end as verdict
+    end as verdict,
+    case
+      when a.push_off then 'push is turned off in the user''s settings'
+      when a.planned and a.dismissed then 'dismissed by the user'
+      else 'folded into a newer reminder of the same event that was due as well'
+    end as skipped
   from addressed a
 ), decided as (
-  select j.id, j.tokens, j.last_sent_at, j.cancelled,
+  select j.id, j.tokens, j.projects, j.last_sent_at, j.refusal, j.cancelled, j.skipped,
     case
       when j.last_sent_at is not null and (j.verdict <> 'sending' or j.cancelled is not null) then 'sent'
       when j.cancelled is not null then 'cancelled'
@@ -124,28 +136,43 @@ with due as (
         when 'sending' then r.error_message
         when 'sent' then r.error_message
         when 'cancelled' then j.cancelled
-        when 'expired' then 'the event had begun before the reminder could be sent'
-        when 'skipped' then 'folded into a newer reminder of the same event that was due as well'
-        else case when cardinality(j.tokens) = 0
-          then 'no device: the user has no push token registered (the app calls register_push_token)'
+        when 'expired' then left(concat_ws(': ', 'the event had begun before the reminder could be sent', r.error_message), 1000)
+        when 'skipped' then j.skipped
+        else case
+          when cardinality(j.tokens) = 0 and j.refusal is not null then 'no device took it: ' || j.refusal
+          when cardinality(j.tokens) = 0 then 'no device: the user has no push token registered (the app calls register_push_token)'
           else 'gave up: the worker stopped in the middle of each attempt' end
       end
   from decided j
   where r.id = j.id
-  returning r.id, r.event_id, r.user_id, r.notify_at_ts, r.message, r.push_token, r.sent_at_ts, r.status, r.retry_count, r.error_message, r.created_at, r.plan_revision, r.planned_for_ts, r.lead_seconds, r.next_attempt_at, r.changed_xid, j.tokens
+  returning r.id, r.event_id, r.user_id, r.notify_at_ts, r.message, r.push_token, r.sent_at_ts, r.status, r.retry_count, r.error_message, r.created_at, r.plan_revision, r.planned_for_ts, r.lead_seconds, r.next_attempt_at, r.changed_xid, r.push_data, r.snoozed_from, j.tokens, j.projects
 )
 select t.id,
   coalesce(t.event_id, '00000000-0000-0000-0000-000000000000')::uuid as event_id,
   t.status, coalesce(case when isfinite(t.notify_at_ts) then t.notify_at_ts end, 'epoch')::timestamptz as notify_at_ts,
   coalesce(t.next_attempt_at, 'epoch')::timestamptz as lease, coalesce(t.retry_count, 0)::integer as retry_count,
-  t.tokens::text[] as tokens,
-  (t.plan_revision is not null)::boolean as planned,
+  t.tokens::text[] as tokens, t.projects::text[] as projects,
+  (t.plan_revision is not null)::boolean as planned, (t.snoozed_from is not null)::boolean as snoozed, (t.sent_at_ts is not null)::boolean as sent_before,
   coalesce(left(t.message, 4096), '')::text as message,
   coalesce(left(e.title, 1024), '')::text as title,
+  coalesce(left(e.location, 1024), '')::text as location,
+  coalesce((select left(to_jsonb(c) ->> 'name', 256) from public.children c where c.id = e.child_id), '')::text as child_name,
+  array(select left(i.item, 256) from unnest(case when pg_column_size(e.prep_items) <= 65536 then e.prep_items end) with ordinality as i (item, nr)
+    where btrim(i.item) <> '' and i.nr <= 100 order by i.nr)::text[] as prep_items,
   coalesce(case when isfinite(e.start_ts) then e.start_ts end, 'epoch')::timestamptz as start_ts,
-  coalesce(isfinite(e.start_ts), false)::boolean as has_start
+  coalesce(isfinite(e.start_ts), false)::boolean as has_start,
+  coalesce(case when isfinite(e.end_ts) then e.end_ts end, 'epoch')::timestamptz as end_ts,
+  coalesce(isfinite(e.end_ts), false)::boolean as has_end,
+  coalesce(case when octet_length(d.data) <= 1024 then d.data end, '')::text as data,
+  coalesce(n.time_zone, '')::text as time_zone,
+  coalesce(floor(extract(epoch from n.quiet_from) / 60)::integer % 1440, -1)::integer as quiet_from,
+  coalesce(floor(extract(epoch from n.quiet_until) / 60)::integer % 1440, -1)::integer as quiet_until,
+  coalesce(n.locale, '')::text as locale,
+  coalesce(n.hour_cycle, '')::text as hour_cycle
 from taken t
 left join public.events e on e.id = t.event_id
+left join public.notification_settings n on n.user_id = t.user_id
+cross join lateral (select coalesce(t.push_data, e.push_data)::text as data) d
 `
 
 type ClaimRemindersParams struct {
@@ -163,19 +190,35 @@ type ClaimRemindersRow struct {
 	Lease      time.Time
 	RetryCount int32
 	Tokens     []string
+	Projects   []string
 	Planned    bool
+	Snoozed    bool
+	SentBefore bool
 	Message    string
 	Title      string
+	Location   string
+	ChildName  string
+	PrepItems  []string
 	StartTs    time.Time
 	HasStart   bool
+	EndTs      time.Time
+	HasEnd     bool
+	Data       string
+	TimeZone   string
+	QuietFrom  int32
+	QuietUntil int32
+	Locale     string
+	HourCycle  string
 }
 
 // ClaimReminders judges the due ones among ids and takes those that are to be sent for lease_ms. A reminder planned for another
 // start than its event now has is left to planning while the event is pending. Afterwards planning has passed it by (it was being sent
 // then, or the event is gone) and it is put away. The row is committed as 'sending' before anything is sent. Within one round of attempts
-// (next_attempt_at is set) a device that has the push is left out; a reminder that can go to no further device, or no longer, is 'sent' if
-// any device has it. It goes to a user's 20 most recent devices at most, of which put_push_device retires the others: so the pushes of
-// one reminder fit into one request and its claim, whatever a client registers.
+// (next_attempt_at is set) a device is left out that has the push, or that has refused it for good and was not registered since; a
+// reminder that can go to no further device, or no longer, is 'sent' if any device has it. A token of the reminder's own wins over the user's devices as long as it is
+// not known to be dead, or another user's. Otherwise it goes to a user's 20 most recent devices at most, of which put_push_device retires
+// the others: so the pushes of one reminder fit into one request and its claim, whatever a client registers. With each token comes the
+// Expo project that it is known to belong to, and whether its device is registered at all. Quiet hours come with the row, for the caller to keep.
 func (q *Queries) ClaimReminders(ctx context.Context, arg ClaimRemindersParams) ([]ClaimRemindersRow, error) {
 	rows, err := q.db.Query(ctx, ClaimReminders,
 		arg.Ids,
@@ -198,11 +241,25 @@ func (q *Queries) ClaimReminders(ctx context.Context, arg ClaimRemindersParams) 
 			&i.Lease,
 			&i.RetryCount,
 			&i.Tokens,
+			&i.Projects,
 			&i.Planned,
+			&i.Snoozed,
+			&i.SentBefore,
 			&i.Message,
 			&i.Title,
+			&i.Location,
+			&i.ChildName,
+			&i.PrepItems,
 			&i.StartTs,
 			&i.HasStart,
+			&i.EndTs,
+			&i.HasEnd,
+			&i.Data,
+			&i.TimeZone,
+			&i.QuietFrom,
+			&i.QuietUntil,
+			&i.Locale,
+			&i.HourCycle,
 		); err != nil {
 			return nil, err
 		}
@@ -230,6 +287,43 @@ func (q *Queries) DatabaseNow(ctx context.Context) (DatabaseNowRow, error) {
 	var i DatabaseNowRow
 	err := row.Scan(&i.NowTs, &i.Xmin)
 	return i, err
+}
+
+const Deadlines = `-- name: Deadlines :many
+select r.id, coalesce(case
+    when e.start_ts > r.notify_at_ts or r.snoozed_from is not null then e.start_ts
+    else r.notify_at_ts + interval '1 day'
+  end, 'epoch')::timestamptz as deadline
+from public.reminders r
+left join public.events e on e.id = r.event_id
+where r.id = any ($1::uuid[]) and (isfinite(r.notify_at_ts) and coalesce(isfinite(e.start_ts), true)) is true
+`
+
+type DeadlinesRow struct {
+	ID       uuid.UUID
+	Deadline time.Time
+}
+
+// Deadlines reads until when each of ids is worth sending: until its event begins, and one that is set for later than that for a day. Of
+// one that is gone there is none.
+func (q *Queries) Deadlines(ctx context.Context, ids []uuid.UUID) ([]DeadlinesRow, error) {
+	rows, err := q.db.Query(ctx, Deadlines, ids)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []DeadlinesRow
+	for rows.Next() {
+		var i DeadlinesRow
+		if err := rows.Scan(&i.ID, &i.Deadline); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }
 
 const DueReminders = `-- name: DueReminders :many
@@ -280,7 +374,8 @@ with input as (
   select unnest($8::uuid[]) as reminder_id, unnest($9::text[]) as token, unnest($10::text[]) as state,
     unnest($11::text[]) as ticket_id, unnest($12::text[]) as error_code, unnest($13::text[]) as error_message,
     unnest($14::timestamptz[]) as sent_at, unnest($15::bigint[]) as lateness_ms,
-    unnest($16::boolean[]) as gone
+    unnest($16::integer[]) as payload_bytes, unnest($17::text[]) as retire_reason,
+    unnest($18::text[]) as project
 ), present as (
   -- What the foreign key of deliveries asks for: an update under way does not stand against it. Held before, it is not waited for.
   select r.id, i.lease from public.reminders r
@@ -295,31 +390,40 @@ with input as (
   join input i on i.id = r.id and r.status = 'sending' and r.next_attempt_at = i.lease
   where r.id not in (select l.id from locked l)
 ), delivered as (
-  insert into reminder_worker.deliveries as d (reminder_id, token, state, ticket_id, error_code, error_message, sent_at, lateness_ms, receipt_due_at)
+  insert into reminder_worker.deliveries as d
+    (reminder_id, token, state, ticket_id, error_code, error_message, sent_at, lateness_ms, payload_bytes, receipt_due_at)
   select p.reminder_id, p.token, p.state, nullif(p.ticket_id, ''), nullif(p.error_code, ''), nullif(p.error_message, ''), p.sent_at, p.lateness_ms,
-    case when p.ticket_id <> '' then now() + $17::bigint * interval '1 millisecond' end
+    p.payload_bytes, case when p.ticket_id <> '' then now() + $19::bigint * interval '1 millisecond' end
   from pushes p
   join present x on x.id = p.reminder_id
   on conflict (reminder_id, token) do update
     set state = excluded.state, ticket_id = excluded.ticket_id, error_code = excluded.error_code, error_message = excluded.error_message,
-        sent_at = excluded.sent_at, lateness_ms = excluded.lateness_ms, receipt_due_at = excluded.receipt_due_at, settled_at = null
+        sent_at = excluded.sent_at, lateness_ms = excluded.lateness_ms, payload_bytes = excluded.payload_bytes,
+        receipt_due_at = excluded.receipt_due_at, settled_at = null, attempts = d.attempts + 1
     where d.sent_at <> excluded.sent_at -- the same push, written once more: its receipt may have come
   returning d.reminder_id
-), gone as (
-  select d.id from reminder_worker.push_devices d
-  join pushes p on p.gone and d.token = p.token and d.retired_at is null and d.registered_at <= p.sent_at
+), learned as (
+  select d.id, p.project, case when d.registered_at <= p.sent_at and (p.error_code <> 'DeviceNotRegistered'
+      or p.payload_bytes < $20::integer or exists (
+        select from reminder_worker.deliveries o
+        where o.token = p.token and o.error_code = 'DeviceNotRegistered' and o.reminder_id <> p.reminder_id)) then p.retire_reason end as retire_reason
+  from pushes p
+  join reminder_worker.push_devices d on d.token = p.token and (d.retired_at is null) is true -- hidden from the index of the user's devices
+  where p.retire_reason <> '' or p.project <> '' and d.project is distinct from p.project
   for no key update of d skip locked
 ), retired as (
   update reminder_worker.push_devices d
-  set retired_at = now(), retired_reason = 'Expo: DeviceNotRegistered'
-  where d.id in (select g.id from gone g)
+  set retired_at = case when l.retire_reason <> '' then now() end, retired_reason = nullif(l.retire_reason, ''),
+      project = coalesce(nullif(l.project, ''), d.project)
+  from learned l
+  where d.id = l.id
   returning d.id
 ), earlier as (
   -- A device that took an earlier attempt: the reminder has been sent, whatever became of the others.
   select i.id, min(d.sent_at) as sent_at
   from input i
   join public.reminders x on x.id = i.id
-  join reminder_worker.deliveries d on d.reminder_id = i.id and d.state in ('accepted', 'delivered') and d.sent_at >= x.notify_at_ts
+  join reminder_worker.deliveries d on d.reminder_id = i.id and d.state in ('accepted', 'delivered', 'unknown') and d.sent_at >= x.notify_at_ts
   where i.status = 'failed'
   group by i.id
 ), recorded as (
@@ -354,12 +458,16 @@ type RecordPushesParams struct {
 	PushErrors      []string
 	PushSentAts     []time.Time
 	LatenessMs      []int64
-	Gone            []bool
+	PayloadBytes    []int32
+	RetireReasons   []string
+	Projects        []string
 	ReceiptDelayMs  int64
+	LargeBytes      int32
 }
 
-// RecordPushes writes what became of a batch of claimed reminders and of each push, and retires dead devices. A reminder is touched only
-// while the claim is still the caller's; a device only if it was not registered again since the push. The answer names the reminders that
+// RecordPushes writes what became of a batch of claimed reminders and of each push, retires devices for the reasons given, and notes which
+// Expo project a token belongs to. A reminder is touched only while the claim is still the caller's; a device is retired only if it was not
+// registered again since the push, and for being gone only if the push was not near the limit of size or it was said before. The answer names the reminders that
 // somebody else was at: of them no more than their deliveries was written, by which a later claim knows what was sent (and not even
 // those, if they are being deleted or are locked as if they were), try again. Rows are never waited for while others are held, so the
 // app's own statements over many reminders cannot deadlock with this one.
@@ -380,8 +488,11 @@ func (q *Queries) RecordPushes(ctx context.Context, arg RecordPushesParams) ([]u
 		arg.PushErrors,
 		arg.PushSentAts,
 		arg.LatenessMs,
-		arg.Gone,
+		arg.PayloadBytes,
+		arg.RetireReasons,
+		arg.Projects,
 		arg.ReceiptDelayMs,
+		arg.LargeBytes,
 	)
 	if err != nil {
 		return nil, err

@@ -1,0 +1,221 @@
+-- What a user chooses: whether to be reminded and when, quiet hours, the time zone and language of the texts; and what an event asks for by
+-- itself. A change plans the user's coming events anew.
+
+-- An existing table of that name is adopted like the others: what is missing is added, and what cannot be served is said before anything
+-- is changed.
+do $$
+declare
+  need record;
+  col record;
+  had text := '';
+  faults text := '';
+begin
+  perform set_config('reminder_worker.adopts_settings', (to_regclass('public.notification_settings') is not null)::text, true);
+  if to_regclass('public.notification_settings') is not null and not exists (
+    select from pg_catalog.pg_index i
+    join pg_catalog.pg_attribute a on a.attrelid = i.indrelid and a.attnum = i.indkey[0]
+    where i.indrelid = to_regclass('public.notification_settings') and a.attname = 'user_id' and i.indnkeyatts = 1
+      and i.indisunique and i.indisvalid and i.indimmediate and i.indpred is null)
+  then
+    faults := E'\n  public.notification_settings has no unique user_id: one row for each user is needed';
+  end if;
+  for need in
+    select to_regclass(n.tab) as rel, n.* from (values
+      ('public.notification_settings', 'user_id', 'uuid'),
+      ('public.notification_settings', 'push_enabled', 'boolean'),
+      ('public.notification_settings', 'calendar_enabled', 'boolean'),
+      ('public.notification_settings', 'reminder_minutes', 'integer[]'),
+      ('public.notification_settings', 'quiet_from', 'time without time zone'),
+      ('public.notification_settings', 'quiet_until', 'time without time zone'),
+      ('public.notification_settings', 'all_day_at', 'time without time zone'),
+      ('public.notification_settings', 'time_zone', 'text'),
+      ('public.notification_settings', 'locale', 'text'),
+      ('public.notification_settings', 'hour_cycle', 'text'),
+      ('public.events', 'reminder_minutes', 'integer[]'),
+      ('public.events', 'push_data', 'jsonb'),
+      ('public.events', 'dismissed_for_ts', 'timestamp with time zone')) as n (tab, col, typ)
+    where to_regclass(n.tab) is not null
+  loop
+    select replace(format_type(a.atttypid, null), 'character varying', 'text') as typ, a.attgenerated <> '' as generated
+      into col
+      from pg_catalog.pg_attribute a
+      where a.attrelid = need.rel and a.attname = need.col and a.attnum > 0 and not a.attisdropped;
+    if found and col.typ <> need.typ then
+      faults := faults || format(E'\n  %s.%s is %s, needed is %s', need.tab, need.col, col.typ, need.typ);
+    elsif found and col.generated then
+      faults := faults || format(E'\n  %s.%s is generated, needed is a plain column', need.tab, need.col);
+    elsif found then
+      had := had || need.tab || '.' || need.col || ' ';
+    end if;
+  end loop;
+  perform set_config('reminder_worker.had_columns', had, true);
+  if faults <> '' then
+    raise exception 'existing tables cannot be adopted:%', faults
+      using hint = 'Rename the columns or tables named if they belong to something else (ALTER TABLE ... RENAME), then migrate again.';
+  end if;
+end
+$$;
+
+create table if not exists public.notification_settings (
+  user_id uuid primary key references auth.users (id) on delete cascade,
+  created_at timestamptz not null default now()
+);
+
+--   push_enabled      false: reminders are not sent, and say so
+--   calendar_enabled  false: nothing is written to the user's calendar; what is there stays
+--   reminder_minutes  how many minutes before an event; null: as the deployment is set up; {}: no reminders
+--   quiet_from/until  hours by the user's clock in which nothing is sent; they may go over midnight; null or equal: none
+--   all_day_at        when the reminders of events of whole days come, on a day before; null: 18:00
+--   time_zone         IANA name; null: as the deployment is set up
+--   locale            BCP 47 tag such as de or pt-BR; null: as the deployment is set up
+--   hour_cycle        h12 or h24; null: as is usual where the locale is
+alter table public.notification_settings
+  add column if not exists push_enabled boolean not null default true,
+  add column if not exists calendar_enabled boolean not null default true,
+  add column if not exists reminder_minutes integer[],
+  add column if not exists quiet_from time,
+  add column if not exists quiet_until time,
+  add column if not exists all_day_at time,
+  add column if not exists time_zone text,
+  add column if not exists locale text,
+  add column if not exists hour_cycle text,
+  add column if not exists updated_at timestamptz not null default now();
+
+-- What an event asks for by itself:
+--   reminder_minutes  instead of the user's
+--   push_data         an object that its pushes hand to the app beside the ids, for deep links
+-- and what was asked by function:
+--   dismissed_for_ts  the start_ts for which the user wants no more reminders; an event at another time is reminded of again
+alter table public.events
+  add column if not exists reminder_minutes integer[],
+  add column if not exists push_data jsonb,
+  add column if not exists dismissed_for_ts timestamptz;
+
+-- Columns made here are held to what the worker reads. Those that were there before are not: the app's statements go on as they did, and
+-- what the worker cannot read counts as not set. Plain expressions: a function would have to be executable by whoever writes.
+do $$
+declare
+  c record;
+begin
+  for c in
+    select * from (values
+      ('events', 'reminder_minutes', 'events_reminder_minutes_sane', 'cardinality(reminder_minutes) <= 16 and 0 <= all (reminder_minutes) and 86400 >= all (reminder_minutes) and array_position(reminder_minutes, null) is null'),
+      ('events', 'push_data', 'events_push_data_small_object', $s$jsonb_typeof(push_data) = 'object' and octet_length(push_data::text) <= 1024$s$),
+      ('notification_settings', 'reminder_minutes', 'notification_settings_reminder_minutes_sane', 'cardinality(reminder_minutes) <= 16 and 0 <= all (reminder_minutes) and 86400 >= all (reminder_minutes) and array_position(reminder_minutes, null) is null'),
+      ('notification_settings', 'locale', 'notification_settings_locale_known', $s$locale ~ '^[A-Za-z]{2,3}([-_][A-Za-z0-9]{2,8}){0,4}$'$s$),
+      ('notification_settings', 'hour_cycle', 'notification_settings_hour_cycle_known', $s$hour_cycle in ('h12', 'h24')$s$)) as n (tab, col, name, expr)
+  loop
+    if strpos(current_setting('reminder_worker.had_columns'), 'public.' || c.tab || '.' || c.col || ' ') = 0 then
+      execute format('alter table public.%I add constraint %I check (%s) not valid', c.tab, c.name, c.expr);
+    end if;
+  end loop;
+end
+$$;
+
+-- The zone is one that both the database and the worker know: by its IANA name, not by an abbreviation, which several zones may share.
+create or replace function reminder_worker.settings_written() returns trigger
+language plpgsql set search_path = '' as $$
+begin
+  new.time_zone := nullif(btrim(new.time_zone), '');
+  new.locale := nullif(btrim(new.locale), '');
+  new.updated_at := now();
+  if new.time_zone is not null and (tg_op = 'INSERT' or new.time_zone is distinct from old.time_zone) then
+    begin
+      if new.time_zone !~ '^(UTC|[A-Za-z]+(/[A-Za-z0-9_+-]+)+)$' then
+        raise invalid_parameter_value;
+      end if;
+      perform now() at time zone new.time_zone;
+    exception
+      when invalid_parameter_value then
+        raise exception '% is not an IANA time zone', quote_literal(left(new.time_zone, 60)) using errcode = '22023',
+          hint = 'Pass what Intl.DateTimeFormat().resolvedOptions().timeZone tells, for example Europe/Berlin.';
+    end;
+  end if;
+  return new;
+end
+$$;
+
+-- Has all coming events of a user planned anew. What was past by now is not reminded of.
+create or replace function reminder_worker.replan(for_user uuid) returns void
+language plpgsql security definer set search_path = '' as $$
+begin
+  update public.events
+  set status = 'pending', sync_revision = sync_revision + 1, sync_attempts = 0, sync_changed_at = now(),
+      sync_due_at = case when sync_lease_until > now() then sync_lease_until else now() end
+  where user_id = for_user and status in ('synced', 'scheduled', 'pending') and start_ts > now();
+end
+$$;
+
+-- Whether to push at all, and in which language, is asked when a reminder is sent; the rest decides when.
+create or replace function reminder_worker.settings_changed() returns trigger
+language plpgsql security definer set search_path = '' as $$
+begin
+  if tg_op <> 'INSERT' and (tg_op = 'DELETE' or old.user_id is distinct from new.user_id) then
+    perform reminder_worker.replan(old.user_id);
+  end if;
+  if tg_op <> 'DELETE' then
+    perform reminder_worker.replan(new.user_id);
+  end if;
+  return null;
+end
+$$;
+
+do $$
+begin
+  if strpos(current_setting('reminder_worker.had_columns'), 'public.notification_settings.time_zone ') = 0 then
+    create or replace trigger reminder_worker_settings_written before insert or update on public.notification_settings
+      for each row execute function reminder_worker.settings_written();
+  end if;
+end
+$$;
+
+create or replace trigger reminder_worker_settings_inserted after insert on public.notification_settings
+  for each row when ((new.calendar_enabled, new.reminder_minutes, new.quiet_from, new.quiet_until, new.all_day_at, new.time_zone)
+    is distinct from (true, null::integer[], null::time, null::time, null::time, null::text))
+  execute function reminder_worker.settings_changed();
+
+create or replace trigger reminder_worker_settings_changed after update on public.notification_settings
+  for each row when ((new.user_id, new.calendar_enabled, new.reminder_minutes, new.quiet_from, new.quiet_until, new.all_day_at, new.time_zone)
+    is distinct from (old.user_id, old.calendar_enabled, old.reminder_minutes, old.quiet_from, old.quiet_until, old.all_day_at, old.time_zone))
+  execute function reminder_worker.settings_changed();
+
+create or replace trigger reminder_worker_settings_deleted after delete on public.notification_settings
+  for each row execute function reminder_worker.settings_changed();
+
+-- As in 0003, and the event's own minutes as well.
+create or replace trigger reminder_worker_event_changed before update on public.events
+  for each row when (
+    (old.user_id, old.child_id, old.title, old.start_ts, old.end_ts, old.location, old.prep_items, old.reminder_minutes)
+      is distinct from
+    (new.user_id, new.child_id, new.title, new.start_ts, new.end_ts, new.location, new.prep_items, new.reminder_minutes)
+    or (old.status is distinct from new.status
+      and (new.status is null or new.status in ('pending', 'cancelled') or old.status = 'cancelled')))
+  execute function reminder_worker.event_changed();
+
+-- A settings row of a user who has none yet, for the app to upsert into, needs no more than the user's own id. Tables that an app had
+-- keep their policies and grants.
+do $$
+declare
+  api boolean := exists (select from pg_catalog.pg_roles where rolname = 'authenticated');
+begin
+  if current_setting('reminder_worker.adopts_settings') = 'false' then
+    alter table public.notification_settings enable row level security;
+    if api then
+      create policy notification_settings_own on public.notification_settings for all to authenticated
+        using (user_id = (select auth.uid())) with check (user_id = (select auth.uid()));
+      revoke all on public.notification_settings from public, anon, authenticated;
+      grant all on public.notification_settings to service_role;
+      grant select, delete on public.notification_settings to authenticated;
+      grant insert (user_id, push_enabled, calendar_enabled, reminder_minutes, quiet_from, quiet_until, all_day_at, time_zone, locale, hour_cycle),
+        update (user_id, push_enabled, calendar_enabled, reminder_minutes, quiet_from, quiet_until, all_day_at, time_zone, locale, hour_cycle)
+        on public.notification_settings to authenticated;
+    end if;
+  end if;
+  -- Events made by 0001 are granted by column.
+  if api and exists (select from pg_catalog.pg_policy where polrelid = 'public.events'::regclass and polname = 'events_own') then
+    grant insert (reminder_minutes, push_data), update (reminder_minutes, push_data) on public.events to authenticated;
+  end if;
+end
+$$;
+
+revoke all on function reminder_worker.settings_written(), reminder_worker.settings_changed(), reminder_worker.replan(uuid) from public;
