@@ -8,9 +8,10 @@ import (
 
 // Config holds the settings of a Reconciler. Start from DefaultConfig.
 type Config struct {
-	// Offsets are how long before an event's start its reminders are due. Each 0 to 60 days, no two equal, at most 16.
+	// Offsets are how long before an event's start its reminders are due, where neither the event nor its user says otherwise. Each 0 to 60
+	// days, no two equal, at most 16.
 	Offsets []time.Duration
-	// Zone is the time zone copies are shown in.
+	// Zone is the time zone of users who have not set one: copies are shown in it, and days and quiet hours are counted in it.
 	Zone *time.Location
 
 	// Batch is how many events are claimed, planned and recorded by one statement. 1 to 5000.

@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/parentpal/reminder-worker/sql/settings"
 	"github.com/parentpal/reminder-worker/sql/store"
 	"github.com/parentpal/reminder-worker/sync/gcal"
 )
@@ -29,7 +30,8 @@ type Plan struct {
 	Fault string
 	// Reminders are the reminders the event should have. None for one that is cancelled or at fault.
 	Reminders []Reminder
-	// Withdraw is the reason given to pending reminders that are not among Reminders.
+	// Withdraw is the reason given to pending reminders that are not among Reminders; empty: that the event was moved, or that other times
+	// are wanted, as the row shows.
 	Withdraw string
 	// Bury says that a copy, if there is one, is to be removed.
 	Bury bool
@@ -46,9 +48,10 @@ type Reminder struct {
 	Status, Reason string
 }
 
-// MakePlan says what row calls for, if it was written at the instant now of the database's clock: a reminder that was past then is skipped.
-// However late the plan is made, a reminder that was not past is planned, and sent late as long as the event has not begun. It is pure.
-func MakePlan(row store.ClaimEventsRow, now time.Time, offsets []time.Duration, zone *time.Location) Plan {
+// MakePlan says what row calls for, if it was written at the instant now of the database's clock, and its user has made such choices: a
+// reminder that was past then is skipped. However late the plan is made, a reminder that was not past is planned, and sent late as long as
+// the event has not begun. It is pure.
+func MakePlan(row store.ClaimEventsRow, now time.Time, chosen settings.Settings) Plan {
 	if row.Status == eventCancelled {
 		return Plan{Withdraw: "the event was cancelled", Bury: true}
 	}
@@ -56,24 +59,53 @@ func MakePlan(row store.ClaimEventsRow, now time.Time, offsets []time.Duration, 
 		return Plan{Fault: fault, Withdraw: "the event cannot be served: " + fault}
 	}
 	return Plan{
-		Withdraw:  "the event was moved",
-		Reminders: planReminders(row, now, offsets),
-		Content:   content(row, zone),
+		Reminders: planReminders(row, now, chosen),
+		Content:   content(row, chosen.Zone),
 	}
 }
 
-func planReminders(row store.ClaimEventsRow, now time.Time, offsets []time.Duration) []Reminder {
+// choices are what the event and its user ask for, and else what the deployment is set up with.
+func (r *Reconciler) choices(row store.ClaimEventsRow) settings.Settings {
+	chosen := settings.Settings{
+		Zone:     r.zones.Find(row.TimeZone, r.cfg.Zone),
+		Quiet:    settings.Quiet{From: settings.Clock(row.QuietFrom), Until: settings.Clock(row.QuietUntil)},
+		AllDayAt: settings.Clock(row.AllDayAt),
+		Leads:    r.cfg.Offsets,
+	}
+	if row.HasMinutes {
+		chosen.Leads = make([]time.Duration, len(row.Minutes))
+		for i, m := range row.Minutes {
+			chosen.Leads[i] = time.Duration(m) * time.Minute
+		}
+	}
+	return chosen
+}
+
+func planReminders(row store.ClaimEventsRow, now time.Time, chosen settings.Settings) []Reminder {
 	message := details(row)
-	planned := make([]Reminder, 0, len(offsets))
-	for _, lead := range offsets {
-		r := Reminder{At: row.StartTs.Add(-lead), Lead: lead, Message: message, Status: reminderPending}
-		if !r.At.After(now) {
+	alerts := chosen.Alerts(row.StartTs, row.EndTs, row.HasEnd)
+	planned := make([]Reminder, 0, len(alerts))
+	for _, a := range alerts {
+		r := Reminder{At: a.At, Lead: a.Lead, Message: message, Status: reminderPending}
+		if r.Reason = whyNot(a, row.StartTs, now, chosen); r.Reason != "" {
 			r.Status = reminderSkipped
-			r.Reason = fmt.Sprintf("already past when planned: %s before the start was %s ago", spoken(lead), spoken(now.Sub(r.At)))
 		}
 		planned = append(planned, r)
 	}
 	return planned
+}
+
+// whyNot says why an alert is not to be sent, or nothing.
+func whyNot(a settings.Alert, start, now time.Time, chosen settings.Settings) string {
+	switch {
+	case !a.Nominal.After(now) && a.Nominal.Equal(start.Add(-a.Lead)):
+		return fmt.Sprintf("already past when planned: %s before the start was %s ago", spoken(a.Lead), spoken(now.Sub(a.Nominal)))
+	case !a.Nominal.After(now):
+		return fmt.Sprintf("already past when planned: it was due %s ago", spoken(now.Sub(a.Nominal)))
+	case !a.At.After(now):
+		return fmt.Sprintf("it falls into the user's quiet hours, %s, and the event begins before they end", chosen.Quiet)
+	}
+	return ""
 }
 
 // details is the part of a push's text that stays true whenever it is sent; the time is put before it at sending.

@@ -1,11 +1,13 @@
 package reconcile
 
 import (
+	gocmp "cmp"
 	"encoding/json"
 	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -14,6 +16,7 @@ import (
 	"github.com/google/uuid"
 	"pgregory.net/rapid"
 
+	"github.com/parentpal/reminder-worker/sql/settings"
 	"github.com/parentpal/reminder-worker/sql/store"
 )
 
@@ -23,6 +26,11 @@ var (
 	usualOffsets = []time.Duration{24 * time.Hour, 3 * time.Hour, 30 * time.Minute}
 	noon         = time.Date(2027, 3, 27, 12, 0, 0, 0, time.UTC)
 )
+
+// usually is what a user in zone gets who has chosen nothing.
+func usually(zone *time.Location) settings.Settings {
+	return settings.Settings{Zone: zone, Quiet: settings.Quiet{From: settings.None, Until: settings.None}, AllDayAt: settings.None, Leads: usualOffsets}
+}
 
 // row is a sound event two days from noon.
 func row(change ...func(*store.ClaimEventsRow)) store.ClaimEventsRow {
@@ -66,7 +74,7 @@ func describe(r store.ClaimEventsRow, p Plan, now time.Time) string {
 	if p.Fault != "" {
 		line("fault     %s", p.Fault)
 	}
-	line("withdraw  %s", p.Withdraw)
+	line("withdraw  %s", gocmp.Or(p.Withdraw, "moved, or other times wanted"))
 	line("bury      %v", p.Bury)
 	if p.Content.Title != "" {
 		line("google    %q at %q, %s", p.Content.Title, p.Content.Location, p.Content.TimeZone)
@@ -99,12 +107,34 @@ func TestPlanGolden(t *testing.T) {
 			r.ChildName = "Zoë\u200d🏽"
 		},
 		"fault": func(r *store.ClaimEventsRow) { r.Title = " \n" },
+		// Monday at seven in the morning: two reminders fall into the night.
+		"quiet-hours": func(r *store.ClaimEventsRow) { r.StartTs = time.Date(2027, 3, 29, 5, 0, 0, 0, time.UTC) },
+		// At ten: the reminder of three hours before comes at the end of the night.
+		"quiet-hours-deferred": func(r *store.ClaimEventsRow) { r.StartTs = time.Date(2027, 3, 29, 8, 0, 0, 0, time.UTC) },
+		// Written at 13:00 for six in the evening, within quiet hours that began at noon.
+		"quiet-hours-all-along": func(r *store.ClaimEventsRow) { r.StartTs = noon.Add(5 * time.Hour) },
+		"whole-day": func(r *store.ClaimEventsRow) {
+			r.StartTs, r.EndTs, r.HasEnd = time.Date(2027, 3, 29, 0, 0, 0, 0, berlin), time.Date(2027, 3, 30, 0, 0, 0, 0, berlin), true
+		},
+		"own-minutes": func(*store.ClaimEventsRow) {},
+		"no-minutes":  func(*store.ClaimEventsRow) {},
+	}
+	night := settings.Quiet{From: 21*60 + 30, Until: 8 * 60}
+	choose := map[string]func(*settings.Settings){
+		"quiet-hours":           func(s *settings.Settings) { s.Quiet = night },
+		"quiet-hours-deferred":  func(s *settings.Settings) { s.Quiet = night },
+		"quiet-hours-all-along": func(s *settings.Settings) { s.Quiet = settings.Quiet{From: 12 * 60, Until: 20 * 60} },
+		"own-minutes":           func(s *settings.Settings) { s.Leads = []time.Duration{time.Hour, 5 * time.Minute} },
+		"no-minutes":            func(s *settings.Settings) { s.Leads = nil },
 	}
 	for name, change := range cases {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			r := row(change)
-			got := describe(r, MakePlan(r, noon, usualOffsets, berlin), noon)
+			r, chosen := row(change), usually(berlin)
+			if choose[name] != nil {
+				choose[name](&chosen)
+			}
+			got := describe(r, MakePlan(r, noon, chosen), noon)
 			path := filepath.Join("testdata", name+".golden")
 			if *update {
 				if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
@@ -148,13 +178,13 @@ func TestFindFault(t *testing.T) {
 		if got := findFault(r); got != tt.want {
 			t.Errorf("%s: %q, want %q", name, got, tt.want)
 		}
-		p := MakePlan(r, noon, usualOffsets, time.UTC)
+		p := MakePlan(r, noon, usually(time.UTC))
 		if (p.Fault != "") != (tt.want != "") || p.Fault != "" && (len(p.Reminders) > 0 || p.Bury) {
 			t.Errorf("%s: plan %+v", name, p)
 		}
 	}
 	r := row(func(r *store.ClaimEventsRow) { r.Title, r.Status = "", eventCancelled })
-	if p := MakePlan(r, noon, usualOffsets, time.UTC); p.Fault != "" || !p.Bury {
+	if p := MakePlan(r, noon, usually(time.UTC)); p.Fault != "" || !p.Bury {
 		t.Errorf("an event that is cancelled needs no title: %+v", p)
 	}
 }
@@ -191,13 +221,15 @@ func TestPlanProperties(t *testing.T) {
 		for i, s := range seconds {
 			offsets[i] = time.Duration(s) * time.Second
 		}
-		p := MakePlan(r, now, offsets, time.UTC)
-		if diff := cmp.Diff(p, MakePlan(r, now, offsets, time.UTC)); diff != "" {
+		chosen := settings.Settings{Zone: time.UTC, AllDayAt: settings.None, Leads: offsets}
+		p := MakePlan(r, now, chosen)
+		if diff := cmp.Diff(p, MakePlan(r, now, chosen)); diff != "" {
 			t.Fatalf("planned twice, two plans:\n%s", diff)
 		}
 		if len(p.Reminders) != len(offsets) {
 			t.Fatalf("%d reminders for %d offsets", len(p.Reminders), len(offsets))
 		}
+		slices.SortFunc(offsets, func(a, b time.Duration) int { return int(b/time.Second - a/time.Second) })
 		for i, m := range p.Reminders {
 			checkReminder(t, m, r.StartTs.Add(-offsets[i]), now)
 		}
@@ -223,7 +255,7 @@ func FuzzTexts(f *testing.F) {
 			r.Title, r.Location, r.ChildName, r.PrepItems = title, location, item, []string{item, item}
 			r.TextBytes = int64(len(title) + len(location) + 2*len(item))
 		})
-		p := MakePlan(r, noon, usualOffsets, time.UTC)
+		p := MakePlan(r, noon, usually(time.UTC))
 		if p.Fault != "" {
 			return
 		}

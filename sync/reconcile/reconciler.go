@@ -10,6 +10,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/rs/zerolog"
 
+	"github.com/parentpal/reminder-worker/sql/settings"
 	"github.com/parentpal/reminder-worker/sql/store"
 	"github.com/parentpal/reminder-worker/sync/gcal"
 )
@@ -44,6 +45,7 @@ type Reconciler struct {
 	rows sync.Mutex
 
 	barred   barred
+	zones    settings.Zones
 	owed     owed
 	patience patience
 	share    int          // how much of the memory one user's lane may fill

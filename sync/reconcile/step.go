@@ -109,7 +109,7 @@ func (r *Reconciler) plan(rows []store.ClaimEventsRow, claimed time.Time) []plan
 			continue // a state of the app's own: the claim has taken it out of the queue
 		}
 		now := row.LeaseUntil.Add(-r.cfg.Lease)
-		batch = append(batch, planned{row: row, now: now, claimed: claimed, plan: MakePlan(row, row.SyncChangedAt, r.cfg.Offsets, r.cfg.Zone)})
+		batch = append(batch, planned{row: row, now: now, claimed: claimed, plan: MakePlan(row, row.SyncChangedAt, r.choices(row))})
 	}
 	return batch
 }
@@ -186,7 +186,7 @@ func (r *Reconciler) commitParams(batch []planned) store.CommitPlansParams {
 
 // writes reports whether the plan is to be carried into the user's calendar now.
 func (r *Reconciler) writes(p planned) bool {
-	return r.cal != nil && p.plan.Fault == "" && !p.plan.Bury && p.row.HasAccount && p.row.AccountState == accountConnected
+	return r.cal != nil && p.plan.Fault == "" && !p.plan.Bury && !p.row.CalendarOff && p.row.HasAccount && p.row.AccountState == accountConnected
 }
 
 const (
@@ -254,7 +254,7 @@ func (r *Reconciler) dispatch(p planned) {
 		r.settle(done(j, eventCancelled, ""))
 	case p.plan.Fault != "":
 		r.settle(done(j, eventFailed, p.plan.Fault))
-	case r.cal == nil || !p.row.HasAccount:
+	case r.cal == nil || !p.row.HasAccount || p.row.CalendarOff:
 		r.settle(done(j, eventScheduled, ""))
 	case p.row.AccountState == accountNeedsReconnect:
 		r.settle(done(j, eventScheduled, waitsForConsent("it was withdrawn or has expired")))
