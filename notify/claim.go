@@ -21,17 +21,6 @@ const (
 	claimAgain = time.Second
 )
 
-// batch is what a claim has taken to be sent.
-type batch struct {
-	began  time.Time // the claim was made no earlier
-	rows   []store.ClaimRemindersRow
-	pushes []push
-	missed []uuid.UUID // what it has not answered
-	// until is how long the first of them may be offered; zero: for ever. ok says that they may.
-	until time.Time
-	ok    bool
-}
-
 // deliver claims ids, sends what the claim takes and records what became of it. It returns how many it took.
 func (s *Sender) deliver(ctx context.Context, ids []uuid.UUID) (int, error) {
 	b, taken, err := s.take(ctx, ids)
@@ -62,8 +51,9 @@ func (s *Sender) take(ctx context.Context, ids []uuid.UUID) (b batch, taken int,
 	if len(b.rows) > 0 {
 		b.began = s.claimed(b.rows[0], asked, answered)
 	}
-	if b.pushes = s.compose(b.rows); len(b.pushes) > 0 {
-		b.until, b.ok = s.admitInTime(ctx, b.began, min(len(b.pushes), s.cfg.Batch))
+	b.pushes, b.early = s.compose(b.rows)
+	if b.chunks = s.chunks(b.pushes); len(b.chunks) > 0 {
+		b.until, b.ok = s.admitInTime(ctx, b.began, len(b.chunks[0]))
 	}
 	return b, len(rows), nil
 }

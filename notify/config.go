@@ -7,12 +7,20 @@ import (
 	"time"
 
 	"github.com/parentpal/reminder-worker/notify/expo"
+	"github.com/parentpal/reminder-worker/notify/text"
 )
 
 // Config holds the settings of a Sender. Start from DefaultConfig.
 type Config struct {
-	// Zone is the time zone of the texts.
+	// Zone is the time zone of users who have not set one.
 	Zone *time.Location
+	// Texts puts reminders into words.
+	Texts *text.Catalog
+	// Category is the name of the actions that a device offers with a push (see categoryId at Expo), and Channel the Android channel it comes
+	// through. A device that does not know the category shows no actions; one that does not know the channel shows nothing. Empty: none.
+	Category, Channel string
+	// Project is our Expo project, as Expo names it (@owner/slug). Empty: the one that most of the devices belong to.
+	Project string
 
 	// Horizon is how far ahead the wheel is filled; it is refilled four times as often. 1m to 31 days.
 	Horizon time.Duration
@@ -31,8 +39,10 @@ type Config struct {
 
 	// MaxAttempts is after how many attempts a reminder is 'failed'. 1 or more.
 	MaxAttempts int
-	// RetryBase is the pause after the first failed attempt; it doubles with each further one. More than 0.
+	// RetryBase is the pause after the first failed attempt; it grows with each further one (see Sender.backoff), up to RetryMax. More than 0.
 	RetryBase time.Duration
+	// RetryMax is the longest pause between two attempts. At least RetryBase.
+	RetryMax time.Duration
 	// PauseMin is how long the sender rests after a request failed as a whole; it doubles with each further one. More than 0.
 	PauseMin time.Duration
 	// PauseMax is the longest such rest. At least PauseMin.
@@ -51,6 +61,8 @@ type Config struct {
 func DefaultConfig() Config {
 	return Config{
 		Zone:         time.UTC,
+		Texts:        text.Default(),
+		Category:     "reminder",
 		Horizon:      time.Hour,
 		PageSize:     10_000,
 		SweepGrace:   2 * time.Second,
@@ -59,6 +71,7 @@ func DefaultConfig() Config {
 		Lease:        15 * time.Second,
 		MaxAttempts:  5,
 		RetryBase:    2 * time.Second,
+		RetryMax:     30 * time.Minute,
 		PauseMin:     time.Second,
 		PauseMax:     time.Minute,
 		ReceiptDelay: 15 * time.Minute,
@@ -76,6 +89,7 @@ func (c Config) Validate() error {
 		}
 	}
 	need(c.Zone != nil, "zone: missing")
+	need(c.Texts != nil, "texts: missing")
 	need(c.Horizon >= time.Minute && c.Horizon <= 31*24*time.Hour, "horizon %s: must be between 1m and 31 days", c.Horizon)
 	need(c.PageSize >= 1, "page size %d: must be at least 1", c.PageSize)
 	need(c.SweepGrace > 0, "sweep grace %s: must be more than 0", c.SweepGrace)
@@ -84,6 +98,7 @@ func (c Config) Validate() error {
 	need(c.Lease >= time.Second, "lease %s: must be at least 1s", c.Lease)
 	need(c.MaxAttempts >= 1, "max attempts %d: must be at least 1", c.MaxAttempts)
 	need(c.RetryBase > 0, "retry base %s: must be more than 0", c.RetryBase)
+	need(c.RetryMax >= c.RetryBase, "retry max %s: must be at least the retry base, %s", c.RetryMax, c.RetryBase)
 	need(c.PauseMin > 0, "pause min %s: must be more than 0", c.PauseMin)
 	need(c.PauseMax >= c.PauseMin, "pause max %s: must be at least the pause min, %s", c.PauseMax, c.PauseMin)
 	need(c.ReceiptDelay > 0, "receipt delay %s: must be more than 0", c.ReceiptDelay)

@@ -65,7 +65,7 @@ func newWorld(t *testing.T, change ...func(*expofake.Config)) *world {
 	}
 	t.Cleanup(func() { push.Close() })
 	w := &world{t: t, pool: db.Pool, url: db.URL(), expo: push, cfg: DefaultConfig(), reg: prometheus.NewRegistry(), key: ec.AccessToken}
-	w.cfg.RetryBase, w.cfg.PauseMin, w.cfg.PauseMax = 10*time.Millisecond, 20*time.Millisecond, 100*time.Millisecond
+	w.cfg.RetryBase, w.cfg.RetryMax, w.cfg.PauseMin, w.cfg.PauseMax = 10*time.Millisecond, 50*time.Millisecond, 20*time.Millisecond, 100*time.Millisecond
 	w.cfg.SweepGrace = 100 * time.Millisecond
 	w.quota = permits.Config{Quota: "expo", Window: time.Second, Keep: 50 * time.Millisecond, Margin: 50 * time.Millisecond, Chunk: 1}
 	w.cfg.ReceiptDelay = 50 * time.Millisecond
@@ -186,7 +186,7 @@ func (w *world) register(user uuid.UUID, token string) {
 // event makes one that needs no reconciling any more.
 func (w *world) event(user uuid.UUID, in time.Duration) uuid.UUID {
 	w.t.Helper()
-	return one[uuid.UUID](w, `insert into events (user_id, title, start_ts, status) values ($1, 'Recital', now() + $2, 'synced') returning id`, user, in)
+	return one[uuid.UUID](w, `insert into events (user_id, title, start_ts, location, status) values ($1, 'Recital', now() + $2, 'Field 3', 'synced') returning id`, user, in)
 }
 
 // planned makes a reminder as planning writes it.

@@ -1,6 +1,8 @@
 package notify
 
 import (
+	"slices"
+
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/parentpal/reminder-worker/notify/expo"
@@ -19,6 +21,7 @@ type Metrics struct {
 	sweepFound     prometheus.Counter
 	databaseErrors prometheus.Counter
 	clockOffset    prometheus.Gauge
+	projectFaults  *prometheus.CounterVec
 }
 
 // NewMetrics registers the metrics with reg; with a nil reg they are counted and shown nowhere.
@@ -37,10 +40,13 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 	m := &Metrics{
 		reg: reg,
 		reminders: counters("reminders_total", "Reminders by what became of them; sending counts claims.",
-			reminderSending, reminderSent, reminderFailed, "retry", "expired", "skipped", "cancelled"),
+			reminderSending, reminderSent, reminderFailed, reminderSkipped, "retry", "deferred", "expired", "cancelled"),
 		pushes:   counters("push_messages_total", "Messages to single devices, by ticket.", kinds...),
 		requests: counters("push_requests_total", "Requests to Expo, by outcome.", kinds...),
-		receipts: counters("push_receipts_total", "Receipts settled, by verdict.", "delivered", "failed", "unknown"),
+		receipts: counters("push_receipts_total", "Receipts settled, by verdict.", "delivered", "failed", "unknown", "retry"),
+		projectFaults: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "reminder_worker_push_project_faults_total", Help: "Answers, tickets and receipts that blame our account or credentials, by code.",
+		}, []string{"code"}),
 		requestSeconds: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name: "reminder_worker_push_request_duration_seconds", Help: "Time of one request to Expo.",
 			Buckets: prometheus.ExponentialBuckets(0.001, 2, 15),
@@ -60,8 +66,11 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 			Name: "reminder_worker_database_clock_offset_seconds", Help: "The database's clock minus ours.",
 		}),
 	}
+	for _, code := range append([]string{otherFault}, faultCodes...) {
+		m.projectFaults.WithLabelValues(code)
+	}
 	if reg != nil {
-		reg.MustRegister(m.reminders, m.pushes, m.requests, m.receipts, m.requestSeconds, m.lateness, m.sweepFound, m.databaseErrors, m.clockOffset)
+		reg.MustRegister(m.reminders, m.pushes, m.requests, m.receipts, m.requestSeconds, m.lateness, m.sweepFound, m.databaseErrors, m.clockOffset, m.projectFaults)
 	}
 	return m
 }
@@ -92,11 +101,29 @@ func (m *Metrics) countPush(p *push) {
 
 func (m *Metrics) countReminder(v verdict, row store.ClaimRemindersRow) {
 	label := v.status
-	if v.status == reminderPending {
+	switch {
+	case v.deferred:
+		label = "deferred"
+	case v.status == reminderPending:
 		label = "retry"
 	}
 	m.reminders.WithLabelValues(label).Inc()
-	if v.status == reminderSent {
+	if v.status == reminderSent && !row.SentBefore {
 		m.lateness.Observe(v.sentAt.Sub(row.NotifyAtTs).Seconds())
 	}
+}
+
+// faultCodes are the words for a fault of ours that are counted by themselves; all others are otherFault, so that a server cannot invent labels.
+var faultCodes = []string{
+	expo.CodeUnauthorized, expo.CodeInvalidBearer, expo.CodeInvalidCredentials, expo.CodeMismatchSenderID, expo.CodeDeveloperError,
+}
+
+const otherFault = "other"
+
+func (m *Metrics) countProjectFault(e *expo.Error) {
+	code := e.Code
+	if !slices.Contains(faultCodes, code) {
+		code = otherFault
+	}
+	m.projectFaults.WithLabelValues(code).Inc()
 }

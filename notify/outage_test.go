@@ -91,7 +91,8 @@ func TestUnauthorized(t *testing.T) {
 	w.untilTrue(`not exists (select from reminder_worker.push_devices where retired_at is not null)`)
 }
 
-// Credentials that Expo refuses for every device rest the sender; a sender id that is wrong for one device is that device's matter.
+// Credentials that Expo refuses for every device rest the sender; a sender id that is wrong for one device is that device's matter. Neither
+// uses an attempt.
 func TestCredentialsInTickets(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -107,10 +108,12 @@ func TestCredentialsInTickets(t *testing.T) {
 	w.expo.RefuseTicket(tokens[0], "MismatchSenderId")
 	id = w.own(user, 0)
 	s.Look(Changes)
-	w.untilStatus(id, "failed")
-	if got := w.reminder(id); !strings.HasPrefix(got, "failed, 5 tries, gave up after 5 attempts") {
+	w.untilTrue(`exists (select from reminder_worker.deliveries where reminder_id = $1 and state = 'retry' and attempts >= 3)`, id)
+	if got := w.reminder(id); !strings.HasPrefix(got, "pending, 0 tries") && !strings.HasPrefix(got, "sending, 0 tries") {
 		t.Errorf("reminder is %s", got)
 	}
+	w.expo.RefuseTicket(tokens[0], "")
+	w.untilStatus(id, "sent")
 }
 
 // Tokens of another project in a batch keep nobody from getting their push.

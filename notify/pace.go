@@ -15,6 +15,7 @@ type pace struct {
 	failures int       // in a row
 	size     int       // reminders in the next batch
 	until    time.Time // no request before
+	success  time.Time // when a request was last taken
 	why      string
 	idleTill time.Time // nothing is claimed before: it could not be offered in time
 }
@@ -45,8 +46,25 @@ func (p *pace) succeeded() {
 	if p.failures > 0 && time.Now().Before(p.until) {
 		return // an older request that was still on the wire
 	}
-	p.failures, p.why = 0, ""
+	p.failures, p.why, p.success = 0, "", time.Now()
 	p.size = min(2*p.size, p.cfg.Batch)
+}
+
+// provenFor is for how long a request that was taken shows that Expo takes ours.
+const provenFor = 5 * time.Minute
+
+// proven reports whether requests are taken at present: one was not long ago, and none has failed since.
+func (p *pace) proven() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.failures == 0 && !p.success.IsZero() && time.Since(p.success) < provenFor
+}
+
+// healthy reports whether the last request did not fail.
+func (p *pace) healthy() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.failures == 0
 }
 
 // left is for how much longer to rest, and why.

@@ -39,37 +39,6 @@ func zone(t *testing.T, name string) *time.Location {
 	return z
 }
 
-// TestDay names starts from many places and times.
-func TestDay(t *testing.T) {
-	t.Parallel()
-	for _, tt := range []struct{ zone, start, now, want string }{
-		{"Europe/Berlin", "2026-11-24T15:00:00Z", "2026-11-24T12:00:00Z", "Today 16:00"},
-		{"Europe/Berlin", "2026-11-24T15:00:00Z", "2026-11-24T15:00:00Z", "Today 16:00"},
-		{"Europe/Berlin", "2026-11-24T15:00:00Z", "2026-11-23T15:00:00Z", "Tomorrow 16:00"},
-		{"Europe/Berlin", "2026-11-24T15:00:00Z", "2026-11-22T15:00:00Z", "Tue 24 Nov 16:00"},
-		{"Europe/Berlin", "2026-11-23T23:30:00Z", "2026-11-23T22:45:00Z", "Tomorrow 00:30"},
-		{"UTC", "2026-11-23T23:30:00Z", "2026-11-23T22:45:00Z", "Today 23:30"},
-		{"America/Los_Angeles", "2026-11-24T06:30:00Z", "2026-11-24T04:00:00Z", "Today 22:30"},
-		{"Pacific/Auckland", "2026-11-23T11:30:00Z", "2026-11-23T10:00:00Z", "Tomorrow 00:30"},
-		{"UTC", "2027-01-01T08:00:00Z", "2026-12-31T08:00:00Z", "Tomorrow 08:00"},
-		{"UTC", "2027-01-02T08:00:00Z", "2026-12-31T08:00:00Z", "Sat 2 Jan 2027 08:00"},
-		{"Europe/Berlin", "2027-03-28T10:00:00Z", "2027-03-27T22:30:00Z", "Tomorrow 12:00"},     // the night is an hour short
-		{"Europe/Berlin", "2026-10-25T22:30:00Z", "2026-10-24T22:30:00Z", "Today 23:30"},        // a day of 25 hours
-		{"America/Sao_Paulo", "2018-11-04T12:00:00Z", "2018-11-03T12:00:00Z", "Tomorrow 10:00"}, // a day that begins at one
-		{"UTC", "2026-11-23T08:00:00Z", "2026-11-24T08:00:00Z", "Mon 23 Nov 08:00"},
-	} {
-		start, err1 := time.Parse(time.RFC3339, tt.start)
-		now, err2 := time.Parse(time.RFC3339, tt.now)
-		if err1 != nil || err2 != nil {
-			t.Fatal(err1, err2)
-		}
-		z := zone(t, tt.zone)
-		if got := day(start.In(z), now.In(z)); got != tt.want {
-			t.Errorf("%s seen at %s in %s: %q, want %q", tt.start, tt.now, tt.zone, got, tt.want)
-		}
-	}
-}
-
 func TestText(t *testing.T) {
 	t.Parallel()
 	now := time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
@@ -77,14 +46,23 @@ func TestText(t *testing.T) {
 		row         store.ClaimRemindersRow
 		title, body string
 	}{
-		"planned":         {store.ClaimRemindersRow{Title: "Soccer", Planned: true, Message: "Field 3", HasStart: true, StartTs: now.Add(time.Hour)}, "Soccer", "Today 13:00 · Field 3"},
-		"planned, bare":   {store.ClaimRemindersRow{Title: "Soccer", Planned: true, HasStart: true, StartTs: now.Add(time.Hour)}, "Soccer", "Today 13:00"},
+		"planned": {store.ClaimRemindersRow{
+			Title: "Soccer", Planned: true, Message: "as it was when planned", ChildName: "Leo", Location: "Field 3", PrepItems: []string{"cleats", "water"},
+			HasStart: true, StartTs: now.Add(time.Hour),
+		}, "Soccer", "Today 13:00 · Leo · Field 3 · Bring: cleats, water"},
+		"planned, bare": {store.ClaimRemindersRow{Title: "Soccer", Planned: true, HasStart: true, StartTs: now.Add(time.Hour)}, "Soccer", "Today 13:00"},
+		"their clock":   {store.ClaimRemindersRow{Title: "Fußball", Planned: true, HasStart: true, StartTs: now.Add(time.Hour), TimeZone: "Europe/Berlin", Locale: "de"}, "Fußball", "Heute um 14:00"},
+		"their noon":    {store.ClaimRemindersRow{Title: "Soccer", Planned: true, HasStart: true, StartTs: now.Add(time.Hour), Locale: "en-US"}, "Soccer", "Today 1:00 PM"},
+		"whole day": {store.ClaimRemindersRow{
+			Title: "Trip", Planned: true, HasStart: true, StartTs: now.Add(12 * time.Hour), HasEnd: true, EndTs: now.Add(36 * time.Hour),
+		}, "Trip", "Tomorrow"},
 		"the app's words": {store.ClaimRemindersRow{Title: "Soccer", Message: "Pack the bag", HasStart: true, StartTs: now}, "Soccer", "Pack the bag"},
 		"the app's, mute": {store.ClaimRemindersRow{Title: "Soccer", HasStart: true, StartTs: now}, "Soccer", "Today 12:00"},
 		"no event":        {store.ClaimRemindersRow{Message: "Call"}, "Reminder", "Call"},
 		"nothing":         {store.ClaimRemindersRow{}, "Reminder", ""},
 	} {
-		title, body := text(tt.row, now, time.UTC)
+		s := pureSender(t)
+		title, body := s.text(tt.row, now, s.zones.Find(tt.row.TimeZone, time.UTC))
 		if title != tt.title || body != tt.body {
 			t.Errorf("%s: %q, %q, want %q, %q", name, title, body, tt.title, tt.body)
 		}
@@ -96,30 +74,99 @@ func TestMessage(t *testing.T) {
 	s := pureSender(t)
 	now := time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
 	row := store.ClaimRemindersRow{
-		ID: uuid.UUID{1}, EventID: uuid.UUID{2}, Title: "Soccer", Planned: true, Message: "Field 3",
-		HasStart: true, StartTs: now.Add(30 * time.Minute), Tokens: []string{"ExponentPushToken[a]", "ExponentPushToken[b]"},
+		ID: uuid.UUID{1}, EventID: uuid.UUID{2}, Title: "Soccer", Planned: true, Location: "Field 3", NotifyAtTs: now,
+		HasStart: true, StartTs: now.Add(30 * time.Minute), Tokens: []string{"ExponentPushToken[a]", "ExponentPushToken[b]"}, Projects: []string{"", "@other/app"},
 	}
 	want := expo.Message{
 		Title: "Soccer", Body: "Today 12:30 · Field 3", Sound: expo.DefaultSound, Priority: expo.PriorityHigh,
 		Data:       []byte(`{"eventId":"02000000-0000-0000-0000-000000000000","reminderId":"01000000-0000-0000-0000-000000000000"}`),
-		Expiration: row.StartTs.Unix(), CollapseID: row.ID.String(), Tag: row.ID.String(),
+		CollapseID: row.ID.String(), Tag: row.ID.String(), CategoryID: "reminder",
 	}
-	if diff := cmp.Diff(want, s.message(row, now)); diff != "" {
+	if diff := cmp.Diff(want, s.message(row, now, time.UTC)); diff != "" {
 		t.Errorf("message (-want +got):\n%s", diff)
 	}
-	if got := expires(store.ClaimRemindersRow{HasStart: true, StartTs: now}, now); !got.Equal(now.Add(24 * time.Hour)) {
-		t.Errorf("a reminder after the start expires at %s", got)
-	}
-	pushes := s.compose([]store.ClaimRemindersRow{{}, row})
-	if len(pushes) != 2 || pushes[0].reminder != 1 || pushes[0].message.To != row.Tokens[0] || pushes[1].message.To != row.Tokens[1] {
+	pushes, early := s.compose([]store.ClaimRemindersRow{{}, row})
+	if len(pushes) != 2 || pushes[0].reminder != 1 || pushes[0].message.To != row.Tokens[0] || pushes[1].message.To != row.Tokens[1] || pushes[1].project != "@other/app" {
 		t.Errorf("pushes %+v", pushes)
+	}
+	if p := pushes[0]; p.message.Expiration != row.StartTs.Unix() || !p.notAfter.Equal(row.StartTs) || early[1].status != "" {
+		t.Errorf("expires at %d, not after %s", p.message.Expiration, p.notAfter)
+	}
+	chunks := s.chunks(pushes)
+	if len(chunks) != 2 || chunks[0][0].project != "" {
+		t.Errorf("%d requests, want one for each project, ours first", len(chunks))
+	}
+}
+
+func TestDeadline(t *testing.T) {
+	t.Parallel()
+	start := time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
+	for name, tt := range map[string]struct {
+		row  store.ClaimRemindersRow
+		want time.Time
+	}{
+		"before the start":             {store.ClaimRemindersRow{HasStart: true, StartTs: start, NotifyAtTs: start.Add(-time.Hour)}, start},
+		"the app's, after the start":   {store.ClaimRemindersRow{HasStart: true, StartTs: start, NotifyAtTs: start}, start.Add(24 * time.Hour)},
+		"put off, and the event moved": {store.ClaimRemindersRow{HasStart: true, StartTs: start, NotifyAtTs: start.Add(time.Hour), Snoozed: true}, start},
+		"of an event without a start":  {store.ClaimRemindersRow{NotifyAtTs: start}, start.Add(24 * time.Hour)},
+	} {
+		if got := deadline(tt.row); !got.Equal(tt.want) {
+			t.Errorf("%s: %s, want %s", name, got, tt.want)
+		}
+	}
+}
+
+// TestData: what the app has stored goes along, and can neither replace the ids nor break the push.
+func TestData(t *testing.T) {
+	t.Parallel()
+	const ids = `"eventId":"02000000-0000-0000-0000-000000000000","reminderId":"01000000-0000-0000-0000-000000000000"`
+	for data, want := range map[string][2]string{
+		``:                                    {`{` + ids + `}`, "reminder"},
+		`{"url":"parentpal://e/1","n":[1,2]}`: {`{` + `"eventId":"02000000-0000-0000-0000-000000000000","n":[1,2],"reminderId":"01000000-0000-0000-0000-000000000000","url":"parentpal://e/1"}`, "reminder"},
+		`{"eventId":"other","reminderId":1}`:  {`{` + ids + `}`, "reminder"},
+		`{"categoryId":"homework"}`:           {`{"categoryId":"homework",` + ids + `}`, "homework"},
+		`{"categoryId":7}`:                    {`{"categoryId":7,` + ids + `}`, "reminder"},
+		`null`:                                {`{` + ids + `}`, "reminder"}, `[1]`: {`{` + ids + `}`, "reminder"}, `"x"`: {`{` + ids + `}`, "reminder"},
+	} {
+		got, category := pureSender(t).data(store.ClaimRemindersRow{ID: uuid.UUID{1}, EventID: uuid.UUID{2}, Data: data})
+		if string(got) != want[0] || category != want[1] {
+			t.Errorf("%s: %s, %q, want %s, %q", data, got, category, want[0], want[1])
+		}
+	}
+}
+
+// TestCalm: inside quiet hours a reminder waits for their end or is not sent at all, before them it has until they begin.
+func TestCalm(t *testing.T) {
+	t.Parallel()
+	berlin := zone(t, "Europe/Berlin")
+	at := func(day, hour, minute int) time.Time { return time.Date(2026, 11, day, hour, minute, 0, 0, berlin) }
+	night := store.ClaimRemindersRow{QuietFrom: 22 * 60, QuietUntil: 7 * 60}
+	for name, tt := range map[string]struct {
+		now, deadline, next time.Time
+		status              string
+		retry               time.Duration
+	}{
+		"by day":                     {at(24, 12, 0), at(24, 23, 0), at(24, 22, 0), "", 0},
+		"at night":                   {at(24, 23, 0), at(25, 8, 0), time.Time{}, reminderPending, 8*time.Hour + time.Millisecond},
+		"as the night begins":        {at(24, 22, 0), at(25, 8, 0), time.Time{}, reminderPending, 9*time.Hour + time.Millisecond},
+		"as it ends":                 {at(25, 7, 0), at(25, 8, 0), at(25, 22, 0), "", 0},
+		"before an event at night":   {at(24, 23, 0), at(25, 6, 0), time.Time{}, reminderSkipped, 0},
+		"before an event at its end": {at(24, 23, 0), at(25, 7, 0), time.Time{}, reminderSkipped, 0},
+	} {
+		next, v := calm(night, tt.now, tt.deadline, berlin)
+		if !next.Equal(tt.next) || v.status != tt.status || v.retry != tt.retry || (v.message != "") != (v.status == reminderSkipped) || v.counts {
+			t.Errorf("%s: %s, %+v", name, next, v)
+		}
+	}
+	if next, v := calm(store.ClaimRemindersRow{QuietFrom: -1, QuietUntil: 60}, at(24, 0, 30), at(25, 0, 0), berlin); !next.IsZero() || v.status != "" {
+		t.Errorf("half of quiet hours: %s, %+v", next, v)
 	}
 }
 
 // TestVerdict goes through every mix of what may become of two phones' pushes, at every attempt.
 func TestVerdict(t *testing.T) {
 	t.Parallel()
-	names := map[pushState]string{unsent: "unsent", accepted: "accepted", refused: "refused", again: "again"}
+	names := map[pushState]string{unsent: "unsent", accepted: "accepted", refused: "refused", again: "again", blocked: "blocked", stale: "stale"}
 	for tried := range int32(6) {
 		for first, a := range names {
 			for second, b := range names {
@@ -134,12 +181,13 @@ func TestVerdict(t *testing.T) {
 				has := func(name string) bool { return a == name || b == name }
 				want := reminderFailed
 				switch {
-				case has("unsent"), has("again") && tried < 4:
+				case has("unsent"), has("stale"), has("again") && tried < 4, has("blocked"):
 					want = reminderPending
 				case has("accepted"):
 					want = reminderSent
 				}
-				if v.status != want || v.counts != (has("again") && !has("unsent") && v.status != reminderSent) {
+				counts := has("again") && !has("unsent") && !has("stale") && (tried < 4 || !has("blocked")) && v.status != reminderSent
+				if v.status != want || v.counts != counts {
 					t.Errorf("%s and %s after %d tries: %+v, want %s", a, b, tried, v, want)
 				}
 				if (v.retry > 0) != (want == reminderPending) || strings.Contains(v.message, "abcdef") {
@@ -159,10 +207,24 @@ func TestVerdict(t *testing.T) {
 func TestRetryPauses(t *testing.T) {
 	t.Parallel()
 	s := pureSender(t)
-	for tried, want := range []time.Duration{2 * time.Second, 4 * time.Second, 8 * time.Second, 16 * time.Second} {
-		v := s.verdict(store.ClaimRemindersRow{RetryCount: int32(tried)}, []*push{{state: again}})
-		if v.retry != want {
-			t.Errorf("after %d tries: %s, want %s", tried, v.retry, want)
+	start := time.Now().Add(time.Hour)
+	for lead, want := range map[time.Duration][]time.Duration{
+		24 * time.Hour:   {2, 20, 200, 1800},
+		30 * time.Minute: {2, 13, 90, 600},
+		5 * time.Minute:  {2, 7, 27, 100},
+		time.Second:      {2, 4, 8, 16},
+	} {
+		row := store.ClaimRemindersRow{HasStart: true, StartTs: start, NotifyAtTs: start.Add(-lead)}
+		for tried := range want {
+			row.RetryCount = int32(tried)
+			if got := s.verdict(row, []*push{{state: again}}).retry.Round(time.Second); got != want[tried]*time.Second {
+				t.Errorf("%s before the start, after %d tries: %s, want %d s", lead, tried+1, got, want[tried])
+			}
+		}
+	}
+	for waited, want := range map[time.Duration]time.Duration{0: time.Minute, time.Minute: time.Minute, 7 * time.Minute: 7 * time.Minute, time.Hour: 15 * time.Minute} {
+		if got := s.patience(waited); got != want {
+			t.Errorf("blocked for %s: %s, want %s", waited, got, want)
 		}
 	}
 	if d := grow(time.Second, time.Hour, 1<<30); d != time.Hour {
@@ -254,30 +316,46 @@ func TestOffset(t *testing.T) {
 	}
 }
 
+// TestSettlements: what each receipt means for its delivery and device.
 func TestSettlements(t *testing.T) {
 	t.Parallel()
 	s := pureSender(t)
-	row := func(ticket string, age time.Duration) store.ClaimReceiptsRow {
-		return store.ClaimReceiptsRow{TicketID: ticket, Token: "token-" + ticket, SentAt: time.Now().Add(-age)}
-	}
 	receipts := map[string]expo.Receipt{
-		"good":  {},
-		"gone":  {Err: &expo.Error{Kind: expo.DeviceGone, Code: "DeviceNotRegistered"}},
-		"wrong": {Err: &expo.Error{Kind: expo.Project, Code: "InvalidCredentials", Message: "a\x00b"}},
+		"good":   {},
+		"gone":   {Err: &expo.Error{Kind: expo.DeviceGone, Code: "DeviceNotRegistered"}},
+		"large":  {Err: &expo.Error{Kind: expo.Permanent, Code: "MessageTooBig"}},
+		"wrong":  {Err: &expo.Error{Kind: expo.Project, Code: "InvalidCredentials", Message: "a\x00b"}},
+		"fast":   {Err: &expo.Error{Kind: expo.Throttled, Code: "MessageRateExceeded"}},
+		"broken": {Err: &expo.Error{Kind: expo.Retry, Code: "ProviderError"}},
 	}
-	arg := s.settlements([]store.ClaimReceiptsRow{
-		row("good", time.Hour), row("gone", time.Hour), row("wrong", time.Hour), row("none yet", time.Hour), row("never", 25*time.Hour),
-	}, receipts)
+	var rows []store.ClaimReceiptsRow
+	for _, ticket := range []string{"good", "gone", "large", "wrong", "fast", "broken", "none yet", "never"} {
+		age := time.Hour
+		if ticket == "never" {
+			age = 25 * time.Hour
+		}
+		rows = append(rows, store.ClaimReceiptsRow{TicketID: ticket, Token: "ExponentPushToken[" + ticket + "]", SentAt: time.Now().Add(-age), Attempts: 2})
+	}
+	arg := s.settlements(rows, receipts)
 	got := []string{}
 	for i := range arg.Tokens {
-		got = append(got, fmt.Sprintf("%s %s %s %v", arg.TicketIds[i], arg.States[i], arg.ErrorMessages[i], arg.Gone[i]))
+		got = append(got, fmt.Sprintf("%s %s %s gone %v, again after %d s, counts %v", arg.TicketIds[i], arg.States[i], arg.ErrorMessages[i], arg.Gone[i],
+			arg.RetryMs[i]/1000, arg.CountAttempts[i]))
 	}
 	want := []string{
-		"good delivered  false", "gone failed expo: DeviceNotRegistered true", "wrong failed expo: InvalidCredentials: ab false",
-		"never unknown Expo has no receipt for this push false",
+		"good delivered  gone false, again after 0 s, counts false",
+		"gone failed ExponentPushToken[gon…]: expo: DeviceNotRegistered gone true, again after 0 s, counts false",
+		"large failed ExponentPushToken[lar…]: expo: MessageTooBig gone false, again after 0 s, counts false",
+		"wrong retry ExponentPushToken[wro…]: expo: InvalidCredentials: ab gone false, again after 900 s, counts false",
+		"fast retry ExponentPushToken[fas…]: expo: MessageRateExceeded gone false, again after 4 s, counts true",
+		"broken retry ExponentPushToken[bro…]: expo: ProviderError gone false, again after 4 s, counts true",
+		"never unknown Expo has no receipt for this push gone false, again after 0 s, counts false",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("settlements (-want +got):\n%s", diff)
+	}
+	if !strings.Contains(s.Alarm(), "InvalidCredentials") {
+		t.Errorf("alarm %q", s.Alarm())
 	}
 }
 
@@ -292,12 +370,22 @@ func TestTicketsThatBlameTheProject(t *testing.T) {
 		rests   bool
 	}{
 		"all":         {[]expo.Ticket{bad, bad}, []pushState{unsent, unsent}, true},
-		"one":         {[]expo.Ticket{bad, ok}, []pushState{again, accepted}, false},
-		"wrong phone": {[]expo.Ticket{sender}, []pushState{again}, false},
+		"one":         {[]expo.Ticket{bad, ok}, []pushState{blocked, accepted}, false},
+		"wrong phone": {[]expo.Ticket{sender}, []pushState{blocked}, false},
 	} {
 		s := pureSender(t)
-		chunk := make([]push, len(tt.tickets))
-		s.answered(chunk, tt.tickets)
+		if s.Alarm() != "" {
+			t.Errorf("%s: alarm %q before anything was sent", name, s.Alarm())
+		}
+		chunk := make([]*push, len(tt.tickets))
+		for i := range chunk {
+			chunk[i] = &push{}
+		}
+		f := flight{Sender: s, rows: make([]store.ClaimRemindersRow, 1)}
+		f.answered(chunk, tt.tickets)
+		if s.Alarm() == "" {
+			t.Errorf("%s: no alarm", name)
+		}
 		for i := range chunk {
 			if chunk[i].state != tt.want[i] {
 				t.Errorf("%s: push %d is %d, want %d", name, i, chunk[i].state, tt.want[i])

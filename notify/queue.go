@@ -1,32 +1,83 @@
 package notify
 
 import (
+	"container/heap"
 	"context"
 	"sync"
+	"time"
 
 	"github.com/google/uuid"
 
 	"github.com/parentpal/reminder-worker/notify/wheel"
 )
 
-// queue holds the ids that the wheel has fired, in order, each once: during a long rest of the sender the same window may be read, and
-// fire, many times.
+// queue holds the ids that are due, each once: during a long rest of the sender the same window may be read, and fire, many times.
+//
+// They leave in the order in which they came, until there are more than can be sent at once. Then it is read from the table until when each
+// is worth sending, and the one whose event is nearest leaves first, of two the one that is longer overdue.
+//
+// A suspect is an id whose request failed as a whole, and had no other in it: it may be what the request failed for. While requests fail it
+// is tried after all others, and later it leaves alone.
 type queue struct {
 	added chan struct{} // capacity 1
+	grown chan struct{} // capacity 1; something was added whose deadline is not known
 
-	mu     sync.Mutex
-	ids    []uuid.UUID            // guarded by mu
-	queued map[uuid.UUID]struct{} // what ids holds; guarded by mu
+	mu       sync.Mutex // guards all below
+	waiting  line
+	doubtful line // the suspects among those that wait
+	queued   map[uuid.UUID]struct{}
+	suspects map[uuid.UUID]struct{}
+	seq      uint64
 }
 
+// place is an id in the queue.
+type place struct {
+	id       uuid.UUID
+	seq      uint64
+	due      time.Time
+	deadline time.Time
+	ranked   bool // deadline is known
+}
+
+// line is a heap of places, the next to leave on top. Those whose deadline is not known yet come first: they have only just come.
+type line []place
+
+func (l line) Len() int      { return len(l) }
+func (l line) Swap(i, j int) { l[i], l[j] = l[j], l[i] }
+func (l line) Less(i, j int) bool {
+	a, b := &l[i], &l[j]
+	switch {
+	case a.ranked != b.ranked:
+		return !a.ranked
+	case a.ranked && !a.deadline.Equal(b.deadline):
+		return a.deadline.Before(b.deadline)
+	case a.ranked && !a.due.Equal(b.due):
+		return a.due.Before(b.due)
+	}
+	return a.seq < b.seq
+}
+
+// Push implements heap.Interface.
+func (l *line) Push(x any) { *l = append(*l, x.(place)) }
+
+// Pop implements heap.Interface.
+func (l *line) Pop() any {
+	last := (*l)[len(*l)-1]
+	*l = (*l)[:len(*l)-1]
+	return last
+}
+
+// maxSuspects bounds what is remembered of failed requests.
+const maxSuspects = 1000
+
 func newQueue() *queue {
-	return &queue{added: make(chan struct{}, 1), queued: map[uuid.UUID]struct{}{}}
+	return &queue{added: make(chan struct{}, 1), grown: make(chan struct{}, 1), queued: map[uuid.UUID]struct{}{}, suspects: map[uuid.UUID]struct{}{}}
 }
 
 func (q *queue) add(due []wheel.Entry) {
 	q.mu.Lock()
 	for _, e := range due {
-		q.push(uuid.UUID(e.ID))
+		q.push(uuid.UUID(e.ID), e.At)
 	}
 	q.mu.Unlock()
 	q.ring()
@@ -35,31 +86,39 @@ func (q *queue) add(due []wheel.Entry) {
 func (q *queue) addIDs(ids []uuid.UUID) {
 	q.mu.Lock()
 	for _, id := range ids {
-		q.push(id)
+		q.push(id, time.Time{})
 	}
 	q.mu.Unlock()
 	q.ring()
 }
 
 // push is called with mu held.
-func (q *queue) push(id uuid.UUID) {
-	if _, found := q.queued[id]; !found {
-		q.queued[id] = struct{}{}
-		q.ids = append(q.ids, id)
+func (q *queue) push(id uuid.UUID, due time.Time) {
+	if _, found := q.queued[id]; found {
+		return
 	}
+	q.queued[id] = struct{}{}
+	q.seq++
+	l := &q.waiting
+	if _, doubted := q.suspects[id]; doubted {
+		l = &q.doubtful
+	}
+	heap.Push(l, place{id: id, seq: q.seq, due: due})
 }
 
 func (q *queue) ring() {
-	select {
-	case q.added <- struct{}{}:
-	default:
+	for _, c := range []chan struct{}{q.added, q.grown} {
+		select {
+		case c <- struct{}{}:
+		default:
+		}
 	}
 }
 
 func (q *queue) len() int {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return len(q.ids)
+	return len(q.queued)
 }
 
 // wait returns when there are ids, or when ctx ends. One goroutine waits, and cuts.
@@ -72,18 +131,88 @@ func (q *queue) wait(ctx context.Context) {
 	}
 }
 
-// cut takes up to size ids, the oldest first.
-func (q *queue) cut(size int) []uuid.UUID {
+// cut takes up to size ids, the most urgent first; healthy says that requests succeed at present.
+func (q *queue) cut(size int, healthy bool) []uuid.UUID {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	n := min(size, len(q.ids))
-	ids := q.ids[:n:n]
-	q.ids = q.ids[n:]
-	for _, id := range ids {
-		delete(q.queued, id)
+	if len(q.doubtful) > 0 && (len(q.waiting) == 0 || healthy && !before(q.waiting[0], q.doubtful[0])) {
+		return []uuid.UUID{q.pop(&q.doubtful)}
 	}
-	if len(q.ids) == 0 && n > 0 {
-		q.ids, q.queued = nil, map[uuid.UUID]struct{}{} // a herd's memory does not stay
+	ids := make([]uuid.UUID, 0, min(size, len(q.waiting)))
+	for len(ids) < size && len(q.waiting) > 0 {
+		ids = append(ids, q.pop(&q.waiting))
+	}
+	if len(q.queued) == 0 {
+		q.waiting, q.doubtful, q.queued = nil, nil, map[uuid.UUID]struct{}{} // a herd's memory does not stay
 	}
 	return ids
+}
+
+// pop is called with mu held.
+func (q *queue) pop(l *line) uuid.UUID {
+	id := heap.Pop(l).(place).id
+	delete(q.queued, id)
+	return id
+}
+
+func before(a, b place) bool { return line{a, b}.Less(0, 1) }
+
+// suspect remembers an id whose request failed and had no other in it.
+func (q *queue) suspect(id uuid.UUID) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if len(q.suspects) >= maxSuspects {
+		clear(q.suspects)
+	}
+	q.suspects[id] = struct{}{}
+}
+
+func (q *queue) suspected(id uuid.UUID) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	_, found := q.suspects[id]
+	return found
+}
+
+// acquit forgets what was held against an id.
+func (q *queue) acquit(id uuid.UUID) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	delete(q.suspects, id)
+}
+
+// unranked returns up to limit ids whose deadline is not known, if more than spare ids wait.
+func (q *queue) unranked(spare, limit int) (ids []uuid.UUID) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if len(q.queued) <= spare {
+		return nil
+	}
+	for _, l := range []line{q.waiting, q.doubtful} {
+		for i := range l {
+			if !l[i].ranked && len(ids) < limit {
+				ids = append(ids, l[i].id)
+			}
+		}
+	}
+	return ids
+}
+
+// rank makes the deadlines known of ids that were asked for. One without a deadline is gone; it leaves soon, for the claim to see.
+func (q *queue) rank(asked []uuid.UUID, deadlines map[uuid.UUID]time.Time) {
+	known := make(map[uuid.UUID]struct{}, len(asked))
+	for _, id := range asked {
+		known[id] = struct{}{}
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for _, l := range []*line{&q.waiting, &q.doubtful} {
+		for i := range *l {
+			p := &(*l)[i]
+			if _, found := known[p.id]; found {
+				p.deadline, p.ranked = deadlines[p.id], true
+			}
+		}
+		heap.Init(l)
+	}
 }

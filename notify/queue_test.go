@@ -5,6 +5,7 @@ import (
 	"sync"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/uuid"
@@ -34,7 +35,7 @@ func TestQueue(t *testing.T) {
 		next := map[byte]byte{}
 		for taken := 0; taken < 800; {
 			q.wait(ctx)
-			ids := q.cut(7)
+			ids := q.cut(7, true)
 			if len(ids) == 0 || len(ids) > 7 {
 				t.Fatalf("%d ids", len(ids))
 			}
@@ -47,7 +48,7 @@ func TestQueue(t *testing.T) {
 			taken += len(ids)
 		}
 		adding.Wait()
-		if q.len() != 0 || len(q.cut(1)) != 0 {
+		if q.len() != 0 || len(q.cut(1, true)) != 0 {
 			t.Errorf("%d are left", q.len())
 		}
 		cancel()
@@ -64,11 +65,65 @@ func TestQueueHoldsEachOnce(t *testing.T) {
 		q.add([]wheel.Entry{{ID: wheel.ID(a)}, {ID: wheel.ID(b)}})
 		q.addIDs([]uuid.UUID{b, c})
 	}
-	if diff := cmp.Diff([]uuid.UUID{a, b}, q.cut(2)); diff != "" || q.len() != 1 {
+	if diff := cmp.Diff([]uuid.UUID{a, b}, q.cut(2, true)); diff != "" || q.len() != 1 {
 		t.Errorf("%d left (-want +got):\n%s", q.len(), diff)
 	}
 	q.addIDs([]uuid.UUID{c, a}) // what was taken may be due again
-	if diff := cmp.Diff([]uuid.UUID{c, a}, q.cut(9)); diff != "" || q.len() != 0 || len(q.queued) != 0 {
+	if diff := cmp.Diff([]uuid.UUID{c, a}, q.cut(9, true)); diff != "" || q.len() != 0 || len(q.queued) != 0 {
 		t.Errorf("%d left (-want +got):\n%s", q.len(), diff)
+	}
+}
+
+// TestQueueByDeadline ranks a backlog: nearest event first, then the one longer overdue; what has only just come is not held up by it.
+func TestQueueByDeadline(t *testing.T) {
+	t.Parallel()
+	q := newQueue()
+	at := func(minutes int) time.Time { return time.Unix(0, 0).Add(time.Duration(minutes) * time.Minute) }
+	id := func(n byte) uuid.UUID { return uuid.UUID{n} }
+	for n, due := range []int{1: 50, 2: 40, 3: 30, 4: 20, 5: 10} {
+		if due > 0 {
+			q.add([]wheel.Entry{{ID: wheel.ID(id(byte(n))), At: at(due)}})
+		}
+	}
+	asked := q.unranked(4, 100)
+	if len(asked) != 5 || len(q.unranked(5, 100)) != 0 || len(q.unranked(0, 2)) != 2 {
+		t.Fatalf("%d are to be ranked", len(asked))
+	}
+	q.rank(asked, map[uuid.UUID]time.Time{id(1): at(60), id(2): at(90), id(3): at(60), id(4): at(120)}) // the fifth is gone
+	q.addIDs([]uuid.UUID{id(6)})
+	if diff := cmp.Diff([]uuid.UUID{id(6), id(5), id(3), id(1), id(2), id(4)}, q.cut(9, true)); diff != "" {
+		t.Errorf("order (-want +got):\n%s", diff)
+	}
+}
+
+// TestQueueOfSuspects: while requests fail others are tried before a suspect; later it goes in its turn, alone.
+func TestQueueOfSuspects(t *testing.T) {
+	t.Parallel()
+	q := newQueue()
+	a, b, c := uuid.UUID{1}, uuid.UUID{2}, uuid.UUID{3}
+	q.suspect(a)
+	take := func(healthy bool, want ...uuid.UUID) {
+		t.Helper()
+		if diff := cmp.Diff(want, q.cut(9, healthy)); diff != "" {
+			t.Errorf("healthy %v (-want +got):\n%s", healthy, diff)
+		}
+	}
+	q.addIDs([]uuid.UUID{a, b, c})
+	take(false, b, c)
+	take(false, a)
+	q.addIDs([]uuid.UUID{a, b, c})
+	take(true, a)
+	take(true, b, c)
+	if !q.suspected(a) || q.suspected(b) {
+		t.Error("suspects are forgotten, or made of others")
+	}
+	q.acquit(a)
+	q.addIDs([]uuid.UUID{a, b, c})
+	take(false, a, b, c)
+	for n := range 2 * maxSuspects {
+		q.suspect(uuid.UUID{byte(n), byte(n >> 8), 9})
+	}
+	if len(q.suspects) > maxSuspects {
+		t.Errorf("%d suspects are remembered", len(q.suspects))
 	}
 }

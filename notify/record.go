@@ -15,52 +15,43 @@ import (
 	"github.com/parentpal/reminder-worker/sql/store"
 )
 
-// verdict is what one claimed reminder becomes.
-type verdict struct {
-	status  string
-	message string
-	retry   time.Duration
-	counts  bool
-	sentAt  time.Time
-}
-
 // record writes what became of a claimed batch, in one statement, and arms what is to be tried again. It repeats until it succeeds or
 // ctx ends: then the claims run out and the reminders are sent again. A batch that the database refuses is split, so that one row at
 // fault does not have the others sent again.
-func (s *Sender) record(ctx context.Context, rows []store.ClaimRemindersRow, pushes []push) {
-	verdicts := s.verdicts(rows, pushes)
-	arg := recordParams(rows, pushes, verdicts)
-	arg.ReceiptDelayMs = s.cfg.ReceiptDelay.Milliseconds()
-	if !s.write(ctx, arg) {
-		if half := len(rows) / 2; half > 0 && ctx.Err() == nil {
-			first, second := divide(pushes, half)
-			s.record(ctx, rows[:half], first)
-			s.record(ctx, rows[half:], second)
+func (s *Sender) record(ctx context.Context, b batch) {
+	verdicts := s.verdicts(b)
+	if !s.write(ctx, s.recordParams(b, verdicts)) {
+		if half := len(b.rows) / 2; half > 0 && ctx.Err() == nil {
+			first, second := b.divide(half)
+			s.record(ctx, first)
+			s.record(ctx, second)
 		}
 		return
 	}
 	now := s.now()
 	var retries []wheel.Entry
 	for i, v := range verdicts {
-		s.m.countReminder(v, rows[i])
+		s.m.countReminder(v, b.rows[i])
 		if v.status == reminderPending {
-			retries = append(retries, wheel.Entry{ID: wheel.ID(rows[i].ID), At: now.Add(v.retry)})
+			retries = append(retries, wheel.Entry{ID: wheel.ID(b.rows[i].ID), At: now.Add(v.retry)})
 		}
 	}
 	s.wheel.ArmAll(retries)
 }
 
-// divide separates the pushes of the first half of a batch, which come first, from the others.
-func divide(pushes []push, half int) (first, second []push) {
-	n := 0
-	for n < len(pushes) && pushes[n].reminder < half {
-		n++
+// divide separates the first half of a batch from the others, with their pushes.
+func (b batch) divide(half int) (first, second batch) {
+	first.rows, second.rows = b.rows[:half], b.rows[half:]
+	first.early, second.early = b.early[:half], b.early[half:]
+	for _, p := range b.pushes {
+		if p.reminder < half {
+			first.pushes = append(first.pushes, p)
+			continue
+		}
+		p.reminder -= half
+		second.pushes = append(second.pushes, p)
 	}
-	second = slices.Clone(pushes[n:])
-	for i := range second {
-		second[i].reminder -= half
-	}
-	return pushes[:n], second
+	return first, second
 }
 
 // maxRefusals is how often a statement is repeated that the database refuses for its content: a row that is deleted at that very moment
@@ -113,77 +104,49 @@ func storable(s string) string {
 	return strings.ToValidUTF8(s, "")
 }
 
-// verdicts decides what each reminder becomes from what became of its pushes.
-func (s *Sender) verdicts(rows []store.ClaimRemindersRow, pushes []push) []verdict {
-	verdicts := make([]verdict, len(rows))
-	own := make([][]*push, len(rows))
-	for i := range pushes {
-		p := &pushes[i]
-		own[p.reminder] = append(own[p.reminder], p)
-	}
-	for i, row := range rows {
-		verdicts[i] = s.verdict(row, own[i])
-	}
-	return verdicts
-}
-
-func (s *Sender) verdict(row store.ClaimRemindersRow, pushes []*push) verdict {
-	var count [again + 1]int
-	var faults []string
-	v := verdict{}
-	for _, p := range pushes {
-		count[p.state]++
-		if p.state == accepted && v.sentAt.IsZero() {
-			v.sentAt = p.sentAt
-		}
-		if p.state != accepted && p.ticket.Err != nil {
-			faults = append(faults, expo.Mask(p.token)+": "+p.ticket.Err.Error())
-		}
-	}
-	v.message = strings.Join(faults, "; ")
-	tried := int(row.RetryCount) + 1
-	switch {
-	case count[unsent] > 0: // nothing was learned about the reminder: no attempt is used
-		left, _ := s.pace.left()
-		v.status, v.retry = reminderPending, max(left, time.Millisecond)
-	case count[again] > 0 && tried < s.cfg.MaxAttempts:
-		v.status, v.counts = reminderPending, true
-		v.retry = s.cfg.Jitter(grow(s.cfg.RetryBase, time.Hour, int(row.RetryCount)))
-	case count[accepted] > 0:
-		v.status = reminderSent
-	default:
-		v.status, v.counts = reminderFailed, count[again] > 0
-		if v.counts {
-			v.message = fmt.Sprintf("gave up after %d attempts: %s", tried, v.message)
-		}
-	}
-	return v
-}
-
-func recordParams(rows []store.ClaimRemindersRow, pushes []push, verdicts []verdict) store.RecordPushesParams {
-	var arg store.RecordPushesParams
+func (s *Sender) recordParams(b batch, verdicts []verdict) store.RecordPushesParams {
+	arg := store.RecordPushesParams{ReceiptDelayMs: s.cfg.ReceiptDelay.Milliseconds(), LargeBytes: largeBytes}
 	for i, v := range verdicts {
-		arg.Ids = append(arg.Ids, rows[i].ID)
-		arg.Leases = append(arg.Leases, rows[i].Lease)
+		arg.Ids = append(arg.Ids, b.rows[i].ID)
+		arg.Leases = append(arg.Leases, b.rows[i].Lease)
 		arg.Statuses = append(arg.Statuses, v.status)
 		arg.RetryMs = append(arg.RetryMs, v.retry.Milliseconds())
 		arg.CountAttempts = append(arg.CountAttempts, v.counts)
 		arg.SentAts = append(arg.SentAts, v.sentAt)
 		arg.ErrorMessages = append(arg.ErrorMessages, storable(v.message))
 	}
-	for i := range pushes {
-		if pushes[i].state == unsent || pushes[i].state == again {
-			continue // no delivery has come of it yet
+	for i := range b.pushes {
+		p := &b.pushes[i]
+		if state := p.delivery(verdicts[p.reminder]); state != "" {
+			addPush(&arg, b.rows[p.reminder], p, state)
 		}
-		addPush(&arg, rows[pushes[i].reminder], &pushes[i])
 	}
 	return arg
 }
 
-func addPush(arg *store.RecordPushesParams, row store.ClaimRemindersRow, p *push) {
-	state, code, fault, gone := "accepted", "", "", false
+// largeBytes is the size from which on some services say of a push that its device is gone (expo/expo issue 9550), so that one word of it is
+// not enough. They take expo.MaxPayload.
+const largeBytes = expo.MaxPayload - 1024
+
+// delivery is the state of the delivery that has come of a push; empty: none has, since nothing was learned about it.
+func (p *push) delivery(v verdict) string {
+	switch {
+	case p.state == accepted:
+		return "accepted"
+	case p.state == refused:
+		return "failed"
+	case p.state != again && p.state != blocked:
+		return ""
+	case v.status == reminderPending:
+		return "retry"
+	}
+	return "failed"
+}
+
+func addPush(arg *store.RecordPushesParams, row store.ClaimRemindersRow, p *push, state string) {
+	code, fault := "", ""
 	if e := p.ticket.Err; e != nil {
-		state, code, fault, gone = "failed", e.Code, e.Error(), e.Kind == expo.DeviceGone
+		code, fault = e.Code, e.Error()
 	}
 	arg.PushReminderIds = append(arg.PushReminderIds, row.ID)
 	arg.PushTokens = append(arg.PushTokens, p.token)
@@ -193,5 +156,7 @@ func addPush(arg *store.RecordPushesParams, row store.ClaimRemindersRow, p *push
 	arg.PushErrors = append(arg.PushErrors, storable(fault))
 	arg.PushSentAts = append(arg.PushSentAts, p.sentAt)
 	arg.LatenessMs = append(arg.LatenessMs, p.sentAt.Sub(row.NotifyAtTs).Milliseconds())
-	arg.Gone = append(arg.Gone, gone)
+	arg.PayloadBytes = append(arg.PayloadBytes, int32(p.message.Payload()))
+	arg.RetireReasons = append(arg.RetireReasons, storable(p.retire))
+	arg.Projects = append(arg.Projects, p.project)
 }

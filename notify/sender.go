@@ -13,6 +13,7 @@ import (
 
 	"github.com/parentpal/reminder-worker/notify/expo"
 	"github.com/parentpal/reminder-worker/notify/wheel"
+	"github.com/parentpal/reminder-worker/sql/settings"
 	"github.com/parentpal/reminder-worker/sql/store"
 )
 
@@ -33,6 +34,8 @@ type Sender struct {
 	window window
 	ready  atomic.Bool
 	offset atomic.Int64 // the database's clock minus ours, in nanoseconds
+	alarm  alarm
+	zones  settings.Zones
 
 	clockKnown atomic.Bool // offset has been measured
 	clock      clock
@@ -103,6 +106,7 @@ func (s *Sender) Run(ctx, work context.Context) error {
 	g.Go(func() error { return s.wheel.Run(ctx, s.fired) })
 	g.Go(func() error { s.watch(ctx); return nil })
 	g.Go(func() error { s.dispatch(ctx, work); return nil })
+	g.Go(func() error { s.rankBacklog(ctx); return nil })
 	g.Go(func() error { s.askReceipts(ctx); return nil })
 	return g.Wait()
 }
@@ -113,23 +117,37 @@ func (s *Sender) Drain(ctx, work context.Context) error {
 		return err
 	}
 	for ctx.Err() == nil {
-		ids, err := s.db.DueReminders(ctx, store.DueRemindersParams{MaxRows: int32(s.cfg.Batch)})
+		ids, err := s.db.DueReminders(ctx, store.DueRemindersParams{MaxRows: int32(s.cfg.PageSize)})
 		if err != nil {
 			return fmt.Errorf("read due reminders: %w", err)
 		}
-		if left, _ := s.pace.left(); len(ids) == 0 || left > 0 {
-			break
-		}
-		s.pace.wait(ctx)
-		taken, err := s.deliver(work, ids)
+		taken, err := s.drainPage(ctx, work, ids)
 		if err != nil {
 			return err
 		}
-		if taken == 0 {
-			break // somebody else holds what is due
+		if left, _ := s.pace.left(); taken == 0 || left > 0 {
+			break // nothing is due, somebody else holds it, or Expo takes nothing
 		}
 	}
 	return s.drainReceipts(ctx)
+}
+
+// drainPage sends what ids say, the most urgent first, and returns how many it took.
+func (s *Sender) drainPage(ctx, work context.Context, ids []uuid.UUID) (taken int, err error) {
+	s.queue.addIDs(ids)
+	if err := s.rank(ctx); err != nil {
+		return 0, err
+	}
+	for ctx.Err() == nil && s.queue.len() > 0 {
+		if left, _ := s.pace.left(); left > 0 {
+			break
+		}
+		n, err := s.deliver(work, s.queue.cut(s.pace.wait(ctx), s.pace.healthy()))
+		if taken += n; err != nil {
+			return taken, err
+		}
+	}
+	return taken, nil
 }
 
 // fired takes due ids from the wheel. It must not block: the wheel waits for it.
@@ -143,7 +161,7 @@ func (s *Sender) dispatch(ctx, work context.Context) {
 	for s.takeSlot(ctx) {
 		// The pace is asked only when there is something to send: a rest may have begun while nothing was due.
 		s.queue.wait(ctx)
-		ids := s.queue.cut(s.pace.wait(ctx))
+		ids := s.queue.cut(s.pace.wait(ctx), s.pace.healthy())
 		if len(ids) == 0 || ctx.Err() != nil {
 			<-s.slots
 			return // asked to stop; nothing of this was claimed

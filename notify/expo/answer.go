@@ -24,10 +24,23 @@ type Receipt struct {
 	Err *Error
 }
 
-// answer is the outer shape of everything that Expo sends.
+// answer is the outer shape of everything that Expo sends. A bad access token is
+// refused before Expo's own code, in the form of OAuth (RFC 6750, section 3.1):
+// {"error":"invalid_token","error_description":"The bearer token is invalid"}.
 type answer struct {
-	Data   json.RawMessage   `json:"data"`
-	Errors []json.RawMessage `json:"errors"`
+	Data        json.RawMessage   `json:"data"`
+	Errors      []json.RawMessage `json:"errors"`
+	Error       json.RawMessage   `json:"error"`
+	Description json.RawMessage   `json:"error_description"`
+}
+
+// plain is the text of a JSON string, and empty for anything else.
+func plain(raw json.RawMessage) string {
+	var s string
+	if json.Unmarshal(raw, &s) != nil {
+		return ""
+	}
+	return s
 }
 
 type requestError struct {
@@ -53,7 +66,9 @@ func decodeTickets(data json.RawMessage, tokens []string) ([]Ticket, *Error) {
 		return nil, malformed(fmt.Errorf("read tickets: %w", err))
 	}
 	if len(list) != len(tokens) {
-		return nil, malformed(fmt.Errorf("%d tickets for %d messages", len(list), len(tokens)))
+		failure := malformed(fmt.Errorf("%d tickets for %d messages", len(list), len(tokens)))
+		failure.Code = CodeMiscounted
+		return nil, failure
 	}
 	tickets := make([]Ticket, len(list))
 	for i, raw := range list {
@@ -117,16 +132,25 @@ func readStatus(raw json.RawMessage, token string) (id string, failure *Error) {
 
 var errNoStatus = errors.New("status is neither ok nor error")
 
-// code finds details.error, whatever else details may be.
+// code finds details.error, whatever else details may be. Of Google's own word for
+// credentials that are not the app's Expo has been seen to make a ProviderError,
+// with the word one level below.
 func (s status) code() string {
 	var details struct {
 		Error json.RawMessage `json:"error"`
+		FCM   json.RawMessage `json:"fcm"`
 	}
-	var code string
-	if json.Unmarshal(s.Details, &details) != nil || json.Unmarshal(details.Error, &code) != nil {
+	if json.Unmarshal(s.Details, &details) != nil {
 		return ""
 	}
-	return tidyCode(code)
+	code := tidyCode(plain(details.Error))
+	var google struct {
+		Error json.RawMessage `json:"error"`
+	}
+	if code == CodeProviderError && json.Unmarshal(details.FCM, &google) == nil && plain(google.Error) == CodeMismatchSenderID {
+		return CodeMismatchSenderID
+	}
+	return code
 }
 
 const (

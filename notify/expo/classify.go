@@ -26,7 +26,7 @@ func requestKind(status int, code string) Kind {
 		return Throttled
 	case CodeTooManyExperiences, CodeTooManyMessages, CodeTooManyReceipts, CodePayloadTooLarge:
 		return Split
-	case CodeUnauthorized, CodeInvalidCredentials, CodeMismatchSenderID, CodeDeveloperError:
+	case CodeUnauthorized, CodeInvalidBearer, CodeInvalidCredentials, CodeMismatchSenderID, CodeDeveloperError:
 		return Project
 	}
 	switch status {

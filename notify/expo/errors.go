@@ -51,6 +51,7 @@ const (
 	CodeTooManyMessages     = "PUSH_TOO_MANY_NOTIFICATIONS"
 	CodeTooManyReceipts     = "PUSH_TOO_MANY_RECEIPTS"
 	CodeUnauthorized        = "UNAUTHORIZED"
+	CodeInvalidBearer       = "invalid_token" // of an access token, in OAuth's words
 	CodeValidation          = "VALIDATION_ERROR"
 	CodeAPI                 = "API_ERROR"
 	CodePayloadTooLarge     = "PAYLOAD_TOO_LARGE"
@@ -70,9 +71,11 @@ const (
 	CodeInvalidToken = "INVALID_TOKEN"
 	// CodeInvalidMessage: the message cannot be written as JSON; nothing was sent.
 	CodeInvalidMessage = "INVALID_MESSAGE"
-	// CodeMalformed: the answer is not what the protocol says, for instance a
-	// wrong number of tickets or a gateway's HTML page.
+	// CodeMalformed: the answer is not what the protocol says.
 	CodeMalformed = "MALFORMED_ANSWER"
+	// CodeMiscounted: Expo has answered with more or fewer tickets than there
+	// were messages, so it has taken them, and nobody can say which.
+	CodeMiscounted = "MISCOUNTED_TICKETS"
 )
 
 // Error is the failure of a request, or of one message in it.

@@ -34,8 +34,12 @@ func (m Message) Fit() Message {
 	return m
 }
 
-// payload is the size of the message as JSON, without the token, which does not
-// travel to the device.
+// Payload is about how many bytes the message is to Apple and Google, which take
+// MaxPayload: without the token, which does not travel to the device, and with
+// what Expo adds.
+func (m Message) Payload() int { return m.payload() + wrapping }
+
+// payload is the size of the message as JSON, without the token.
 func (m Message) payload() int {
 	m.To = ""
 	raw, err := encode(m)

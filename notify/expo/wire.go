@@ -22,14 +22,14 @@ func readAnswer(resp *http.Response, subjects []string) (json.RawMessage, *Error
 	}
 	var a answer
 	err = json.Unmarshal(body, &a)
-	if resp.StatusCode == http.StatusOK && err == nil && len(a.Errors) == 0 {
+	if resp.StatusCode == http.StatusOK && err == nil && len(a.Errors) == 0 && plain(a.Error) == "" {
 		return a.Data, nil
 	}
 	failure := &Error{Status: resp.StatusCode, RetryAfter: retryAfter(resp.Header, time.Now())}
 	if err != nil {
 		failure.Err = errNotJSON
 	} else {
-		failure.explain(a.Errors, subjects)
+		failure.explain(a, subjects)
 	}
 	failure.Kind = classifyRequest(failure.Status, failure.Code, len(subjects))
 	failure.Unsure = failure.Kind == Retry && unsure(failure.Status)
@@ -38,9 +38,13 @@ func readAnswer(resp *http.Response, subjects []string) (json.RawMessage, *Error
 
 // explain takes over what the first of the errors says. Further ones have not been
 // seen and could not be acted upon separately.
-func (e *Error) explain(list []json.RawMessage, subjects []string) {
+func (e *Error) explain(a answer, subjects []string) {
 	var first requestError
-	if len(list) == 0 || json.Unmarshal(list[0], &first) != nil {
+	if len(a.Errors) == 0 {
+		e.Code, e.Message = tidyCode(plain(a.Error)), tidy(plain(a.Description), subjects...)
+		return
+	}
+	if json.Unmarshal(a.Errors[0], &first) != nil {
 		return
 	}
 	e.Code, e.Details = tidyCode(first.Code), first.Details

@@ -1,0 +1,92 @@
+package notify
+
+import (
+	"fmt"
+	"math"
+	"strings"
+	"time"
+
+	"github.com/parentpal/reminder-worker/notify/expo"
+	"github.com/parentpal/reminder-worker/sql/store"
+)
+
+// verdict is what one claimed reminder becomes.
+type verdict struct {
+	status   string
+	message  string
+	retry    time.Duration
+	counts   bool
+	deferred bool // quiet hours, not a fault
+	sentAt   time.Time
+}
+
+// verdicts decides what each reminder becomes from what became of its pushes.
+func (s *Sender) verdicts(b batch) []verdict {
+	verdicts := make([]verdict, len(b.rows))
+	own := make([][]*push, len(b.rows))
+	for i := range b.pushes {
+		p := &b.pushes[i]
+		own[p.reminder] = append(own[p.reminder], p)
+	}
+	for i, row := range b.rows {
+		if verdicts[i] = b.early[i]; verdicts[i].status == "" {
+			verdicts[i] = s.verdict(row, own[i])
+		}
+	}
+	return verdicts
+}
+
+func (s *Sender) verdict(row store.ClaimRemindersRow, pushes []*push) verdict {
+	var count [doubted + 1]int
+	var faults []string
+	v := verdict{}
+	for _, p := range pushes {
+		count[p.state]++
+		if p.state == accepted && v.sentAt.IsZero() {
+			v.sentAt = p.sentAt
+		}
+		if p.state != accepted && p.ticket.Err != nil {
+			faults = append(faults, expo.Mask(p.token)+": "+p.ticket.Err.Error())
+		}
+	}
+	v.message = strings.Join(faults, "; ")
+	tried := int(row.RetryCount) + 1
+	switch {
+	case count[unsent]+count[doubted] > 0: // nothing was learned about the reminder: no attempt is used
+		left, _ := s.pace.left()
+		v.status, v.retry = reminderPending, max(left, time.Millisecond)
+	case count[stale] > 0: // the next claim judges it anew
+		v.status, v.retry = reminderPending, time.Millisecond
+	case count[again] > 0 && tried < s.cfg.MaxAttempts:
+		v.status, v.counts, v.retry = reminderPending, true, s.backoff(row)
+	case count[blocked] > 0:
+		v.status, v.retry = reminderPending, s.patience(s.now().Sub(row.NotifyAtTs))
+	case count[accepted] > 0:
+		v.status = reminderSent
+	default:
+		v.status, v.counts = reminderFailed, count[again] > 0
+		if v.counts {
+			v.message = fmt.Sprintf("gave up after %d attempts: %s", tried, v.message)
+		}
+	}
+	return v
+}
+
+// backoff is the pause before the next attempt of a reminder of which RetryCount are used. The pauses grow by the same factor, two to ten
+// times, so that all of them together take about a third of the time there is until the event begins: a fault of minutes is outlasted,
+// and there is still time when the last attempt succeeds.
+func (s *Sender) backoff(row store.ClaimRemindersRow) time.Duration {
+	left := deadline(row).Sub(row.NotifyAtTs)
+	growth := 2.0
+	if last := s.cfg.MaxAttempts - 2; last > 0 && left > 0 {
+		growth = min(max(math.Pow(float64(left/3)/float64(s.cfg.RetryBase), 1/float64(last)), 2), 10)
+	}
+	pause := float64(s.cfg.RetryBase) * math.Pow(growth, float64(row.RetryCount))
+	return s.cfg.Jitter(time.Duration(min(pause, float64(s.cfg.RetryMax))))
+}
+
+// patience is the pause before a push is offered again that waits for our own configuration to be mended. No attempt is used, so the pause
+// grows with the time for which it has waited.
+func (s *Sender) patience(waited time.Duration) time.Duration {
+	return s.cfg.Jitter(min(max(waited, s.cfg.PauseMax), max(s.cfg.ReceiptDelay, s.cfg.PauseMax)))
+}
