@@ -125,7 +125,18 @@ func (a *App) checkGoogle() ops.Finding {
 
 func (a *App) checkExpo() ops.Finding {
 	if left, why := a.sender.Paused(); left > 0 {
-		return ops.Finding{Degraded: true, Reason: fmt.Sprintf("the sender rests for %s: %s", left.Round(100*time.Millisecond), why)}
+		return ops.Finding{Degraded: true, Reason: fmt.Sprintf("the sender rests for %s: %s", left.Round(100*time.Millisecond), why), Fix: a.pushFix()}
+	}
+	if why := a.sender.Alarm(); why != "" {
+		return ops.Finding{Degraded: true, Reason: "pushes are refused for our own credentials: " + why, Fix: a.pushFix()}
 	}
 	return ops.Finding{OK: true}
+}
+
+// pushFix is what to do about a refusal that is our own fault; empty: Expo is away, and there is nothing to do.
+func (a *App) pushFix() string {
+	if a.sender.Alarm() == "" {
+		return ""
+	}
+	return "Check EXPO_ACCESS_TOKEN, and the app's push credentials for Apple and Google at expo.dev. No reminder whose event has not begun is lost meanwhile."
 }

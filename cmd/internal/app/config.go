@@ -60,8 +60,17 @@ type Config struct {
 
 	// ReminderOffsets are how long before an event its reminders are due.
 	ReminderOffsets []time.Duration `env:"REMINDER_OFFSETS" envDefault:"24h,3h,30m"`
-	// DefaultTimeZone is the IANA zone of texts and copies.
+	// DefaultTimeZone is the IANA zone of texts and copies for users who have not set one.
 	DefaultTimeZone string `env:"DEFAULT_TIME_ZONE" envDefault:"UTC"`
+	// DefaultLocale is the language of pushes to users who have not set one, as a BCP 47 tag.
+	DefaultLocale string `env:"DEFAULT_LOCALE" envDefault:"en"`
+	// ReminderTexts is a file with texts to use instead of those that come with the program; see reminder-worker texts.
+	ReminderTexts string `env:"REMINDER_TEXTS"`
+	// PushCategory names the actions that devices offer with a reminder, PushChannel the Android channel it comes through.
+	PushCategory string `env:"PUSH_CATEGORY" envDefault:"reminder"`
+	PushChannel  string `env:"PUSH_CHANNEL"`
+	// ExpoProject is the Expo project of the app, as @owner/slug: it tells the tokens of other projects from ours where Expo names both.
+	ExpoProject string `env:"EXPO_PROJECT"`
 	// ChangeSource is how changes are noticed: notify, wal (logical replication), poll, or auto: notify, and a sweep every second while
 	// that does not work. With notify and wal the worker also sweeps meanwhile, but is not ready.
 	ChangeSource string `env:"CHANGE_SOURCE" envDefault:"auto"`
@@ -92,7 +101,7 @@ type Config struct {
 
 // Validate reports everything that is wrong at once, each fault by the name of its variable.
 func (c Config) Validate() error {
-	return errors.Join(c.validateDatabase(), c.validateOutside(), c.validatePeriods())
+	return errors.Join(c.validateDatabase(), c.validateOutside(), c.validatePeriods(), c.validatePush())
 }
 
 func (c Config) validateOutside() error {
@@ -213,6 +222,11 @@ func (c Config) notify() notify.Config {
 	n.Zone, n.Horizon, n.Lease, n.RetryBase = c.Zone(), c.Horizon, c.Lease, c.RetryBase
 	n.ReceiptDelay = c.ReceiptDelay
 	n.SweepGrace = min(n.SweepGrace, c.SweepInterval)
+	n.RetryMax = max(n.RetryMax, c.RetryBase)
+	n.Category, n.Channel, n.Project = c.PushCategory, c.PushChannel, c.ExpoProject
+	if texts, err := c.Texts(); err == nil { // a valid configuration has them
+		n.Texts = texts
+	}
 	return n
 }
 

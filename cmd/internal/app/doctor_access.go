@@ -22,6 +22,7 @@ var needs = []need{
 	{"public", "events", []string{"SELECT", "UPDATE"}},
 	{"public", "reminders", []string{"SELECT", "INSERT", "UPDATE"}},
 	{"public", "children", []string{"SELECT"}},
+	{"public", "notification_settings", []string{"SELECT"}},
 	{"reminder_worker", "google_accounts", []string{"SELECT", "UPDATE"}},
 	{"reminder_worker", "push_devices", []string{"SELECT", "UPDATE"}},
 	{"reminder_worker", "calendar_copies", []string{"SELECT", "INSERT", "UPDATE", "DELETE"}},

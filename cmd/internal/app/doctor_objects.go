@@ -21,16 +21,22 @@ var objects = []object{
 	{
 		"public.events",
 		"id user_id child_id title start_ts end_ts location prep_items status google_calendar_id error_message " +
-			"sync_revision sync_attempts sync_due_at sync_lease_until sync_worker sync_planned sync_changed_at",
+			"sync_revision sync_attempts sync_due_at sync_lease_until sync_worker sync_planned sync_changed_at " +
+			"reminder_minutes push_data dismissed_for_ts",
 		"events_unplanned_idx events_planned_idx events_waiting_idx",
 	},
 	{
 		"public.reminders",
 		"id event_id user_id notify_at_ts message push_token sent_at_ts status retry_count error_message " +
-			"plan_revision planned_for_ts lead_seconds next_attempt_at changed_xid",
+			"plan_revision planned_for_ts lead_seconds next_attempt_at changed_xid push_data snoozed_from",
 		"reminders_due_idx reminders_changed_idx",
 	},
 	{"public.children", "id", ""},
+	{
+		"public.notification_settings",
+		"user_id push_enabled calendar_enabled reminder_minutes quiet_from quiet_until all_day_at time_zone locale hour_cycle updated_at",
+		"",
+	},
 	{
 		"reminder_worker.google_accounts",
 		"user_id refresh_token calendar_id state reason paused_until connected_at updated_at",
@@ -38,7 +44,7 @@ var objects = []object{
 	},
 	{
 		"reminder_worker.push_devices",
-		"id token user_id platform registered_at retired_at retired_reason",
+		"id token user_id platform registered_at retired_at retired_reason project",
 		"push_devices_pkey push_devices_token_key push_devices_user_idx",
 	},
 	{
@@ -49,8 +55,8 @@ var objects = []object{
 	},
 	{
 		"reminder_worker.deliveries",
-		"reminder_id token state ticket_id error_code error_message sent_at lateness_ms receipt_due_at settled_at",
-		"deliveries_pkey deliveries_receipt_due_idx",
+		"reminder_id token state ticket_id error_code error_message sent_at lateness_ms receipt_due_at settled_at attempts payload_bytes",
+		"deliveries_pkey deliveries_receipt_due_idx deliveries_gone_idx",
 	},
 	{"reminder_worker.permits", "name starts untils counts held", "permits_pkey"},
 	{"reminder_worker.migrations", "version name checksum applied_at app_version", "migrations_pkey"},
@@ -60,7 +66,9 @@ var objects = []object{
 var functions = []string{
 	"public.connect_google_calendar(text)",
 	"public.disconnect_google_calendar()",
+	"public.dismiss_reminders(uuid)",
 	"public.register_push_token(text, text)",
+	"public.snooze_reminder(uuid, timestamp with time zone, integer)",
 	"public.unregister_push_token(text)",
 	"reminder_worker.close_bell(text, bigint, bigint)",
 	"reminder_worker.event_changed()",
@@ -75,10 +83,15 @@ var functions = []string{
 	"reminder_worker.put_push_device(uuid, text, text)",
 	"reminder_worker.reminder_changed()",
 	"reminder_worker.reminder_inserted()",
+	"reminder_worker.replan(uuid)",
 	"reminder_worker.require_user()",
 	"reminder_worker.ring()",
 	"reminder_worker.send_word(text, text)",
+	"reminder_worker.settings_changed()",
+	"reminder_worker.settings_written()",
 	"reminder_worker.take_permits(text, integer, integer, interval, interval, timestamp with time zone)",
+	"reminder_worker.user_metadata_inserted()",
+	"reminder_worker.user_metadata_written()",
 	"reminder_worker.user_tokens_written()",
 	"reminder_worker.writers(text[])",
 }

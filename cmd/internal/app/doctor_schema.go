@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -24,6 +25,9 @@ var triggers = map[string][]string{
 	"public.reminders": {
 		"reminder_worker_reminder_inserted", "reminder_worker_reminder_changed",
 		"reminder_worker_reminder_inserted_ring", "reminder_worker_reminder_changed_ring",
+	},
+	"public.notification_settings": {
+		"reminder_worker_settings_inserted", "reminder_worker_settings_changed", "reminder_worker_settings_deleted",
 	},
 }
 
@@ -115,7 +119,7 @@ func judgeTriggers(present []trigger) Finding {
 		}
 	}
 	missing := 0
-	for _, table := range []string{"public.events", "public.reminders"} {
+	for _, table := range slices.Sorted(maps.Keys(triggers)) {
 		for _, name := range triggers[table] {
 			if !slices.ContainsFunc(present, func(t trigger) bool { return t.Table == table && t.Name == name }) {
 				faults = append(faults, name+" on "+table+" is missing")
