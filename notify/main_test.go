@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rs/zerolog"
@@ -315,4 +316,17 @@ func (j *journal) tail() string {
 	defer j.mu.Unlock()
 	s := j.buf.String()
 	return s[max(0, len(s)-3000):]
+}
+
+func list[T any](w *world, sql string, args ...any) []T {
+	w.t.Helper()
+	rows, err := w.pool.Query(context.Background(), sql, args...)
+	if err != nil {
+		w.t.Fatalf("%s: %v", sql, err)
+	}
+	found, err := pgx.CollectRows(rows, pgx.RowTo[T])
+	if err != nil {
+		w.t.Fatalf("%s: %v", sql, err)
+	}
+	return found
 }

@@ -83,6 +83,9 @@ func (m *Metrics) observe(s *Sender) {
 	gauge := func(name, help string, read func() float64) {
 		m.reg.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "reminder_worker_" + name, Help: help}, read))
 	}
+	m.reg.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{
+		Name: "reminder_worker_text_failures_total", Help: "Texts of an operator's that failed, in whose place those of the program were sent.",
+	}, func() float64 { n, _ := s.cfg.Texts.Failures(); return float64(n) }))
 	gauge("wheel_entries", "Reminders waiting in the wheel.", func() float64 { return float64(s.wheel.Len()) })
 	gauge("reminders_queued", "Due reminders waiting for a connection.", func() float64 { return float64(s.queue.len()) })
 	gauge("push_paused_seconds", "For how much longer nothing is sent.", func() float64 {

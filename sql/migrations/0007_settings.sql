@@ -112,13 +112,17 @@ begin
 end
 $$;
 
--- The zone is one that both the database and the worker know: by its IANA name, not by an abbreviation, which several zones may share.
+-- The zone is one that both the database and the worker know: by its IANA name, not by an abbreviation, which several zones may share. In a
+-- column that was there before ('adopted') anything may stand.
 create or replace function reminder_worker.settings_written() returns trigger
 language plpgsql set search_path = '' as $$
 begin
+  new.updated_at := now();
+  if tg_argv[0] = 'adopted' then
+    return new;
+  end if;
   new.time_zone := nullif(btrim(new.time_zone), '');
   new.locale := nullif(btrim(new.locale), '');
-  new.updated_at := now();
   if new.time_zone is not null and (tg_op = 'INSERT' or new.time_zone is distinct from old.time_zone) then
     begin
       if new.time_zone !~ '^(UTC|[A-Za-z]+(/[A-Za-z0-9_+-]+)+)$' then
@@ -162,10 +166,9 @@ $$;
 
 do $$
 begin
-  if strpos(current_setting('reminder_worker.had_columns'), 'public.notification_settings.time_zone ') = 0 then
-    create or replace trigger reminder_worker_settings_written before insert or update on public.notification_settings
-      for each row execute function reminder_worker.settings_written();
-  end if;
+  execute format('create or replace trigger reminder_worker_settings_written before insert or update on public.notification_settings
+    for each row execute function reminder_worker.settings_written(%L)',
+    case when strpos(current_setting('reminder_worker.had_columns'), 'public.notification_settings.time_zone ') > 0 then 'adopted' else 'made here' end);
 end
 $$;
 

@@ -27,7 +27,8 @@ var triggers = map[string][]string{
 		"reminder_worker_reminder_inserted_ring", "reminder_worker_reminder_changed_ring",
 	},
 	"public.notification_settings": {
-		"reminder_worker_settings_inserted", "reminder_worker_settings_changed", "reminder_worker_settings_deleted",
+		"reminder_worker_settings_written", "reminder_worker_settings_inserted", "reminder_worker_settings_changed",
+		"reminder_worker_settings_deleted",
 	},
 }
 

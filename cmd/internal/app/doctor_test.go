@@ -182,10 +182,10 @@ func TestDiagnoseRowSecurity(t *testing.T) {
 	w := newWorld(t)
 	w.narrow("blind_worker", "")
 	f := diagnosis(t, w.cfg, nil)["row_security"]
-	if f.Verdict != Fail || len(f.Details) != 3 {
+	if f.Verdict != Fail || len(f.Details) != 4 {
 		t.Errorf("without a policy: %+v", f)
 	}
-	for _, table := range []string{"events", "reminders", "children"} {
+	for _, table := range []string{"events", "reminders", "children", "notification_settings"} {
 		w.exec(`create policy worker on ` + table + ` to blind_worker using (true) with check (true)`)
 	}
 	if f := diagnosis(t, w.cfg, nil)["row_security"]; f.Verdict != Pass {
