@@ -58,7 +58,7 @@ with input as (
 ), summed as (
   select s.reminder_id, bool_or(s.state = 'retry') as again, bool_and(s.state = 'failed') as failed,
     max(s.retry_ms) filter (where s.state = 'retry') as retry_ms, bool_or(s.count_attempt and s.state = 'retry') as count_attempt,
-    string_agg(s.error_message, '; ') as error_message, array_agg(s.token) as tokens
+    string_agg(s.error_message, '; ') filter (where s.state in ('failed', 'retry')) as error_message, array_agg(s.token) as tokens
   from settled s
   group by s.reminder_id
 ), concluded as (

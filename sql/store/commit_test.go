@@ -180,3 +180,45 @@ func TestPlanningMakesNoTwinsWithoutTheConstraint(t *testing.T) {
 		t.Errorf("%d reminders, want 2", n)
 	}
 }
+
+// What the user has dismissed is planned as skipped, and comes again when the event is moved.
+func TestDismissedIsPlannedAsSkipped(t *testing.T) {
+	t.Parallel()
+	b := newBase(t)
+	b.eventAt(b.user(), startOf(2*day))
+	b.exec(`update events set dismissed_for_ts = start_ts`)
+	row := b.claimEvent()
+	if got := armed(b.commit(new(plan).event(row).before(row, hour))); len(got) != 0 {
+		t.Errorf("%d reminders are armed", len(got))
+	}
+	const state = `select concat_ws(' ', status, error_message) from reminders order by notify_at_ts`
+	if diff := cmp.Diff([]string{"skipped dismissed by the user"}, list[string](b, state)); diff != "" {
+		t.Errorf("reminders (-want +got):\n%s", diff)
+	}
+	b.record(synced("synced", row))
+	b.exec(`update events set start_ts = start_ts + interval '1 hour'`)
+	b.settled(hour)
+	if diff := cmp.Diff([]string{"skipped dismissed by the user", "pending"}, list[string](b, state)); diff != "" {
+		t.Errorf("reminders after the move (-want +got):\n%s", diff)
+	}
+}
+
+// A change of when (quiet hours, a zone) moves what has not gone out, and does not send again what has.
+func TestOtherTimesWanted(t *testing.T) {
+	t.Parallel()
+	b := newBase(t)
+	b.eventAt(b.user(), startOf(2*day))
+	b.settled(day, hour)
+	b.exec(`update reminders set status = 'sent' where lead_seconds = 86400`)
+	b.exec(`update events set status = 'pending'`)
+	row := b.claimEvent()
+	p := new(plan).event(row).before(row, day, hour)
+	p.NotifyAts[0], p.NotifyAts[1] = p.NotifyAts[0].Add(time.Hour), p.NotifyAts[1].Add(-time.Hour)
+	p.WithdrawReasons[0] = ""
+	b.commit(p)
+	got := list[string](b, `select concat_ws(' ', lead_seconds, start_ts - notify_at_ts, r.status, r.error_message) from reminders r join events e on e.id = event_id order by notify_at_ts`)
+	want := []string{"86400 1 day sent", "3600 02:00:00 pending", "3600 01:00:00 cancelled other times are wanted since"}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("reminders (-want +got):\n%s", diff)
+	}
+}
