@@ -1,7 +1,6 @@
 package notify
 
 import (
-	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -238,10 +237,7 @@ func (a action) test(t *testing.T) {
 		a.mend(w, her)
 	}
 	w.untilTrue(`exists (select from reminder_worker.deliveries where token = $1 and state = $2)`, her, a.delivery)
-	w.until(a.end, func() bool { return strings.HasPrefix(w.reminder(hers), strings.TrimSuffix(a.end, "-")) })
-	if got := w.reminder(hers); !strings.HasPrefix(got, a.end) && !(a.worst != "" || strings.Contains(a.end, "1 tries")) {
-		t.Errorf("her reminder is %s, want %s", got, a.end)
-	}
+	w.until(a.end, func() bool { return strings.HasPrefix(w.reminder(hers), a.end) })
 	if strings.Contains(w.reminder(hers), her) {
 		t.Errorf("her token is shown: %s", w.reminder(hers))
 	}
@@ -276,9 +272,4 @@ func (w *world) reminderOn(token string) uuid.UUID {
 	user, _ := w.user(0)
 	w.register(user, token)
 	return w.own(user, 0)
-}
-
-// Printed for the record: go test -run TestActionTable -v ./notify.
-func (a action) String() string {
-	return fmt.Sprintf("%s: %s, phone %s, delivery %s, %d requests", a.signal, a.end, a.device, a.delivery, a.requests)
 }

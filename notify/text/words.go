@@ -95,7 +95,7 @@ func judge(key, value string) string {
 	case keyMonths:
 		return judgeList(value, monthCount, "from January to December")
 	case keyRegions:
-		for _, region := range strings.Fields(value) {
+		for region := range strings.FieldsSeq(value) {
 			if _, err := language.ParseRegion(region); err != nil {
 				return fmt.Sprintf("%q is not a region, such as US", short(region))
 			}
