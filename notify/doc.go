@@ -9,6 +9,9 @@
 //   - Whoever claims the row does the work; any number of workers may run.
 //   - A reminder whose event was moved, cancelled or deleted does not go out: the claim compares the event's start with the one the
 //     reminder was planned for.
+//   - Nothing is written to Expo in the user's quiet hours, or once the event has begun: the connection itself looks at the clock.
+//   - Every signal of Expo's leads to what it asks for (see Failure), and to no more: one device, one message, one project or the whole
+//     sender. Our own misconfiguration and Expo's outages use no attempt and retire no device.
 //   - What was not sent says why in the row: failed, expired, skipped or cancelled, with the reason in words.
 //
 // # Who is authoritative
@@ -18,7 +21,7 @@
 //
 //	table ──fill, refill, look──► wheel ──due ids──► queue ──claim──► 'sending' ──Expo──► ticket ──15 min──► receipt
 //	  ▲                                                                  │
-//	  └────────── retry: pending again, next_attempt_at ─────────────────┘
+//	  └────────── retry: pending again, next_attempt_at ─────────────────┴──── a receipt that asks for another push
 //
 // # What is in the wheel
 //
@@ -28,11 +31,30 @@
 //
 // # Failure
 //
-// A ticket that asks for another try counts an attempt, up to Config.MaxAttempts, with growing pauses. A request that fails as a
-// whole says nothing about its reminders: it pauses the sender, not the rows, and no attempt is used. So do tickets that all blame
-// our credentials. After it the sender feels its way with one reminder, then twice as many with each success, so that one bad
-// message cannot hold up the rest. A dead token is retired unless it was registered again since the push. While the database is
-// away nothing is claimed; when it is back, what became due is.
+//	signal                                           what follows
+//	request fails: network, 408, 429, 5xx, no JSON   the sender rests, longer each time; no attempt is used
+//	request refused: 401, 403, invalid_token         the same, and an alarm
+//	too many tickets, or too few                     the same, but an attempt is used: Expo has taken them
+//	PUSH_TOO_MANY_EXPERIENCE_IDS                     divided by project, as Expo names them, and remembered by device
+//	another 400, 413                                 divided in halves; a message refused alone fails, if others go through
+//	MessageRateExceeded, ExpoError, ProviderError    that device again: five attempts that fit into the time until the event
+//	InvalidCredentials, MismatchSenderId,
+//	DeveloperError                                   that device again, for as long as it takes; no attempt is used; an alarm
+//	DeviceNotRegistered                              the device is retired, unless it was registered again since the push
+//	MessageTooBig                                    that message fails
+//
+// The lower half comes in tickets or in receipts, and means the same. A push that its receipt asks for again makes its reminder pending once
+// more; deliveries that stand are left out. A device that has refused for good is left out, too.
+//
+// After a rest the sender feels its way with one reminder, then twice as many with each success. A reminder whose request fails with nothing
+// else in it is a suspect: it may be what Expo fails for. While requests fail, others are tried before it; when they go through it is tried
+// alone, and now each failure uses an attempt. So neither an outage fails a reminder nor one reminder stops the sender.
+//
+// Tokens of another Expo project go in requests of their own. When our access token is refused for them, while it is good for ours, their
+// devices are retired: that app is not ours.
+//
+// While the database is away nothing is claimed; when it is back, what became due is. A backlog leaves in the order in which events begin, and
+// of two the one that is longer overdue first.
 //
 // What fires and cannot be claimed, because the app is at the row or another worker has it, is armed again for a moment later, at first
 // 50 ms and at most a second, or for the end of that worker's claim. A row that the database refuses to have changed is taken out of its batch, and tried again with each sweep. A
@@ -60,8 +82,15 @@
 //
 // # Receipts
 //
-// Accepted is not delivered. Config.ReceiptDelay after the push its receipt is asked for, and again until Config.ReceiptLimit; verdicts are
-// written, dead devices retired.
+// Accepted is not delivered. Config.ReceiptDelay after the push its receipt is asked for, and again until Config.ReceiptLimit, in chunks, by
+// whichever worker is there. A reminder that all its devices have refused has failed, and says so. Without a receipt nobody knows, and
+// nothing is sent again.
+//
+// # What a user chooses
+//
+// Planning moves reminders out of quiet hours. What comes due in them all the same, because it is late or the app's own, waits for their end,
+// or is skipped when the event begins before. Push that is turned off, and reminders that are dismissed, are skipped at the claim. Texts
+// are made at the moment of sending, from the event as it is then, in the user's zone and language (package text).
 //
 // # Stopping
 //

@@ -62,7 +62,7 @@ func TestMixedHerd(t *testing.T) {
 	if shown != families-len(dead)-len(large) {
 		t.Errorf("%d reminders are shown, want %d", shown, families-len(dead)-len(large))
 	}
-	t.Logf("%d families, %d dead, %d too big, %d of another project: %+v", families, len(dead), len(large), len(foreign), w.expo.Counts())
+	t.Logf("%d families, %d dead, %d too big, %d of another project\n%s", families, len(dead), len(large), len(foreign), w.expo.Report())
 }
 
 // families makes n users with a phone each, an event that begins in half an hour, and a reminder of it that is due in a second. One in a
