@@ -32,8 +32,8 @@ func (s *Sender) record(ctx context.Context, b batch) {
 	var retries []wheel.Entry
 	for i, v := range verdicts {
 		s.m.countReminder(v, b.rows[i])
-		if v.status == reminderPending {
-			retries = append(retries, wheel.Entry{ID: wheel.ID(b.rows[i].ID), At: now.Add(v.retry)})
+		if at := now.Add(v.retry); v.status == reminderPending && s.window.covers(at) {
+			retries = append(retries, wheel.Entry{ID: wheel.ID(b.rows[i].ID), At: at})
 		}
 	}
 	s.wheel.ArmAll(retries)

@@ -167,3 +167,23 @@ var neglected = `select coalesce(string_agg(concat_ws(' ', r.id, r.status, r.err
 	where r.status <> 'sent' and n.push_enabled and e.start_ts > now() + interval '10 minutes'
 		and not (r.plan_revision is not null and e.dismissed_for_ts is not null)
 		and not (` + fmt.Sprintf(quietAt, `r.notify_at_ts`) + `) and not (` + fmt.Sprintf(quietAt, `(r.notify_at_ts + interval '30 seconds')`) + `)`
+
+// A reminder that waits for the end of quiet hours comes as soon as the user gives them up.
+func TestQuietHoursGivenUp(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	user, _ := w.user(1)
+	w.exec(`insert into notification_settings (user_id, time_zone, quiet_from, quiet_until) values ($1, 'UTC', (now() at time zone 'UTC' - interval '1 hour')::time, (now() at time zone 'UTC' + interval '2 hours')::time)`, user)
+	id := w.own(user, 0)
+	s, _ := w.start()
+	w.untilTrue(`status = 'pending' and next_attempt_at > now() + interval '1 hour' from reminders where id = $1`, id)
+	if s.Waiting() != 0 {
+		t.Errorf("%d are in the wheel, beyond its window", s.Waiting())
+	}
+	w.exec(`update notification_settings set quiet_from = null`)
+	s.Look(Changes)
+	w.untilStatus(id, "sent")
+	if got := w.reminder(id); got != sentAtOnce {
+		t.Errorf("reminder is %s", got)
+	}
+}

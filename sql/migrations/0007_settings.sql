@@ -139,7 +139,9 @@ begin
 end
 $$;
 
--- Has all coming events of a user planned anew. What was past by now is not reminded of.
+-- Has all coming events of a user planned anew. What was past by now is not reminded of. Reminders that wait for another attempt are tried at
+-- once: what they wait for may be the end of quiet hours that are none any more. (They keep a next attempt, so that devices which have the
+-- push are left out.)
 create or replace function reminder_worker.replan(for_user uuid) returns void
 language plpgsql security definer set search_path = '' as $$
 begin
@@ -147,6 +149,9 @@ begin
   set status = 'pending', sync_revision = sync_revision + 1, sync_attempts = 0, sync_changed_at = now(),
       sync_due_at = case when sync_lease_until > now() then sync_lease_until else now() end
   where user_id = for_user and status in ('synced', 'scheduled', 'pending') and start_ts > now();
+  update public.reminders
+  set next_attempt_at = now(), changed_xid = pg_current_xact_id()
+  where user_id = for_user and status = 'pending' and next_attempt_at > now();
 end
 $$;
 

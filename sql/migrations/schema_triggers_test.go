@@ -159,6 +159,7 @@ func TestDeletedUserLeavesNothing(t *testing.T) {
 	s.exec(settledEvent)
 	s.exec(`select reminder_worker.put_google_account($1, 'token'), reminder_worker.put_push_device($1, 'ExponentPushToken[a]', 'ios')`, anna)
 	s.exec(`insert into reminder_worker.deliveries (reminder_id, token, state, sent_at, lateness_ms) select id, 't', 'accepted', now(), 0 from public.reminders`)
+	s.exec(`insert into public.notification_settings (user_id, quiet_from, quiet_until) values ($1, '22:00', '07:00')`, anna)
 	s.exec(`delete from auth.users where id = $1`, anna)
 	got := s.line(`select concat_ws(' ', (select count(*) from public.events), (select count(*) from public.reminders), (select count(*) from reminder_worker.calendar_copies),
 		(select count(*) from reminder_worker.deliveries), (select count(*) from reminder_worker.google_accounts), (select count(*) from reminder_worker.push_devices))`)

@@ -222,3 +222,19 @@ func TestOtherTimesWanted(t *testing.T) {
 		t.Errorf("reminders (-want +got):\n%s", diff)
 	}
 }
+
+// A reminder that was put off before it came does not come back when the event is edited.
+func TestPutOffStaysSo(t *testing.T) {
+	t.Parallel()
+	b := newBase(t)
+	user := b.user()
+	event := b.eventAt(user, startOf(2*day))
+	b.settled(hour)
+	b.exec(`select set_config('request.jwt.claims', json_build_object('sub', $1::text)::text, false), public.snooze_reminder((select id from reminders), minutes => 10)`, user)
+	b.exec(`update events set title = 'Match' where id = $1`, event)
+	b.settled(hour)
+	got := list[string](b, `select concat_ws(' ', status, left(error_message, 7), snoozed_from is not null) from reminders order by notify_at_ts`)
+	if diff := cmp.Diff([]string{"pending t", "skipped put off f"}, got); diff != "" {
+		t.Errorf("reminders (-want +got):\n%s", diff)
+	}
+}

@@ -280,7 +280,8 @@ with patience as materialized (
       error_message = case when r.status = 'pending' then r.error_message end
   from planned p
   where r.event_id = p.event_id and r.notify_at_ts = p.notify_at and r.plan_revision is not null
-    and (r.status = 'pending' or (r.status in ('cancelled', 'skipped') and p.status = 'pending'))
+    and (r.status = 'pending' or (r.status in ('cancelled', 'skipped') and p.status = 'pending'
+      and not exists (select from public.reminders s where s.event_id = r.event_id and s.snoozed_from = r.id)))
     and (r.status, r.message, r.planned_for_ts, r.user_id, r.lead_seconds)
       is distinct from ('pending', p.message, p.start_ts, p.user_id, p.lead_seconds)
   returning r.id, r.event_id, coalesce(r.next_attempt_at, r.notify_at_ts) as due_at
@@ -342,7 +343,7 @@ type CommitPlansRow struct {
 // statement. An event counts only while its revision and lease are the claimed ones and nobody else is at its row, its reminders or the
 // removal of its copy; the others are missing from the answer, which names each event that counts once with a nil reminder_id, and once
 // for each reminder to arm.
-// The app's own reminders (plan_revision null) are never touched. What the user has dismissed is planned as skipped. A reminder whose like
+// The app's own reminders (plan_revision null) are never touched. What the user has dismissed is planned as skipped, what was put off stays so. A reminder whose like
 // has gone out, of the same lead before the same start, is not planned at another time as well: the user has only changed when.
 func (q *Queries) CommitPlans(ctx context.Context, arg CommitPlansParams) ([]CommitPlansRow, error) {
 	rows, err := q.db.Query(ctx, CommitPlans,
