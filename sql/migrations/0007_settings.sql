@@ -68,7 +68,7 @@ create table if not exists public.notification_settings (
 --   all_day_at        when the reminders of events of whole days come, on a day before; null: 18:00
 --   time_zone         IANA name; null: as the deployment is set up
 --   locale            BCP 47 tag such as de or pt-BR; null: as the deployment is set up
---   hour_cycle        h12 or h24; null: as is usual where the locale is
+--   hour_cycle        h12 or h24, or what Intl calls them (h11, h23); null: as is usual where the locale is
 alter table public.notification_settings
   add column if not exists push_enabled boolean not null default true,
   add column if not exists calendar_enabled boolean not null default true,
@@ -102,8 +102,8 @@ begin
       ('events', 'reminder_minutes', 'events_reminder_minutes_sane', 'cardinality(reminder_minutes) <= 16 and 0 <= all (reminder_minutes) and 86400 >= all (reminder_minutes) and array_position(reminder_minutes, null) is null'),
       ('events', 'push_data', 'events_push_data_small_object', $s$jsonb_typeof(push_data) = 'object' and octet_length(push_data::text) <= 1024$s$),
       ('notification_settings', 'reminder_minutes', 'notification_settings_reminder_minutes_sane', 'cardinality(reminder_minutes) <= 16 and 0 <= all (reminder_minutes) and 86400 >= all (reminder_minutes) and array_position(reminder_minutes, null) is null'),
-      ('notification_settings', 'locale', 'notification_settings_locale_known', $s$locale ~ '^[A-Za-z]{2,3}([-_][A-Za-z0-9]{2,8}){0,4}$'$s$),
-      ('notification_settings', 'hour_cycle', 'notification_settings_hour_cycle_known', $s$hour_cycle in ('h12', 'h24')$s$)) as n (tab, col, name, expr)
+      ('notification_settings', 'locale', 'notification_settings_locale_known', $s$locale ~ '^[A-Za-z]{2,3}([-_][A-Za-z0-9]{1,8}){0,8}$'$s$),
+      ('notification_settings', 'hour_cycle', 'notification_settings_hour_cycle_known', $s$hour_cycle in ('h11', 'h12', 'h23', 'h24')$s$)) as n (tab, col, name, expr)
   loop
     if strpos(current_setting('reminder_worker.had_columns'), 'public.' || c.tab || '.' || c.col || ' ') = 0 then
       execute format('alter table public.%I add constraint %I check (%s) not valid', c.tab, c.name, c.expr);
@@ -122,6 +122,9 @@ begin
     return new;
   end if;
   new.time_zone := nullif(btrim(new.time_zone), '');
+  if new.time_zone = 'GMT' then
+    new.time_zone := 'UTC'; -- what devices without a zone say
+  end if;
   new.locale := nullif(btrim(new.locale), '');
   if new.time_zone is not null and (tg_op = 'INSERT' or new.time_zone is distinct from old.time_zone) then
     begin
@@ -200,6 +203,14 @@ create or replace trigger reminder_worker_event_changed before update on public.
       and (new.status is null or new.status in ('pending', 'cancelled') or old.status = 'cancelled')))
   execute function reminder_worker.event_changed();
 
+create or replace function reminder_worker.event_keeps_id() returns trigger
+language plpgsql set search_path = '' as $$
+begin
+  raise exception 'an event keeps its id' using errcode = '22023',
+    hint = 'Insert another event: its copy and its reminders go by the id.';
+end
+$$;
+
 -- A settings row of a user who has none yet, for the app to upsert into, needs no more than the user's own id. Tables that an app had
 -- keep their policies and grants.
 do $$
@@ -221,9 +232,13 @@ begin
   end if;
   -- Events made by 0001 are granted by column.
   if api and exists (select from pg_catalog.pg_policy where polrelid = 'public.events'::regclass and polname = 'events_own') then
-    grant insert (reminder_minutes, push_data), update (reminder_minutes, push_data) on public.events to authenticated;
+    -- An upsert writes the id it has found, too; to another one it is not to be changed.
+    grant insert (reminder_minutes, push_data), update (id, reminder_minutes, push_data) on public.events to authenticated;
+    create or replace trigger reminder_worker_event_keeps_id before update of id on public.events
+      for each row when (old.id is distinct from new.id) execute function reminder_worker.event_keeps_id();
   end if;
 end
 $$;
 
-revoke all on function reminder_worker.settings_written(), reminder_worker.settings_changed(), reminder_worker.replan(uuid) from public;
+revoke all on function reminder_worker.settings_written(), reminder_worker.settings_changed(), reminder_worker.replan(uuid),
+  reminder_worker.event_keeps_id() from public;

@@ -15,14 +15,43 @@ begin
 end
 $$;
 
+-- The present or next quiet hours of a user around a moment: when they begin and end, if it is within them. Where the user has no zone, or
+-- one that is none, the worker alone knows by which clock they go.
+create or replace function reminder_worker.quiet_around(for_user uuid, at timestamptz, out begins timestamptz, out ends timestamptz)
+language plpgsql stable security definer set search_path = '' as $$
+declare
+  n record;
+  local timestamp;
+  first date;
+begin
+  select s.quiet_from, s.quiet_until, s.time_zone into n
+  from public.notification_settings s
+  where s.user_id = for_user and s.quiet_from <> s.quiet_until and s.time_zone is not null;
+  if not found then
+    return;
+  end if;
+  local := at at time zone n.time_zone;
+  first := local::date - (n.quiet_from > n.quiet_until and local::time < n.quiet_until)::integer;
+  if local >= first + n.quiet_from and local < first + (n.quiet_from > n.quiet_until)::integer + n.quiet_until then
+    begins := (first + n.quiet_from) at time zone n.time_zone;
+    ends := (first + (n.quiet_from > n.quiet_until)::integer + n.quiet_until) at time zone n.time_zone;
+  end if;
+exception
+  when invalid_parameter_value then
+    return;
+end
+$$;
+
 -- Puts a reminder off: until a time, or for so many minutes from now. It is a reminder of its own; the one put off is not sent any more, if
--- that had not happened. Never past the event's start: what would come later comes a minute before it. Answers when it comes.
+-- that had not happened, and one that was put off before comes at the new time. Never past the event's start: what would come later comes a
+-- minute before it. Not into quiet hours: at their end, or else a minute before they begin. Answers when it comes.
 create or replace function public.snooze_reminder(reminder_id uuid, until timestamptz default null, minutes integer default null)
   returns timestamptz
 language plpgsql security definer set search_path = '' as $$
 declare
   caller uuid := reminder_worker.require_user();
   r record;
+  quiet record;
   at timestamptz := coalesce(until, now() + minutes * interval '1 minute');
 begin
   if (until is null) = (minutes is null) or at is null or not isfinite(at) or minutes not between 1 and 43200 then
@@ -33,47 +62,58 @@ begin
   perform from public.events e
   where e.id = (select x.event_id from public.reminders x where x.id = snooze_reminder.reminder_id and x.user_id = caller)
   for no key update;
-  select x.id, x.event_id, x.status, x.message, x.push_token, x.push_data, x.plan_revision is null as own, e.start_ts, e.status as event_status
+  select coalesce(x.snoozed_from, x.id) as first, x.id, x.event_id, x.status, x.message, x.push_token, x.push_data,
+      x.plan_revision is null as own, e.start_ts, e.status as event_status
     into r
     from public.reminders x
     join public.events e on e.id = x.event_id
     where x.id = snooze_reminder.reminder_id and x.user_id = caller
     for no key update of x;
   if not found then
-    raise exception 'no such reminder of this user' using errcode = 'P0002',
+    raise exception 'no such reminder of this user' using errcode = 'PT404',
       hint = 'Pass reminderId of the data that the push carried.';
   end if;
   if r.event_status = 'cancelled' then
     raise exception 'the event was cancelled' using errcode = '22023', hint = 'There is nothing to be reminded of.';
   end if;
   at := least(at, r.start_ts - interval '1 minute');
+  quiet := reminder_worker.quiet_around(caller, at);
+  if quiet.ends < r.start_ts then
+    at := quiet.ends;
+  elsif quiet.begins is not null then
+    at := quiet.begins - interval '1 minute';
+  end if;
   if at <= now() then
     raise exception 'there is no time left to be reminded in' using errcode = '22023',
-      hint = 'Snooze until a time in the future, more than a minute before the event begins.';
+      hint = 'Snooze until a time in the future, more than a minute before the event begins, and before the quiet hours if they last until then.';
   end if;
-  if r.status = 'pending' then
+  if r.status = 'pending' and r.id <> r.first then
+    null; -- put off before, and moved below
+  elsif r.status = 'pending' then
     update public.reminders x
     set status = 'skipped', error_message = 'put off by the user until ' || to_char(at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"')
     where x.id = r.id;
   end if;
-  -- Of two that come at the same moment one is enough.
-  if not exists (
-    select from public.reminders x where x.event_id = r.event_id and x.notify_at_ts = at and x.status in ('pending', 'sending')) then
-    loop
-      begin
+  loop
+    begin
+      update public.reminders x
+      set notify_at_ts = at
+      where x.event_id = r.event_id and x.snoozed_from = r.first and x.user_id = caller and x.status = 'pending';
+      -- Of two that come at the same moment one is enough.
+      if not found and not exists (
+        select from public.reminders x where x.event_id = r.event_id and x.notify_at_ts = at and x.status in ('pending', 'sending')) then
         insert into public.reminders (event_id, user_id, notify_at_ts, message, push_token, push_data, snoozed_from)
-        values (r.event_id, caller, at, case when r.own then coalesce(r.message, '') else '' end, r.push_token, r.push_data, r.id);
-        exit;
-      exception
-        when unique_violation then -- one that is no longer pending had that very time
-          at := at - interval '1 millisecond';
-          if at <= now() then
-            raise;
-          end if;
-      end;
-    end loop;
-  end if;
-  return at;
+        values (r.event_id, caller, at, case when r.own then coalesce(r.message, '') else '' end, r.push_token, r.push_data, r.first);
+      end if;
+      return at;
+    exception
+      when unique_violation then -- another reminder has that very time
+        at := at - interval '1 millisecond';
+        if at <= now() then
+          raise;
+        end if;
+    end;
+  end loop;
 end
 $$;
 
@@ -86,7 +126,7 @@ declare
 begin
   update public.events e set dismissed_for_ts = e.start_ts where e.id = dismiss_reminders.event_id and e.user_id = caller;
   if not found then
-    raise exception 'no such event of this user' using errcode = 'P0002',
+    raise exception 'no such event of this user' using errcode = 'PT404',
       hint = 'Pass eventId of the data that the push carried.';
   end if;
   update public.reminders r
@@ -94,6 +134,28 @@ begin
   where r.event_id = dismiss_reminders.event_id and r.user_id = caller and r.status = 'pending';
   get diagnostics n = row_count;
   return n;
+end
+$$;
+
+-- Takes a dismissal back: what is still to come, comes.
+create or replace function public.restore_reminders(event_id uuid) returns void
+language plpgsql security definer set search_path = '' as $$
+declare
+  caller uuid := reminder_worker.require_user();
+begin
+  perform from public.events e where e.id = restore_reminders.event_id and e.user_id = caller for no key update;
+  if not found then
+    raise exception 'no such event of this user' using errcode = 'PT404',
+      hint = 'Pass eventId of the data that the push carried.';
+  end if;
+  update public.reminders r
+  set status = 'pending'
+  where r.event_id = restore_reminders.event_id and r.user_id = caller and r.status = 'skipped'
+    and r.error_message = 'dismissed by the user' and r.notify_at_ts > now();
+  -- Planning sees to those that were planned meanwhile.
+  update public.events e
+  set dismissed_for_ts = null, status = case when e.status in ('synced', 'scheduled') then 'pending' else e.status end
+  where e.id = restore_reminders.event_id and e.dismissed_for_ts is not null;
 end
 $$;
 
@@ -159,19 +221,22 @@ exception
 end
 $$;
 
-revoke all on function reminder_worker.user_metadata_written(), reminder_worker.user_metadata_inserted() from public;
-revoke all on function public.snooze_reminder(uuid, timestamptz, integer), public.dismiss_reminders(uuid) from public;
+revoke all on function reminder_worker.user_metadata_written(), reminder_worker.user_metadata_inserted(),
+  reminder_worker.quiet_around(uuid, timestamptz) from public;
+revoke all on function public.snooze_reminder(uuid, timestamptz, integer), public.dismiss_reminders(uuid), public.restore_reminders(uuid) from public;
 do $$
 declare
   api text;
 begin
   for api in select quote_ident(rolname) from pg_catalog.pg_roles where rolname in ('anon', 'authenticated', 'service_role') loop
-    execute 'revoke all on function public.snooze_reminder(uuid, timestamptz, integer), public.dismiss_reminders(uuid) from ' || api;
+    execute 'revoke all on function public.snooze_reminder(uuid, timestamptz, integer), public.dismiss_reminders(uuid),
+      public.restore_reminders(uuid) from ' || api;
     execute 'revoke all on public.reminder_devices, public.reminder_deliveries, public.calendar_connection from ' || api;
     execute 'revoke all on all tables in schema reminder_worker from ' || api;
     execute 'revoke all on all functions in schema reminder_worker from ' || api;
     if api = 'authenticated' then
-      execute 'grant execute on function public.snooze_reminder(uuid, timestamptz, integer), public.dismiss_reminders(uuid) to ' || api;
+      execute 'grant execute on function public.snooze_reminder(uuid, timestamptz, integer), public.dismiss_reminders(uuid),
+        public.restore_reminders(uuid) to ' || api;
       execute 'grant select on public.reminder_devices, public.reminder_deliveries, public.calendar_connection to ' || api;
     end if;
   end loop;

@@ -31,6 +31,9 @@ func TestSnooze(t *testing.T) {
 		{"past the start", `select public.snooze_reminder(` + shown + `, minutes => 1440)`, []string{"180 sent f 1", "30 pending f 1", "1 pending t"}},
 		{"until another comes", `select public.snooze_reminder(` + shown + `, (select notify_at_ts from public.reminders where id = ` + coming + `))`, []string{"180 sent f 1", "30 pending f 1"}},
 		{"twice the same", `select public.snooze_reminder(` + shown + `, minutes => 20), public.snooze_reminder(` + shown + `, minutes => 20)`, []string{"180 sent f 1", "100 pending t", "30 pending f 1"}},
+		{"twice", `select public.snooze_reminder(` + shown + `, minutes => 20); select public.snooze_reminder(` + shown + `, minutes => 40)`, []string{"180 sent f 1", "80 pending t", "30 pending f 1"}},
+		{"what was put off", `select public.snooze_reminder(` + shown + `, minutes => 20);
+			select public.snooze_reminder((select id from public.reminders where snoozed_from is not null), minutes => 40)`, []string{"180 sent f 1", "80 pending t", "30 pending f 1"}},
 	} {
 		s.exec(`begin`)
 		s.as("authenticated", anna)
@@ -60,10 +63,10 @@ func TestSnoozeRefuses(t *testing.T) {
 	} {
 		s.refused("22023", words, `select public.snooze_reminder(`+call)
 	}
-	s.refused("P0002", "reminderId", `select public.snooze_reminder(gen_random_uuid(), minutes => 5)`)
+	s.refused("PT404", "reminderId", `select public.snooze_reminder(gen_random_uuid(), minutes => 5)`)
 	s.as("authenticated", ben)
-	s.refused("P0002", "no such reminder of this user", `select public.snooze_reminder(`+shown+`, minutes => 5)`)
-	s.refused("P0002", "no such event of this user", `select public.dismiss_reminders('eeeeeeee-0000-0000-0000-000000000001')`)
+	s.refused("PT404", "no such reminder of this user", `select public.snooze_reminder(`+shown+`, minutes => 5)`)
+	s.refused("PT404", "no such event of this user", `select public.dismiss_reminders('eeeeeeee-0000-0000-0000-000000000001')`)
 	s.as("authenticated", "")
 	s.refused("28000", "no signed-in user", `select public.snooze_reminder(`+shown+`, minutes => 5)`)
 	s.exec(`reset role`)
@@ -74,6 +77,77 @@ func TestSnoozeRefuses(t *testing.T) {
 	s.exec(`update public.events set status = 'cancelled'`)
 	s.as("authenticated", anna)
 	s.refused("22023", "the event was cancelled", `select public.snooze_reminder(`+shown+`, minutes => 5)`)
+}
+
+// A reminder that is put off into quiet hours comes at their end, or before they begin if the event does not wait for that.
+func TestSnoozeAndQuietHours(t *testing.T) {
+	t.Parallel()
+	s := newSchema(t)
+	s.exec(practice)
+	// The clock cannot be set, so the hours are: by how far they are from now.
+	hours := func(from, until string) {
+		s.exec(`reset role`)
+		s.exec(`insert into public.notification_settings (user_id, time_zone, quiet_from, quiet_until)
+			values ($1, 'Asia/Kolkata', (now() at time zone 'Asia/Kolkata' + $2::interval)::time, (now() at time zone 'Asia/Kolkata' + $3::interval)::time)
+			on conflict (user_id) do update set quiet_from = excluded.quiet_from, quiet_until = excluded.quiet_until`, anna, from, until)
+		s.as("authenticated", anna)
+	}
+	minutes := func(of string) string {
+		return s.line(`select round(extract(epoch from public.snooze_reminder(` + shown + `, minutes => ` + of + `) - now()) / 60)::text`)
+	}
+	hours("30 minutes", "9 hours") // and the event begins in two hours
+	if got := minutes("10"); got != "10" {
+		t.Errorf("before the quiet hours: comes in %s minutes", got)
+	}
+	if got := minutes("40"); got != "29" {
+		t.Errorf("into quiet hours that outlast the event's start: comes in %s minutes", got)
+	}
+	hours("30 minutes", "90 minutes")
+	if got := minutes("40"); got != "90" {
+		t.Errorf("into quiet hours that end before: comes in %s minutes", got)
+	}
+	if got := minutes("100"); got != "100" {
+		t.Errorf("after them: comes in %s minutes", got)
+	}
+	hours("-10 minutes", "9 hours")
+	s.refused("22023", "quiet hours", `select public.snooze_reminder(`+shown+`, minutes => 10)`)
+	hours("-9 hours", "50 minutes")
+	if got := minutes("10"); got != "50" {
+		t.Errorf("within them, and they end before the event begins: comes in %s minutes", got)
+	}
+}
+
+func TestDismissIsTakenBack(t *testing.T) {
+	t.Parallel()
+	s := newSchema(t)
+	s.exec(practice)
+	s.as("authenticated", anna)
+	s.exec(`select public.dismiss_reminders(id) from public.events`)
+	s.as("authenticated", ben)
+	s.refused("PT404", "no such event of this user", `select public.restore_reminders('eeeeeeee-0000-0000-0000-000000000001')`)
+	s.as("authenticated", anna)
+	s.exec(`select public.restore_reminders(id) from public.events`)
+	s.same("reminders", []string{"pending", "sent"}, s.lines(`select concat_ws(' ', status, error_message) from public.reminders order by 1`))
+	s.exec(`select public.restore_reminders(id) from public.events`) // once more changes nothing
+	s.exec(`reset role`)
+	if got := s.line(`select concat_ws(' ', status, sync_revision, dismissed_for_ts is null) from public.events`); got != "pending 2 t" {
+		t.Errorf("event %q", got)
+	}
+}
+
+// A client that keeps its own ids may upsert by them, and not give an event another one.
+func TestEventsAreUpserted(t *testing.T) {
+	t.Parallel()
+	s := newSchema(t)
+	s.as("authenticated", anna)
+	for _, title := range []string{"Practice", "Match"} {
+		s.exec(`insert into public.events (id, user_id, title, start_ts) values ('eeeeeeee-0000-0000-0000-000000000001', $1, $2, now() + interval '1 day')
+			on conflict (id) do update set id = excluded.id, user_id = excluded.user_id, title = excluded.title, start_ts = excluded.start_ts`, anna, title)
+	}
+	s.refused("22023", "keeps its id", `update public.events set id = gen_random_uuid()`)
+	s.as("authenticated", ben)
+	s.refused("42501", "row-level security", `insert into public.events (id, user_id, title, start_ts) values ('eeeeeeee-0000-0000-0000-000000000001', '`+ben+`', 'Mine', now())
+		on conflict (id) do update set id = excluded.id, title = excluded.title`)
 }
 
 func TestDismiss(t *testing.T) {

@@ -125,7 +125,7 @@ func checkPrivileges(s *schema) {
 	s.t.Helper()
 	s.same("functions of public, and who may call them", []string{
 		"connect_google_calendar authenticated", "disconnect_google_calendar authenticated", "dismiss_reminders authenticated",
-		"register_push_token authenticated", "snooze_reminder authenticated", "unregister_push_token authenticated",
+		"register_push_token authenticated", "restore_reminders authenticated", "snooze_reminder authenticated", "unregister_push_token authenticated",
 	}, s.lines(`select p.proname || ' ' || string_agg(r.rolname, ' ' order by r.rolname)
 		from pg_proc p, pg_roles r
 		where p.pronamespace = 'public'::regnamespace and r.rolname in ('anon', 'authenticated', 'service_role') and has_function_privilege(r.oid, p.oid, 'execute')

@@ -43,13 +43,13 @@ func TestSettingsAreJudgedWhenWritten(t *testing.T) {
 	for column, values := range map[string][]string{
 		"reminder_minutes": {`'{-1}'`, `'{86401}'`, `array_fill(1, array[17])`, `'{1,null}'`},
 		"locale":           {`'x'`, `'de_'`, `'english language'`, `repeat('de-', 40)`},
-		"hour_cycle":       {`'12'`, `'h23'`},
+		"hour_cycle":       {`'12'`, `'h25'`},
 	} {
 		for _, v := range values {
 			s.refused("23514", "notification_settings_"+column, `insert into public.notification_settings (user_id, `+column+`) values ('`+anna+`', `+v+`)`)
 		}
 	}
-	for _, zone := range []string{"UTC", "Europe/Berlin", "America/Argentina/Buenos_Aires", "America/Port-au-Prince", "Etc/GMT+3", ""} {
+	for _, zone := range []string{"UTC", "Europe/Berlin", "America/Argentina/Buenos_Aires", "America/Port-au-Prince", "Etc/GMT+3", "GMT", ""} {
 		s.exec(`insert into public.notification_settings (user_id, time_zone) values ($1, $2) on conflict (user_id) do update set time_zone = excluded.time_zone`, anna, zone)
 	}
 	event := `insert into public.events (user_id, title, start_ts, reminder_minutes, push_data) values ('` + anna + `', 'x', now(), `

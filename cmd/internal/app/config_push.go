@@ -16,15 +16,19 @@ const maxTexts = 1 << 20
 // expoProject is how Expo names a project: its owner and its slug.
 var expoProject = regexp.MustCompile(`^@[A-Za-z0-9._-]{1,100}/[A-Za-z0-9._-]{1,100}$`)
 
-// pushName is what an app may call a category of actions or a channel.
-var pushName = regexp.MustCompile(`^[A-Za-z0-9._:-]{0,64}$`)
+// categoryName and channelName are what an app may call a category of actions and a channel. Expo warns of : and - in the former.
+var (
+	categoryName = regexp.MustCompile(`^[A-Za-z0-9._]{0,64}$`)
+	channelName  = regexp.MustCompile(`^[A-Za-z0-9._:-]{0,64}$`)
+)
 
 func (c Config) validatePush() error {
 	var faults []error
-	for _, n := range []struct{ name, value string }{{"PUSH_CATEGORY", c.PushCategory}, {"PUSH_CHANNEL", c.PushChannel}} {
-		if !pushName.MatchString(n.value) {
-			faults = append(faults, fmt.Errorf("%s: %q is not a name of at most 64 letters, digits and . _ : -", n.name, n.value))
-		}
+	if !categoryName.MatchString(c.PushCategory) {
+		faults = append(faults, fmt.Errorf("PUSH_CATEGORY: %q is not a name of at most 64 letters, digits and . _", c.PushCategory))
+	}
+	if !channelName.MatchString(c.PushChannel) {
+		faults = append(faults, fmt.Errorf("PUSH_CHANNEL: %q is not a name of at most 64 letters, digits and . _ : -", c.PushChannel))
 	}
 	if c.ExpoProject != "" && !expoProject.MatchString(c.ExpoProject) {
 		faults = append(faults, fmt.Errorf("EXPO_PROJECT: %q does not look like @owner/slug, as the app's page at expo.dev shows it", c.ExpoProject))
