@@ -98,12 +98,13 @@ func TestDiagnoseTriggers(t *testing.T) {
 	}
 }
 
-// The list of triggers is that of the migrations.
+// The list of triggers is that of the migrations, but for the one that guards the ids of events: an adopted table goes without.
 func TestTriggersAreAllKnown(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	for table, known := range triggers {
-		got := one[[]string](w, `select array_agg(tgname::text order by oid) from pg_trigger where tgrelid = $1::text::regclass and not tgisinternal`, table)
+		got := one[[]string](w, `select array_agg(tgname::text order by oid) from pg_trigger where tgrelid = $1::text::regclass and not tgisinternal
+			and tgname <> 'reminder_worker_event_keeps_id'`, table)
 		if diff := cmp.Diff(known, got); diff != "" {
 			t.Errorf("%s (-known +migrated):\n%s", table, diff)
 		}
