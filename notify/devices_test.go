@@ -150,9 +150,15 @@ func mask(token string) string { return token[:len("ExponentPushToken[")+3] + "â
 func TestReceiptsSurvive(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	w.cfg.ReceiptDelay = 600 * time.Millisecond
+	w.cfg.ReceiptDelay = 300 * time.Millisecond
 	user, _ := w.user(1)
 	w.herd(user, 700, 0) // three chunks of receipts
+	w.expo.Fail(func(r expofake.Request) *expofake.Fault {
+		if r.Endpoint != expofake.ReceiptsEndpoint {
+			return nil
+		}
+		return expofake.Gateway()
+	})
 	first := w.sender()
 	stop := w.run(context.Background(), first)
 	first.Look(Window)
