@@ -15,6 +15,7 @@ import (
 type action struct {
 	signal  string
 	world   func(*expofake.Config)
+	config  func(*Config)
 	arrange func(w *world, her string) // before anything is sent
 	mend    func(w *world, her string) // once the signal has done its worst
 	// worst is how her reminder stands until it is mended: state, attempts, error message by prefix. Empty: nothing stands long enough to be seen.
@@ -136,8 +137,16 @@ var actions = []action{
 	},
 	{
 		signal: "her phone is of another project, which our access token does not serve",
+		world:  func(c *expofake.Config) { c.AccessToken = "secret" }, config: func(c *Config) { c.Project = expofake.DefaultProject },
+		arrange: func(w *world, her string) { w.expo.Assign("@other/app", her) },
+		end:     "failed, 0 tries, " + refusedHer + "expo: status 401: UNAUTHORIZED", device: "Expo project @other/app: UNAUTHORIZED", delivery: "failed", requests: 3,
+	},
+	{
+		// Nobody has said which project is ours: it may be hers that is.
+		signal: "the same, and EXPO_PROJECT is not set",
 		world:  func(c *expofake.Config) { c.AccessToken = "secret" }, arrange: func(w *world, her string) { w.expo.Assign("@other/app", her) },
-		end: "failed, 0 tries, " + refusedHer + "expo: status 401: UNAUTHORIZED", device: "Expo project @other/app: UNAUTHORIZED", delivery: "failed", requests: 3,
+		worst: "pending, 0 tries, " + refusedHer + "expo: status 401: UNAUTHORIZED", mend: func(w *world, her string) { w.expo.Assign(expofake.DefaultProject, her) },
+		end: sentAtOnce, device: "live", delivery: "delivered", requests: -1, pushes: 1,
 	},
 
 	{
@@ -218,6 +227,9 @@ func (a action) test(t *testing.T) {
 		change = append(change, a.world)
 	}
 	w := newWorld(t, change...)
+	if a.config != nil {
+		a.config(&w.cfg)
+	}
 	w.cfg.ReceiptLimit = max(w.cfg.ReceiptDelay, 150*time.Millisecond)
 	if a.delivery != "unknown" {
 		w.cfg.ReceiptLimit = 24 * time.Hour

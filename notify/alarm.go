@@ -7,20 +7,28 @@ import (
 	"github.com/parentpal/reminder-worker/notify/expo"
 )
 
-// alarm is the last fault of our own account or credentials that Expo told of, in an answer, a ticket or a receipt.
+// alarm is what Expo has told of faults of our own account or credentials, in answers, tickets and receipts.
 type alarm struct {
 	mu   sync.Mutex // guards all below
 	why  string
 	last time.Time
+	told map[string]time.Time // when a fault was last logged, by its code
 }
 
-// raise notes such a fault. It is logged when it is a new one; in between it is counted.
+// raise notes such a fault. It is counted, and logged when none of its code was for a while: thousands of tickets may say the same.
 func (s *Sender) raise(e *expo.Error) {
-	s.m.countProjectFault(e)
-	why := e.Error()
+	code := faultCode(e)
+	s.m.projectFaults.WithLabelValues(code).Inc()
+	now := time.Now()
 	s.alarm.mu.Lock()
-	fresh := why != s.alarm.why || time.Since(s.alarm.last) > s.alarmFor()
-	s.alarm.why, s.alarm.last = why, time.Now()
+	s.alarm.why, s.alarm.last = e.Error(), now
+	fresh := now.Sub(s.alarm.told[code]) > s.alarmFor()
+	if fresh {
+		if s.alarm.told == nil {
+			s.alarm.told = map[string]time.Time{}
+		}
+		s.alarm.told[code] = now
+	}
 	s.alarm.mu.Unlock()
 	if fresh {
 		s.log.Error().Err(e).Msg("push credentials refused")

@@ -52,7 +52,7 @@ func (s *Sender) take(ctx context.Context, ids []uuid.UUID) (b batch, taken int,
 	if len(b.rows) > 0 {
 		b.began = s.claimed(b.rows[0], asked, answered)
 	}
-	slices.SortStableFunc(b.rows, func(a, b store.ClaimRemindersRow) int { return deadline(a).Compare(deadline(b)) })
+	slices.SortStableFunc(b.rows, func(a, b store.ClaimRemindersRow) int { return a.Deadline.Compare(b.Deadline) })
 	b.pushes, b.early = s.compose(b.rows)
 	if b.chunks = s.chunks(b.pushes); len(b.chunks) > 0 {
 		b.until, b.ok = s.admitInTime(ctx, b.began, len(b.chunks[0]))

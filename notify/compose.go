@@ -18,7 +18,7 @@ func (s *Sender) compose(rows []store.ClaimRemindersRow) (pushes []push, early [
 	now := s.now()
 	for i, row := range rows {
 		zone := s.zones.Find(row.TimeZone, s.cfg.Zone)
-		until := deadline(row)
+		until := row.Deadline
 		quiet, v := calm(row, now, until, zone)
 		if early[i] = v; v.status != "" {
 			continue
@@ -31,7 +31,7 @@ func (s *Sender) compose(rows []store.ClaimRemindersRow) (pushes []push, early [
 		for n, token := range row.Tokens {
 			m.To = token
 			p := push{reminder: i, token: token, message: m.Fit(), notAfter: until}
-			if n < len(row.Projects) {
+			if n < len(row.Projects) && row.Projects[n] != s.cfg.Project {
 				p.project = row.Projects[n]
 			}
 			pushes = append(pushes, p)
@@ -58,15 +58,6 @@ func calm(row store.ClaimRemindersRow, now, until time.Time, zone *time.Location
 	}
 	next, _ = hours.Next(now, zone)
 	return next, verdict{}
-}
-
-// deadline is until when a reminder is worth sending: the event's start, after which nobody wants to hear of it. A reminder that the app set
-// for later than the start is good for a day. The statement Deadlines says the same.
-func deadline(row store.ClaimRemindersRow) time.Time {
-	if row.HasStart && (row.Snoozed || row.StartTs.After(row.NotifyAtTs)) {
-		return row.StartTs
-	}
-	return row.NotifyAtTs.Add(24 * time.Hour)
 }
 
 func (s *Sender) message(row store.ClaimRemindersRow, now time.Time, zone *time.Location) expo.Message {

@@ -25,7 +25,6 @@ type push struct {
 	reminder int // index in the claimed rows
 	token    string
 	project  string // the Expo project of the token, if it is another than ours; empty: ours, or not known
-	named    string // the Expo project of the token, as Expo has just told it; empty: it has not
 	message  expo.Message
 	notAfter time.Time // by the database's clock: when its event begins, or its user's quiet hours; zero: never
 	sentAt   time.Time // the database's clock, just before the request
@@ -95,7 +94,7 @@ func anyUnsent(pushes []push) bool {
 	return slices.ContainsFunc(pushes, func(p push) bool { return p.state == unsent })
 }
 
-// chunks divides pushes into requests: each to the devices of one project, as far as that is known, and ours first.
+// chunks divides pushes into requests: each to the devices of one Expo project, as far as that is known, and ours first.
 func (s *Sender) chunks(pushes []push) (chunks [][]*push) {
 	var order []string
 	by := map[string][]*push{}

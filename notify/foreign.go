@@ -7,12 +7,12 @@ import (
 	"github.com/parentpal/reminder-worker/notify/expo"
 )
 
-// foreign reports whether a push may be of another Expo project than ours.
-func (p *push) foreign() bool { return p.project != "" || p.named != "" }
-
 // byProject divides a chunk that Expo refused for holding tokens of several projects, by what it says of them: ours first, as far as we know.
 // It returns nothing if Expo's word does not divide the chunk.
 func (f *flight) byProject(chunk []*push, projects map[string][]string) (parts [][]*push) {
+	if len(projects) < 2 {
+		return nil
+	}
 	of := map[string]string{}
 	for project, tokens := range projects {
 		for _, token := range tokens {
@@ -21,8 +21,7 @@ func (f *flight) byProject(chunk []*push, projects map[string][]string) (parts [
 	}
 	by := map[string][]*push{}
 	for _, p := range chunk {
-		p.named = of[p.token]
-		by[p.named] = append(by[p.named], p)
+		by[of[p.token]] = append(by[of[p.token]], p)
 	}
 	home := f.home(projects)
 	names := make([]string, 0, len(by))
@@ -42,7 +41,7 @@ func (f *flight) byProject(chunk []*push, projects map[string][]string) (parts [
 		parts = append(parts, by[name])
 	}
 	for _, p := range chunk {
-		if p.project = p.named; p.named == home {
+		if p.project = of[p.token]; p.project == home {
 			p.project = ""
 		}
 	}
@@ -62,19 +61,17 @@ func (f *flight) home(projects map[string][]string) (home string) {
 	return home
 }
 
-// disown deals with devices of another project, which this project's credentials or limits do not serve: our own project's requests go through.
-// Their tokens come from another app, or from an older one. They are retired until the app registers them again; of limits that are reached
-// no more follows than to wait.
+// disown deals with devices of another project than ours, whose requests go through: to our credentials they are refused, or their limits are
+// reached. Where the operator has said which project is ours, those that Expo itself refuses are retired until the app registers them again:
+// their tokens come from another app, or from the one before. Else they may be ours, and others' have outnumbered them; they are kept and
+// tried again.
 func (f *flight) disown(chunk []*push, e *expo.Error) {
-	if e.Kind == expo.Throttled {
+	if f.cfg.Project == "" || e.Kind != expo.Project || e.Code != expo.CodeUnauthorized {
 		f.mark(chunk, blocked, e)
 		return
 	}
 	f.mark(chunk, refused, e)
 	for _, p := range chunk {
-		if p.named != "" {
-			p.project = p.named
-		}
 		p.retire = fmt.Sprintf("Expo project %s: %s", p.project, e.Code)
 	}
 	f.log.Warn().Err(e).Str("project", chunk[0].project).Int("devices", len(chunk)).Msg("devices of another Expo project retired")

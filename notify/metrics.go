@@ -123,10 +123,9 @@ var faultCodes = []string{
 
 const otherFault = "other"
 
-func (m *Metrics) countProjectFault(e *expo.Error) {
-	code := e.Code
-	if !slices.Contains(faultCodes, code) {
-		code = otherFault
+func faultCode(e *expo.Error) string {
+	if slices.Contains(faultCodes, e.Code) {
+		return e.Code
 	}
-	m.projectFaults.WithLabelValues(code).Inc()
+	return otherFault
 }

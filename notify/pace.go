@@ -4,6 +4,8 @@ import (
 	"context"
 	"sync"
 	"time"
+
+	"github.com/google/uuid"
 )
 
 // pace is how fast the sender goes after requests have failed as a whole: a rest that doubles, then one reminder at a time, then twice
@@ -12,10 +14,11 @@ type pace struct {
 	cfg Config
 
 	mu       sync.Mutex
-	failures int       // in a row
-	size     int       // reminders in the next batch
-	until    time.Time // no request before
-	success  time.Time // when a request was last taken
+	failures int                    // in a row
+	size     int                    // reminders in the next batch
+	until    time.Time              // no request before
+	success  time.Time              // when a request was last taken
+	strikes  map[uuid.UUID]struct{} // reminders refused since, each with nothing else in its request
 	why      string
 	idleTill time.Time // nothing is claimed before: it could not be offered in time
 }
@@ -46,7 +49,7 @@ func (p *pace) succeeded() {
 	if p.failures > 0 && time.Now().Before(p.until) {
 		return // an older request that was still on the wire
 	}
-	p.failures, p.why, p.success = 0, "", time.Now()
+	p.failures, p.why, p.success, p.strikes = 0, "", time.Now(), nil
 	p.size = min(2*p.size, p.cfg.Batch)
 }
 
@@ -58,6 +61,24 @@ func (p *pace) proven() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.failures == 0 && !p.success.IsZero() && time.Since(p.success) < provenFor
+}
+
+// maxStrikes is how many reminders may be refused for themselves, one after the other and nothing taken in between, before it is not they that
+// are at fault but we.
+const maxStrikes = 3
+
+// strike notes that a reminder was refused with nothing else in its request, and reports whether it seems to be at fault itself: something was
+// taken before, and not many others have been refused since.
+func (p *pace) strike(id uuid.UUID) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.strikes == nil {
+		p.strikes = map[uuid.UUID]struct{}{}
+	}
+	if len(p.strikes) < maxStrikes {
+		p.strikes[id] = struct{}{}
+	}
+	return p.failures == 0 && !p.success.IsZero() && len(p.strikes) < maxStrikes
 }
 
 // healthy reports whether the last request did not fail.

@@ -75,7 +75,8 @@ func TestMessage(t *testing.T) {
 	now := time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
 	row := store.ClaimRemindersRow{
 		ID: uuid.UUID{1}, EventID: uuid.UUID{2}, Title: "Soccer", Planned: true, Location: "Field 3", NotifyAtTs: now,
-		HasStart: true, StartTs: now.Add(30 * time.Minute), Tokens: []string{"ExponentPushToken[a]", "ExponentPushToken[b]"}, Projects: []string{"", "@other/app"},
+		HasStart: true, StartTs: now.Add(30 * time.Minute), Deadline: now.Add(30 * time.Minute),
+		Tokens: []string{"ExponentPushToken[a]", "ExponentPushToken[b]"}, Projects: []string{"", "@other/app"},
 	}
 	want := expo.Message{
 		Title: "Soccer", Body: "Today 12:30 · Field 3", Sound: expo.DefaultSound, Priority: expo.PriorityHigh,
@@ -95,24 +96,6 @@ func TestMessage(t *testing.T) {
 	chunks := s.chunks(pushes)
 	if len(chunks) != 2 || chunks[0][0].project != "" {
 		t.Errorf("%d requests, want one for each project, ours first", len(chunks))
-	}
-}
-
-func TestDeadline(t *testing.T) {
-	t.Parallel()
-	start := time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
-	for name, tt := range map[string]struct {
-		row  store.ClaimRemindersRow
-		want time.Time
-	}{
-		"before the start":             {store.ClaimRemindersRow{HasStart: true, StartTs: start, NotifyAtTs: start.Add(-time.Hour)}, start},
-		"the app's, after the start":   {store.ClaimRemindersRow{HasStart: true, StartTs: start, NotifyAtTs: start}, start.Add(24 * time.Hour)},
-		"put off, and the event moved": {store.ClaimRemindersRow{HasStart: true, StartTs: start, NotifyAtTs: start.Add(time.Hour), Snoozed: true}, start},
-		"of an event without a start":  {store.ClaimRemindersRow{NotifyAtTs: start}, start.Add(24 * time.Hour)},
-	} {
-		if got := deadline(tt.row); !got.Equal(tt.want) {
-			t.Errorf("%s: %s, want %s", name, got, tt.want)
-		}
 	}
 }
 
@@ -214,7 +197,7 @@ func TestRetryPauses(t *testing.T) {
 		5 * time.Minute:  {2, 7, 27, 100},
 		time.Second:      {2, 4, 8, 16},
 	} {
-		row := store.ClaimRemindersRow{HasStart: true, StartTs: start, NotifyAtTs: start.Add(-lead)}
+		row := store.ClaimRemindersRow{Deadline: start, NotifyAtTs: start.Add(-lead)}
 		for tried := range want {
 			row.RetryCount = int32(tried)
 			if got := s.verdict(row, []*push{{state: again}}).retry.Round(time.Second); got != want[tried]*time.Second {
@@ -336,7 +319,7 @@ func TestSettlements(t *testing.T) {
 		}
 		rows = append(rows, store.ClaimReceiptsRow{TicketID: ticket, Token: "ExponentPushToken[" + ticket + "]", SentAt: time.Now().Add(-age), Attempts: 2})
 	}
-	arg := s.settlements(rows, receipts)
+	arg := s.settleParams(s.settlements(rows, receipts))
 	got := []string{}
 	for i := range arg.Tokens {
 		got = append(got, fmt.Sprintf("%s %s %s gone %v, again after %d s, counts %v", arg.TicketIds[i], arg.States[i], arg.ErrorMessages[i], arg.Gone[i],
@@ -383,6 +366,7 @@ func TestTicketsThatBlameTheProject(t *testing.T) {
 		}
 		f := flight{Sender: s, rows: make([]store.ClaimRemindersRow, 1)}
 		f.answered(chunk, tt.tickets)
+		f.conclude()
 		if s.Alarm() == "" {
 			t.Errorf("%s: no alarm", name)
 		}

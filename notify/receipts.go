@@ -32,46 +32,65 @@ func (s *Sender) askReceipts(ctx context.Context) {
 
 // drainReceipts asks for all receipts that are due, chunk by chunk. A chunk that fails is due again after a third of the delay.
 func (s *Sender) drainReceipts(ctx context.Context) error {
-	for {
-		n, err := s.askChunk(ctx)
-		if err != nil || n < receiptChunk {
-			return err
+	var faults []error
+	for ctx.Err() == nil {
+		rows, err := s.db.ClaimReceipts(ctx, store.ClaimReceiptsParams{
+			MaxRows: receiptChunk, AgainMs: max(1, (s.cfg.ReceiptDelay / 3).Milliseconds()),
+		})
+		if err != nil {
+			s.m.databaseErrors.Inc()
+			return errors.Join(append(faults, fmt.Errorf("claim receipts: %w", err))...)
+		}
+		err = s.askChunk(ctx, rows)
+		faults = append(faults, err)
+		if e, ok := errors.AsType[*expo.Error](err); len(rows) < receiptChunk || ok && e.Kind != expo.Permanent {
+			break // all were asked for, or Expo does not answer
 		}
 	}
+	return errors.Join(faults...)
 }
 
-func (s *Sender) askChunk(ctx context.Context) (int, error) {
-	rows, err := s.db.ClaimReceipts(ctx, store.ClaimReceiptsParams{
-		MaxRows: receiptChunk, AgainMs: max(1, (s.cfg.ReceiptDelay / 3).Milliseconds()),
-	})
-	if err != nil {
-		s.m.databaseErrors.Inc()
-		return 0, fmt.Errorf("claim receipts: %w", err)
-	}
+// askChunk asks for receipts and settles what there is. A question that Expo refuses is divided, until what it refuses stands alone. What
+// has been asked for long enough is settled without an answer.
+func (s *Sender) askChunk(ctx context.Context, rows []store.ClaimReceiptsRow) error {
 	if len(rows) == 0 {
-		return 0, nil
+		return nil
 	}
 	ids := make([]string, len(rows))
 	for i, row := range rows {
 		ids[i] = row.TicketID
 	}
 	receipts, err := s.expo.Receipts(ctx, ids)
-	if e, ok := errors.AsType[*expo.Error](err); ok && e.Kind == expo.Project {
+	e, failed := errors.AsType[*expo.Error](err)
+	switch {
+	case !failed:
+		return s.settle(ctx, s.settlements(rows, receipts))
+	case e.Kind == expo.Split && len(rows) > 1:
+		half := len(rows) / 2
+		return errors.Join(s.askChunk(ctx, rows[:half]), s.askChunk(ctx, rows[half:]))
+	case e.Kind == expo.Project:
 		s.raise(e)
 	}
-	if err != nil {
-		return 0, fmt.Errorf("ask for receipts: %w", err)
-	}
-	if arg := s.settlements(rows, receipts); len(arg.ReminderIds) > 0 {
-		return len(rows), s.settle(ctx, arg)
-	}
-	return len(rows), nil
+	return errors.Join(fmt.Errorf("ask for receipts: %w", err), s.settle(ctx, s.settlements(rows, nil)))
 }
 
-// settle writes verdicts, and arms the reminders that are to be offered again.
-func (s *Sender) settle(ctx context.Context, arg store.SettleDeliveriesParams) error {
-	settled, err := s.db.SettleDeliveries(ctx, arg)
-	if err != nil {
+// settle writes verdicts, and arms the reminders that are to be offered again. What the database refuses for the rows' own sake is divided, so
+// that one row at fault keeps no other from its verdict; what became of that one's push is then not known.
+func (s *Sender) settle(ctx context.Context, verdicts []settlement) error {
+	if len(verdicts) == 0 {
+		return nil
+	}
+	settled, err := s.db.SettleDeliveries(ctx, s.settleParams(verdicts))
+	switch half := len(verdicts) / 2; {
+	case err == nil:
+	case refusesData(err) && half > 0:
+		return errors.Join(s.settle(ctx, verdicts[:half]), s.settle(ctx, verdicts[half:]))
+	case refusesData(err) && verdicts[0].state != "unknown":
+		s.log.Error().Err(err).Stringer("reminder", verdicts[0].row.ReminderID).Msg("verdict not written")
+		v := verdicts[0]
+		v.state, v.fault = "unknown", "the verdict could not be written to the reminder: "+v.fault
+		return s.settle(ctx, []settlement{v})
+	default:
 		s.m.databaseErrors.Inc()
 		return fmt.Errorf("settle deliveries: %w", err)
 	}
@@ -85,21 +104,26 @@ func (s *Sender) settle(ctx context.Context, arg store.SettleDeliveriesParams) e
 }
 
 // settlements are the verdicts on those deliveries that have one, or that Expo has forgotten.
-func (s *Sender) settlements(rows []store.ClaimReceiptsRow, receipts map[string]expo.Receipt) store.SettleDeliveriesParams {
-	arg := store.SettleDeliveriesParams{MaxAttempts: int32(s.cfg.MaxAttempts), LargeBytes: largeBytes}
+func (s *Sender) settlements(rows []store.ClaimReceiptsRow, receipts map[string]expo.Receipt) (verdicts []settlement) {
 	now := s.now()
 	for _, row := range rows {
 		receipt, known := receipts[row.TicketID]
-		if !known && now.Sub(row.SentAt) < s.cfg.ReceiptLimit {
-			continue
+		switch {
+		case known:
+			verdicts = append(verdicts, s.judge(receipt.Err, row, now))
+		case now.Sub(row.SentAt) >= s.cfg.ReceiptLimit:
+			verdicts = append(verdicts, settlement{row: row, state: "unknown", fault: "Expo has no receipt for this push"})
 		}
-		v := settlement{state: "unknown", fault: "Expo has no receipt for this push"}
-		if known {
-			v = s.judge(receipt.Err, row, now)
-		}
-		arg.ReminderIds = append(arg.ReminderIds, row.ReminderID)
-		arg.Tokens = append(arg.Tokens, row.Token)
-		arg.TicketIds = append(arg.TicketIds, row.TicketID)
+	}
+	return verdicts
+}
+
+func (s *Sender) settleParams(verdicts []settlement) store.SettleDeliveriesParams {
+	arg := store.SettleDeliveriesParams{MaxAttempts: int32(s.cfg.MaxAttempts), LargeBytes: largeBytes}
+	for _, v := range verdicts {
+		arg.ReminderIds = append(arg.ReminderIds, v.row.ReminderID)
+		arg.Tokens = append(arg.Tokens, v.row.Token)
+		arg.TicketIds = append(arg.TicketIds, v.row.TicketID)
 		arg.States = append(arg.States, v.state)
 		arg.ErrorCodes = append(arg.ErrorCodes, storable(v.code))
 		arg.ErrorMessages = append(arg.ErrorMessages, storable(v.fault))
@@ -112,6 +136,7 @@ func (s *Sender) settlements(rows []store.ClaimReceiptsRow, receipts map[string]
 
 // settlement is the verdict on one delivery.
 type settlement struct {
+	row                store.ClaimReceiptsRow
 	state, code, fault string
 	gone               bool
 	retry              time.Duration
@@ -123,15 +148,21 @@ type settlement struct {
 // which uses no attempt.
 func (s *Sender) judge(e *expo.Error, row store.ClaimReceiptsRow, now time.Time) settlement {
 	if e == nil {
-		return settlement{state: "delivered"}
+		return settlement{row: row, state: "delivered"}
 	}
-	v := settlement{state: "failed", code: e.Code, fault: expo.Mask(row.Token) + ": " + e.Error(), gone: e.Kind == expo.DeviceGone}
+	v := settlement{row: row, state: "failed", code: e.Code, fault: expo.Mask(row.Token) + ": " + e.Error(), gone: e.Kind == expo.DeviceGone}
 	switch e.Kind {
 	case expo.Retry, expo.Throttled:
 		v.state, v.counts = "retry", true
 		v.retry = s.cfg.Jitter(grow(s.cfg.RetryBase, s.cfg.RetryMax, int(row.Attempts)-1))
 	case expo.Project:
-		s.raise(e)
+		foreign := row.Project != "" && row.Project != s.cfg.Project
+		if foreign && s.cfg.Project != "" {
+			return v // its credentials are not ours to mend
+		}
+		if !foreign {
+			s.raise(e)
+		}
 		due := row.SentAt.Add(-time.Duration(row.LatenessMs) * time.Millisecond)
 		v.state, v.retry = "retry", s.patience(now.Sub(due))
 	}

@@ -137,10 +137,10 @@ func (p *push) delivery(v verdict) string {
 		return "failed"
 	case p.state != again && p.state != blocked:
 		return ""
-	case v.status == reminderPending:
-		return "retry"
+	case v.status != reminderPending, p.state == again && v.spent:
+		return "failed"
 	}
-	return "failed"
+	return "retry"
 }
 
 func addPush(arg *store.RecordPushesParams, row store.ClaimRemindersRow, p *push, state string) {

@@ -19,7 +19,7 @@ type flight struct {
 	rows    []store.ClaimRemindersRow
 	taken   bool       // Expo has taken a request of it
 	doubted []rejected // single messages, see the state of that name
-	spurned []rejected // what was refused to our credentials, and is of another project perhaps
+	spurned []rejected // what was refused to our credentials, and may be another project's
 }
 
 // rejected is what Expo has refused, and why.
@@ -130,34 +130,45 @@ func (f *flight) split(ctx context.Context, chunk []*push, e *expo.Error) {
 	}
 }
 
-// conclude decides about what was refused for itself, by message or by project. If Expo takes others it is that which is at fault; if it takes
-// nothing it is us, or Expo, and nothing is held against anybody.
+// conclude decides about what was refused for itself, by message or by project. If Expo takes others it is that which is at fault. If it has
+// taken nothing for a while, a reminder that is refused with nothing else in its request waits by itself, without holding up others; several
+// of them in a row are us, or Expo, and nothing is held against anybody.
 func (f *flight) conclude() {
 	proven := f.taken || f.pace.proven()
 	for _, r := range f.doubted {
 		if proven {
 			f.mark(r.chunk, refused, r.err)
-			continue
+		} else {
+			f.wonder(r)
 		}
-		f.queue.suspect(f.rows[r.chunk[0].reminder].ID)
-		f.rest(r.err)
-		leave(r.chunk, r.err)
 	}
 	for _, r := range f.spurned {
-		if proven {
+		if proven && r.chunk[0].project != "" {
 			f.disown(r.chunk, r.err)
-			continue
+		} else {
+			f.wonder(r)
 		}
-		f.rest(r.err)
-		leave(r.chunk, r.err)
 	}
+}
+
+// wonder deals with a refusal that may be the reminder's own fault, or ours.
+func (f *flight) wonder(r rejected) {
+	if row, one := f.single(r.chunk); one {
+		f.queue.suspect(row.ID)
+		if f.pace.strike(row.ID) {
+			f.mark(r.chunk, blocked, r.err)
+			return
+		}
+	}
+	f.rest(r.err)
+	leave(r.chunk, r.err)
 }
 
 // failed notes a request that says nothing about its messages, unless it had those of one reminder only and others go through meanwhile: then
 // it seems to be that one's.
 func (f *flight) failed(chunk []*push, e *expo.Error) {
 	switch {
-	case chunk[0].foreign() && (e.Kind == expo.Project || e.Kind == expo.Throttled):
+	case e.Kind == expo.Project || e.Kind == expo.Throttled && chunk[0].project != "":
 		f.spurned = append(f.spurned, rejected{chunk, e})
 		return
 	case e.Code == expo.CodeMiscounted: // it was taken, and would be taken again and again
@@ -215,15 +226,17 @@ func (f *flight) mark(chunk []*push, state pushState, e *expo.Error) {
 // answered reads an answer that came with tickets. If every ticket blames the project, nothing was learned about the reminders.
 func (f *flight) answered(chunk []*push, tickets []expo.Ticket) {
 	blame := projectFault(tickets)
-	if blame != nil {
+	if blame != nil && chunk[0].project == "" {
 		f.raise(blame)
 	}
 	if blame != nil && !slices.ContainsFunc(tickets, saysMore) {
 		f.failed(chunk, blame)
 		return
 	}
-	f.taken = true
-	f.pace.succeeded()
+	if chunk[0].project == "" || f.cfg.Project == "" { // another project's says nothing of ours
+		f.taken = true
+		f.pace.succeeded()
+	}
 	f.note(chunk, tickets)
 }
 

@@ -17,6 +17,7 @@ type verdict struct {
 	retry    time.Duration
 	counts   bool
 	deferred bool // quiet hours, not a fault
+	spent    bool // no attempt is left for what was refused for the time being
 	sentAt   time.Time
 }
 
@@ -51,13 +52,14 @@ func (s *Sender) verdict(row store.ClaimRemindersRow, pushes []*push) verdict {
 	}
 	v.message = strings.Join(faults, "; ")
 	tried := int(row.RetryCount) + 1
+	v.spent = tried >= s.cfg.MaxAttempts
 	switch {
 	case count[unsent]+count[doubted] > 0: // nothing was learned about the reminder: no attempt is used
 		left, _ := s.pace.left()
 		v.status, v.retry = reminderPending, max(left, time.Millisecond)
 	case count[stale] > 0: // the next claim judges it anew
-		v.status, v.retry = reminderPending, time.Millisecond
-	case count[again] > 0 && tried < s.cfg.MaxAttempts:
+		v.status, v.retry = reminderPending, time.Second
+	case count[again] > 0 && !v.spent:
 		v.status, v.counts, v.retry = reminderPending, true, s.backoff(row)
 	case count[blocked] > 0:
 		v.status, v.retry = reminderPending, s.patience(s.now().Sub(row.NotifyAtTs))
@@ -76,7 +78,7 @@ func (s *Sender) verdict(row store.ClaimRemindersRow, pushes []*push) verdict {
 // times, so that all of them together take about a third of the time there is until the event begins: a fault of minutes is outlasted,
 // and there is still time when the last attempt succeeds.
 func (s *Sender) backoff(row store.ClaimRemindersRow) time.Duration {
-	left := deadline(row).Sub(row.NotifyAtTs)
+	left := row.Deadline.Sub(row.NotifyAtTs)
 	growth := 2.0
 	if last := s.cfg.MaxAttempts - 2; last > 0 && left > 0 {
 		growth = min(max(math.Pow(float64(left/3)/float64(s.cfg.RetryBase), 1/float64(last)), 2), 10)

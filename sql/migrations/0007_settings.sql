@@ -33,7 +33,8 @@ begin
       ('public.notification_settings', 'hour_cycle', 'text'),
       ('public.events', 'reminder_minutes', 'integer[]'),
       ('public.events', 'push_data', 'jsonb'),
-      ('public.events', 'dismissed_for_ts', 'timestamp with time zone')) as n (tab, col, typ)
+      ('public.events', 'dismissed_for_ts', 'timestamp with time zone'),
+      ('public.events', 'dismissed_at', 'timestamp with time zone')) as n (tab, col, typ)
     where to_regclass(n.tab) is not null
   loop
     select replace(format_type(a.atttypid, null), 'character varying', 'text') as typ, a.attgenerated <> '' as generated
@@ -48,6 +49,11 @@ begin
       had := had || need.tab || '.' || need.col || ' ';
     end if;
   end loop;
+  if exists (select from pg_catalog.pg_attribute a
+    where a.attrelid = to_regclass('public.notification_settings') and a.attname = 'updated_at' and not a.attisdropped)
+  then
+    had := had || 'public.notification_settings.updated_at ';
+  end if;
   perform set_config('reminder_worker.had_columns', had, true);
   if faults <> '' then
     raise exception 'existing tables cannot be adopted:%', faults
@@ -86,10 +92,12 @@ alter table public.notification_settings
 --   push_data         an object that its pushes hand to the app beside the ids, for deep links
 -- and what was asked by function:
 --   dismissed_for_ts  the start_ts for which the user wants no more reminders; an event at another time is reminded of again
+--   dismissed_at      when that was said; reminders that the app has made since are sent
 alter table public.events
   add column if not exists reminder_minutes integer[],
   add column if not exists push_data jsonb,
-  add column if not exists dismissed_for_ts timestamptz;
+  add column if not exists dismissed_for_ts timestamptz,
+  add column if not exists dismissed_at timestamptz;
 
 -- Columns made here are held to what the worker reads. Those that were there before are not: the app's statements go on as they did, and
 -- what the worker cannot read counts as not set. Plain expressions: a function would have to be executable by whoever writes.
@@ -112,31 +120,37 @@ begin
 end
 $$;
 
--- The zone is one that both the database and the worker know: by its IANA name, not by an abbreviation, which several zones may share. In a
--- column that was there before ('adopted') anything may stand.
+-- The columns that were made here, as the trigger's argument lists them, are kept tidy; in those that were there before anything may stand. A
+-- zone goes by its IANA name, as both the database and the worker know it, and not by an abbreviation, which several zones may share.
 create or replace function reminder_worker.settings_written() returns trigger
 language plpgsql set search_path = '' as $$
+declare
+  known text;
 begin
-  new.updated_at := now();
-  if tg_argv[0] = 'adopted' then
+  if strpos(tg_argv[0], 'updated_at') > 0 then
+    new.updated_at := now();
+  end if;
+  if strpos(tg_argv[0], 'locale') > 0 then
+    new.locale := nullif(btrim(new.locale), '');
+  end if;
+  if strpos(tg_argv[0], 'time_zone') = 0 then
     return new;
   end if;
   new.time_zone := nullif(btrim(new.time_zone), '');
   if new.time_zone = 'GMT' then
     new.time_zone := 'UTC'; -- what devices without a zone say
   end if;
-  new.locale := nullif(btrim(new.locale), '');
   if new.time_zone is not null and (tg_op = 'INSERT' or new.time_zone is distinct from old.time_zone) then
-    begin
-      if new.time_zone !~ '^(UTC|[A-Za-z]+(/[A-Za-z0-9_+-]+)+)$' then
-        raise invalid_parameter_value;
-      end if;
-      perform now() at time zone new.time_zone;
-    exception
-      when invalid_parameter_value then
-        raise exception '% is not an IANA time zone', quote_literal(left(new.time_zone, 60)) using errcode = '22023',
-          hint = 'Pass what Intl.DateTimeFormat().resolvedOptions().timeZone tells, for example Europe/Berlin.';
-    end;
+    if length(new.time_zone) < 64 and new.time_zone ~ '^(UTC|[A-Za-z]+(/[A-Za-z0-9_+-]+)+)$' then
+      select z.name into known
+      from pg_catalog.pg_timezone_names z
+      where lower(z.name) = lower(new.time_zone) and z.name !~ '^(posix|right)/';
+    end if;
+    if known is null then
+      raise exception '% is not an IANA time zone', quote_literal(left(new.time_zone, 60)) using errcode = '22023',
+        hint = 'Pass what Intl.DateTimeFormat().resolvedOptions().timeZone tells, for example Europe/Berlin.';
+    end if;
+    new.time_zone := known;
   end if;
   return new;
 end
@@ -151,7 +165,9 @@ begin
   update public.events
   set status = 'pending', sync_revision = sync_revision + 1, sync_attempts = 0, sync_changed_at = now(),
       sync_due_at = case when sync_lease_until > now() then sync_lease_until else now() end
-  where user_id = for_user and status in ('synced', 'scheduled', 'pending') and start_ts > now();
+  where user_id = for_user and start_ts > now() and (status in ('synced', 'scheduled', 'pending')
+    or status = 'failed' and exists ( -- in Google only
+      select from public.reminders r where r.event_id = events.id and r.plan_revision is not null and r.status = 'pending'));
   update public.reminders
   set next_attempt_at = now(), changed_xid = pg_current_xact_id()
   where user_id = for_user and status = 'pending' and next_attempt_at > now();
@@ -176,7 +192,8 @@ do $$
 begin
   execute format('create or replace trigger reminder_worker_settings_written before insert or update on public.notification_settings
     for each row execute function reminder_worker.settings_written(%L)',
-    case when strpos(current_setting('reminder_worker.had_columns'), 'public.notification_settings.time_zone ') > 0 then 'adopted' else 'made here' end);
+    (select coalesce(string_agg(c.name, ' '), '') from unnest(array['time_zone', 'locale', 'updated_at']) as c (name)
+      where strpos(current_setting('reminder_worker.had_columns'), 'public.notification_settings.' || c.name || ' ') = 0));
 end
 $$;
 

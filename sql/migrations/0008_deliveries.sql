@@ -4,13 +4,15 @@
 -- What a reminder of the app's own may carry:
 --   push_data     instead of its event's
 --   snoozed_from  the reminder that was put off; unlike others of the app's own it is not sent once the event has begun
+-- and, of any reminder:
+--   asked_at      when the app last asked for it again; what was delivered before does not count
 do $$
 declare
   need record;
   typ text;
   had boolean;
 begin
-  for need in select * from (values ('push_data', 'jsonb'), ('snoozed_from', 'uuid')) as n (col, typ) loop
+  for need in select * from (values ('push_data', 'jsonb'), ('snoozed_from', 'uuid'), ('asked_at', 'timestamp with time zone')) as n (col, typ) loop
     select format_type(a.atttypid, null) into typ
     from pg_catalog.pg_attribute a
     where a.attrelid = 'public.reminders'::regclass and a.attname = need.col and a.attnum > 0 and not a.attisdropped;
@@ -26,7 +28,43 @@ $$;
 
 alter table public.reminders
   add column if not exists push_data jsonb,
-  add column if not exists snoozed_from uuid;
+  add column if not exists snoozed_from uuid,
+  add column if not exists asked_at timestamptz;
+
+-- Until when a reminder is worth sending: until its event begins. What the app has set for later than that is good for a day, what planning has
+-- set for the start itself for a quarter of an hour. An event without a time, or an infinite one, is none.
+create or replace function reminder_worker.deadline(start_ts timestamptz, notify_at_ts timestamptz, snoozed boolean, planned boolean)
+  returns timestamptz
+language sql stable set search_path = '' as $$
+  select case
+    when isfinite(start_ts) and (snoozed or start_ts > notify_at_ts) then start_ts
+    else notify_at_ts + case when planned then interval '15 minutes' else interval '24 hours' end
+  end
+$$;
+
+-- As in 0003, and notes when the app asks again.
+create or replace function reminder_worker.reminder_changed() returns trigger
+language plpgsql set search_path = '' as $$
+begin
+  new.changed_xid := pg_current_xact_id();
+  if new.status is null then
+    new.status := 'pending';
+  end if;
+  if new.status = 'pending' then
+    if old.status is distinct from 'pending' then
+      new.retry_count := 0;
+      new.sent_at_ts := null;
+      new.error_message := null;
+      new.next_attempt_at := null;
+      new.asked_at := clock_timestamp();
+    elsif new.notify_at_ts is distinct from old.notify_at_ts then
+      new.next_attempt_at := null;
+    end if;
+  end if;
+  return new;
+end
+$$;
+revoke all on function reminder_worker.deadline(timestamptz, timestamptz, boolean, boolean) from public;
 
 do $$
 begin

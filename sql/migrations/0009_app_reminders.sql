@@ -124,7 +124,7 @@ declare
   caller uuid := reminder_worker.require_user();
   n integer;
 begin
-  update public.events e set dismissed_for_ts = e.start_ts where e.id = dismiss_reminders.event_id and e.user_id = caller;
+  update public.events e set dismissed_for_ts = e.start_ts, dismissed_at = clock_timestamp() where e.id = dismiss_reminders.event_id and e.user_id = caller;
   if not found then
     raise exception 'no such event of this user' using errcode = 'PT404',
       hint = 'Pass eventId of the data that the push carried.';
@@ -154,7 +154,7 @@ begin
     and r.error_message = 'dismissed by the user' and r.notify_at_ts > now();
   -- Planning sees to those that were planned meanwhile.
   update public.events e
-  set dismissed_for_ts = null, status = case when e.status in ('synced', 'scheduled') then 'pending' else e.status end
+  set dismissed_for_ts = null, dismissed_at = null, status = case when e.status in ('synced', 'scheduled') then 'pending' else e.status end
   where e.id = restore_reminders.event_id and e.dismissed_for_ts is not null;
 end
 $$;
@@ -189,8 +189,8 @@ comment on view public.calendar_connection is 'reminder-worker';
 create or replace function reminder_worker.user_metadata_written() returns trigger
 language plpgsql security definer set search_path = '' as $$
 declare
-  google text := btrim(new.raw_user_meta_data ->> 'google_refresh_token');
-  expo text := btrim(new.raw_user_meta_data ->> 'expo_push_token');
+  google text := btrim(case when jsonb_typeof(new.raw_user_meta_data -> 'google_refresh_token') = 'string' then new.raw_user_meta_data ->> 'google_refresh_token' end);
+  expo text := btrim(case when jsonb_typeof(new.raw_user_meta_data -> 'expo_push_token') = 'string' then new.raw_user_meta_data ->> 'expo_push_token' end);
 begin
   if google <> '' and length(google) <= 2048 then
     perform reminder_worker.put_google_account(new.id, google);
@@ -262,10 +262,5 @@ begin
   create or replace trigger reminder_worker_user_metadata_inserted after insert on auth.users
     for each row when (new.raw_user_meta_data ?| array['google_refresh_token', 'expo_push_token'])
     execute function reminder_worker.user_metadata_inserted();
-  -- What is there already is taken over, and removed where that is allowed.
-  if has_column_privilege('auth.users', 'raw_user_meta_data', 'update') then
-    update auth.users set raw_user_meta_data = raw_user_meta_data
-    where raw_user_meta_data ?| array['google_refresh_token', 'expo_push_token'];
-  end if;
 end
 $$;

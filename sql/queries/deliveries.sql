@@ -13,7 +13,8 @@ update reminder_worker.deliveries d
 set receipt_due_at = now() + greatest(sqlc.arg(again_ms)::bigint * interval '1 millisecond', (now() - d.sent_at) / 4)
 from due
 where d.reminder_id = due.reminder_id and d.token = due.token
-returning d.reminder_id, d.token, coalesce(d.ticket_id, '')::text as ticket_id, d.sent_at, d.attempts, d.lateness_ms;
+returning d.reminder_id, d.token, coalesce(d.ticket_id, '')::text as ticket_id, d.sent_at, d.attempts, d.lateness_ms,
+  coalesce((select x.project from reminder_worker.push_devices x where x.token = d.token), '')::text as project;
 
 -- SettleDeliveries writes the receipts' verdicts and retires the devices that are gone, unless registered again since the push (of a push near the
 -- limit of size only if it was said before). A push that is to be offered once more ('retry') makes its reminder due again after retry_ms; if
@@ -26,7 +27,7 @@ with input as (
     unnest(sqlc.arg(states)::text[]) as state, unnest(sqlc.arg(error_codes)::text[]) as error_code, unnest(sqlc.arg(error_messages)::text[]) as error_message,
     unnest(sqlc.arg(gone)::boolean[]) as gone, unnest(sqlc.arg(retry_ms)::bigint[]) as retry_ms, unnest(sqlc.arg(count_attempts)::boolean[]) as count_attempt
 ), locked_reminders as (
-  select r.id, r.status, coalesce(r.retry_count, 0) as retry_count, r.notify_at_ts, r.event_id, r.snoozed_from
+  select r.id, r.status, coalesce(r.retry_count, 0) as retry_count, r.notify_at_ts, r.event_id, r.snoozed_from, r.plan_revision
   from public.reminders r
   where r.id in (select i.reminder_id from input i where i.state in ('failed', 'retry'))
   for no key update of r skip locked
@@ -40,7 +41,7 @@ with input as (
       when i.state <> 'retry' then i.state
       when i.count_attempt and l.retry_count + 1 >= sqlc.arg(max_attempts)::integer then 'failed'
       when l.status not in ('sent', 'pending') then 'failed'
-      when coalesce(case when e.start_ts > l.notify_at_ts or l.snoozed_from is not null then e.start_ts else l.notify_at_ts + interval '1 day' end, now())
+      when coalesce(reminder_worker.deadline(e.start_ts, l.notify_at_ts, l.snoozed_from is not null, l.plan_revision is not null), now())
         <= now() + i.retry_ms * interval '1 millisecond' then 'failed'
       else 'retry'
     end as verdict
@@ -81,7 +82,7 @@ with input as (
     join reminder_worker.push_devices x on x.token = s.token and x.retired_at is null and x.registered_at <= s.sent_at
     where s.gone and (s.payload_bytes < sqlc.arg(large_bytes)::integer or exists (
       select from reminder_worker.deliveries o
-      where o.token = s.token and o.error_code = 'DeviceNotRegistered' and o.reminder_id <> s.reminder_id))
+      where o.token = s.token and o.error_code = 'DeviceNotRegistered' and o.reminder_id <> s.reminder_id and o.sent_at >= x.registered_at))
     for no key update of x skip locked) f
   where d.id = f.id
   returning d.id

@@ -151,6 +151,10 @@ with patience as materialized (
   from held h
   where r.event_id = h.id and r.plan_revision is not null and r.status = 'pending'
     and (r.event_id, r.notify_at_ts) not in (select p.event_id, p.notify_at from planned p)
+    -- One that would have to be in the past to be at its new time has not gone out: it stays where it is.
+    and not exists (
+      select from planned p
+      where p.event_id = r.event_id and p.start_ts = r.planned_for_ts and p.lead_seconds = r.lead_seconds and p.status = 'skipped' and not h.dismissed)
   returning r.id
 ), kept as (
   update public.reminders r
@@ -173,7 +177,8 @@ with patience as materialized (
   where not exists (
     select from public.reminders x
     where x.event_id = p.event_id and (x.notify_at_ts = p.notify_at
-      or x.plan_revision is not null and x.status in ('sending', 'sent') and x.planned_for_ts = p.start_ts and x.lead_seconds = p.lead_seconds))
+      or x.plan_revision is not null and x.planned_for_ts = p.start_ts and x.lead_seconds = p.lead_seconds
+        and (x.status in ('sending', 'sent') or x.status = 'pending' and p.status = 'skipped')))
   on conflict do nothing -- an adopted table may lack the constraint
   returning id, event_id, notify_at_ts as due_at, status
 ), noted as (

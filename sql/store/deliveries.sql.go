@@ -25,7 +25,8 @@ update reminder_worker.deliveries d
 set receipt_due_at = now() + greatest($1::bigint * interval '1 millisecond', (now() - d.sent_at) / 4)
 from due
 where d.reminder_id = due.reminder_id and d.token = due.token
-returning d.reminder_id, d.token, coalesce(d.ticket_id, '')::text as ticket_id, d.sent_at, d.attempts, d.lateness_ms
+returning d.reminder_id, d.token, coalesce(d.ticket_id, '')::text as ticket_id, d.sent_at, d.attempts, d.lateness_ms,
+  coalesce((select x.project from reminder_worker.push_devices x where x.token = d.token), '')::text as project
 `
 
 type ClaimReceiptsParams struct {
@@ -40,6 +41,7 @@ type ClaimReceiptsRow struct {
 	SentAt     time.Time
 	Attempts   int32
 	LatenessMs int64
+	Project    string
 }
 
 // ClaimReceipts takes deliveries whose receipt is due to be asked for, and makes them due again after again_ms, or later the older they are:
@@ -60,6 +62,7 @@ func (q *Queries) ClaimReceipts(ctx context.Context, arg ClaimReceiptsParams) ([
 			&i.SentAt,
 			&i.Attempts,
 			&i.LatenessMs,
+			&i.Project,
 		); err != nil {
 			return nil, err
 		}
@@ -77,7 +80,7 @@ with input as (
     unnest($4::text[]) as state, unnest($5::text[]) as error_code, unnest($6::text[]) as error_message,
     unnest($7::boolean[]) as gone, unnest($8::bigint[]) as retry_ms, unnest($9::boolean[]) as count_attempt
 ), locked_reminders as (
-  select r.id, r.status, coalesce(r.retry_count, 0) as retry_count, r.notify_at_ts, r.event_id, r.snoozed_from
+  select r.id, r.status, coalesce(r.retry_count, 0) as retry_count, r.notify_at_ts, r.event_id, r.snoozed_from, r.plan_revision
   from public.reminders r
   where r.id in (select i.reminder_id from input i where i.state in ('failed', 'retry'))
   for no key update of r skip locked
@@ -91,7 +94,7 @@ with input as (
       when i.state <> 'retry' then i.state
       when i.count_attempt and l.retry_count + 1 >= $10::integer then 'failed'
       when l.status not in ('sent', 'pending') then 'failed'
-      when coalesce(case when e.start_ts > l.notify_at_ts or l.snoozed_from is not null then e.start_ts else l.notify_at_ts + interval '1 day' end, now())
+      when coalesce(reminder_worker.deadline(e.start_ts, l.notify_at_ts, l.snoozed_from is not null, l.plan_revision is not null), now())
         <= now() + i.retry_ms * interval '1 millisecond' then 'failed'
       else 'retry'
     end as verdict
@@ -132,7 +135,7 @@ with input as (
     join reminder_worker.push_devices x on x.token = s.token and x.retired_at is null and x.registered_at <= s.sent_at
     where s.gone and (s.payload_bytes < $11::integer or exists (
       select from reminder_worker.deliveries o
-      where o.token = s.token and o.error_code = 'DeviceNotRegistered' and o.reminder_id <> s.reminder_id))
+      where o.token = s.token and o.error_code = 'DeviceNotRegistered' and o.reminder_id <> s.reminder_id and o.sent_at >= x.registered_at))
     for no key update of x skip locked) f
   where d.id = f.id
   returning d.id

@@ -39,7 +39,7 @@ with unplanned as (
       sync_attempts = e.sync_attempts + (e.sync_lease_until is not null)::integer
   from due
   where e.id = due.id
-  returning e.id, e.user_id, e.child_id, e.title, e.start_ts, e.end_ts, e.location, e.prep_items, e.status, e.google_calendar_id, e.error_message, e.created_at, e.sync_revision, e.sync_attempts, e.sync_due_at, e.sync_lease_until, e.sync_worker, e.sync_planned, e.sync_changed_at, e.reminder_minutes, e.push_data, e.dismissed_for_ts
+  returning e.id, e.user_id, e.child_id, e.title, e.start_ts, e.end_ts, e.location, e.prep_items, e.status, e.google_calendar_id, e.error_message, e.created_at, e.sync_revision, e.sync_attempts, e.sync_due_at, e.sync_lease_until, e.sync_worker, e.sync_planned, e.sync_changed_at, e.reminder_minutes, e.push_data, e.dismissed_for_ts, e.dismissed_at
 )
 select
   t.id,
@@ -270,6 +270,10 @@ with patience as materialized (
   from held h
   where r.event_id = h.id and r.plan_revision is not null and r.status = 'pending'
     and (r.event_id, r.notify_at_ts) not in (select p.event_id, p.notify_at from planned p)
+    -- One that would have to be in the past to be at its new time has not gone out: it stays where it is.
+    and not exists (
+      select from planned p
+      where p.event_id = r.event_id and p.start_ts = r.planned_for_ts and p.lead_seconds = r.lead_seconds and p.status = 'skipped' and not h.dismissed)
   returning r.id
 ), kept as (
   update public.reminders r
@@ -292,7 +296,8 @@ with patience as materialized (
   where not exists (
     select from public.reminders x
     where x.event_id = p.event_id and (x.notify_at_ts = p.notify_at
-      or x.plan_revision is not null and x.status in ('sending', 'sent') and x.planned_for_ts = p.start_ts and x.lead_seconds = p.lead_seconds))
+      or x.plan_revision is not null and x.planned_for_ts = p.start_ts and x.lead_seconds = p.lead_seconds
+        and (x.status in ('sending', 'sent') or x.status = 'pending' and p.status = 'skipped')))
   on conflict do nothing -- an adopted table may lack the constraint
   returning id, event_id, notify_at_ts as due_at, status
 ), noted as (

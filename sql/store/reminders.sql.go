@@ -59,7 +59,10 @@ const ClaimReminders = `-- name: ClaimReminders :many
 with due as (
   select r.id, r.event_id, r.user_id, r.push_token, r.notify_at_ts, r.next_attempt_at, r.status, coalesce(r.retry_count, 0) as retry_count,
     r.plan_revision is not null as planned, r.snoozed_from is not null as snoozed, r.planned_for_ts,
-    e.id is not null as has_event, e.status as event_status, e.start_ts, (e.dismissed_for_ts = e.start_ts) is true as dismissed
+    e.id is not null as has_event, e.status as event_status, e.start_ts,
+    reminder_worker.deadline(e.start_ts, r.notify_at_ts, r.snoozed_from is not null, r.plan_revision is not null) as deadline,
+    greatest(r.notify_at_ts - interval '1 minute', r.asked_at) as round_began,
+    (e.dismissed_for_ts = e.start_ts and (r.plan_revision is not null or r.created_at <= e.dismissed_at)) is true as dismissed
   from public.reminders r
   left join public.events e on e.id = r.event_id
   where r.id = any ($1::uuid[]) and r.status in ('pending', 'sending')
@@ -68,14 +71,14 @@ with due as (
     and (r.plan_revision is null or e.start_ts = r.planned_for_ts or e.id is null or e.status <> 'pending')
   for no key update of r skip locked
 ), addressed as (
-  select d.id, d.event_id, d.user_id, d.push_token, d.notify_at_ts, d.next_attempt_at, d.status, d.retry_count, d.planned, d.snoozed, d.planned_for_ts, d.has_event, d.event_status, d.start_ts, d.dismissed, had.last_sent_at, had.refusal, dev.tokens, dev.projects,
+  select d.id, d.event_id, d.user_id, d.push_token, d.notify_at_ts, d.next_attempt_at, d.status, d.retry_count, d.planned, d.snoozed, d.planned_for_ts, d.has_event, d.event_status, d.start_ts, d.deadline, d.round_began, d.dismissed, had.last_sent_at, had.refusal, dev.tokens, dev.projects,
     (select not n.push_enabled from public.notification_settings n where n.user_id = d.user_id) is true as push_off
   from due d
   cross join lateral (
     select max(l.sent_at) filter (where l.state <> 'failed') as last_sent_at, array_agg(l.token) as tokens,
       (array_agg(l.error_message order by l.sent_at desc) filter (where l.state = 'failed'))[1] as refusal
     from reminder_worker.deliveries l
-    where d.next_attempt_at is not null and l.reminder_id = d.id and l.sent_at >= d.notify_at_ts - interval '1 minute'
+    where d.next_attempt_at is not null and l.reminder_id = d.id and l.sent_at >= d.round_began
       and (l.state in ('accepted', 'delivered', 'unknown') or l.state = 'failed' and not exists (
         select from reminder_worker.push_devices x where x.token = l.token and x.registered_at > l.sent_at))) had
   cross join lateral (
@@ -94,7 +97,7 @@ with due as (
       left join reminder_worker.push_devices o on o.token = d.push_token
       where d.push_token <> '' and (o.id is null or o.user_id = d.user_id and o.retired_at is null)) p) dev
 ), judged as (
-  select a.id, a.tokens, a.projects, a.last_sent_at, a.refusal,
+  select a.id, a.tokens, a.projects, a.deadline, a.last_sent_at, a.refusal,
     case
       when a.planned and not a.has_event then 'the event is gone'
       when a.event_status = 'cancelled' then 'the event was cancelled'
@@ -102,9 +105,8 @@ with due as (
     end as cancelled,
     case
       when a.status = 'sending' and a.retry_count >= $3::integer then 'failed'
-      when (a.snoozed or a.notify_at_ts < a.start_ts) and a.start_ts <= now() then 'expired'
-      when (a.start_ts is null or a.notify_at_ts >= a.start_ts) and a.notify_at_ts < now() - interval '1 day' then 'expired'
-      when a.push_off or a.planned and a.dismissed then 'skipped'
+      when a.deadline <= now() then 'expired'
+      when a.push_off or a.dismissed then 'skipped'
       when a.planned and exists (
         select from public.reminders n
         where n.event_id = a.event_id and n.status in ('pending', 'sending', 'sent') and n.plan_revision is not null
@@ -114,12 +116,12 @@ with due as (
     end as verdict,
     case
       when a.push_off then 'push is turned off in the user''s settings'
-      when a.planned and a.dismissed then 'dismissed by the user'
+      when a.dismissed then 'dismissed by the user'
       else 'folded into a newer reminder of the same event that was due as well'
     end as skipped
   from addressed a
 ), decided as (
-  select j.id, j.tokens, j.projects, j.last_sent_at, j.refusal, j.cancelled, j.skipped,
+  select j.id, j.tokens, j.projects, j.deadline, j.last_sent_at, j.refusal, j.cancelled, j.skipped,
     case
       when j.last_sent_at is not null and (j.verdict <> 'sending' or j.cancelled is not null) then 'sent'
       when j.cancelled is not null then 'cancelled'
@@ -145,14 +147,15 @@ with due as (
       end
   from decided j
   where r.id = j.id
-  returning r.id, r.event_id, r.user_id, r.notify_at_ts, r.message, r.push_token, r.sent_at_ts, r.status, r.retry_count, r.error_message, r.created_at, r.plan_revision, r.planned_for_ts, r.lead_seconds, r.next_attempt_at, r.changed_xid, r.push_data, r.snoozed_from, j.tokens, j.projects
+  returning r.id, r.event_id, r.user_id, r.notify_at_ts, r.message, r.push_token, r.sent_at_ts, r.status, r.retry_count, r.error_message, r.created_at, r.plan_revision, r.planned_for_ts, r.lead_seconds, r.next_attempt_at, r.changed_xid, r.push_data, r.snoozed_from, r.asked_at, j.tokens, j.projects, j.deadline
 )
 select t.id,
   coalesce(t.event_id, '00000000-0000-0000-0000-000000000000')::uuid as event_id,
   t.status, coalesce(case when isfinite(t.notify_at_ts) then t.notify_at_ts end, 'epoch')::timestamptz as notify_at_ts,
   coalesce(t.next_attempt_at, 'epoch')::timestamptz as lease, coalesce(t.retry_count, 0)::integer as retry_count,
   t.tokens::text[] as tokens, t.projects::text[] as projects,
-  (t.plan_revision is not null)::boolean as planned, (t.snoozed_from is not null)::boolean as snoozed, (t.sent_at_ts is not null)::boolean as sent_before,
+  coalesce(case when isfinite(t.deadline) then t.deadline end, 'epoch')::timestamptz as deadline,
+  (t.plan_revision is not null)::boolean as planned, (t.sent_at_ts is not null)::boolean as sent_before,
   coalesce(left(t.message, 4096), '')::text as message,
   coalesce(left(e.title, 1024), '')::text as title,
   coalesce(left(e.location, 1024), '')::text as location,
@@ -191,8 +194,8 @@ type ClaimRemindersRow struct {
 	RetryCount int32
 	Tokens     []string
 	Projects   []string
+	Deadline   time.Time
 	Planned    bool
-	Snoozed    bool
 	SentBefore bool
 	Message    string
 	Title      string
@@ -242,8 +245,8 @@ func (q *Queries) ClaimReminders(ctx context.Context, arg ClaimRemindersParams) 
 			&i.RetryCount,
 			&i.Tokens,
 			&i.Projects,
+			&i.Deadline,
 			&i.Planned,
-			&i.Snoozed,
 			&i.SentBefore,
 			&i.Message,
 			&i.Title,
@@ -290,13 +293,10 @@ func (q *Queries) DatabaseNow(ctx context.Context) (DatabaseNowRow, error) {
 }
 
 const Deadlines = `-- name: Deadlines :many
-select r.id, coalesce(case
-    when e.start_ts > r.notify_at_ts or r.snoozed_from is not null then e.start_ts
-    else r.notify_at_ts + interval '1 day'
-  end, 'epoch')::timestamptz as deadline
+select r.id, coalesce(reminder_worker.deadline(e.start_ts, r.notify_at_ts, r.snoozed_from is not null, r.plan_revision is not null), 'epoch')::timestamptz as deadline
 from public.reminders r
 left join public.events e on e.id = r.event_id
-where r.id = any ($1::uuid[]) and (isfinite(r.notify_at_ts) and coalesce(isfinite(e.start_ts), true)) is true
+where r.id = any ($1::uuid[]) and isfinite(r.notify_at_ts) is true
 `
 
 type DeadlinesRow struct {
@@ -304,8 +304,7 @@ type DeadlinesRow struct {
 	Deadline time.Time
 }
 
-// Deadlines reads until when each of ids is worth sending: until its event begins, and one that is set for later than that for a day. Of
-// one that is gone there is none.
+// Deadlines reads until when each of ids is worth sending. Of one that is gone, or comes at no time, there is none.
 func (q *Queries) Deadlines(ctx context.Context, ids []uuid.UUID) ([]DeadlinesRow, error) {
 	rows, err := q.db.Query(ctx, Deadlines, ids)
 	if err != nil {
@@ -406,15 +405,15 @@ with input as (
   select d.id, p.project, case when d.registered_at <= p.sent_at and (p.error_code <> 'DeviceNotRegistered'
       or p.payload_bytes < $20::integer or exists (
         select from reminder_worker.deliveries o
-        where o.token = p.token and o.error_code = 'DeviceNotRegistered' and o.reminder_id <> p.reminder_id)) then p.retire_reason end as retire_reason
+        where o.token = p.token and o.error_code = 'DeviceNotRegistered' and o.reminder_id <> p.reminder_id and o.sent_at >= d.registered_at)) then p.retire_reason end as retire_reason
   from pushes p
   join reminder_worker.push_devices d on d.token = p.token and (d.retired_at is null) is true -- hidden from the index of the user's devices
-  where p.retire_reason <> '' or p.project <> '' and d.project is distinct from p.project
+  where p.retire_reason <> '' or p.project <> coalesce(d.project, '')
   for no key update of d skip locked
 ), retired as (
   update reminder_worker.push_devices d
   set retired_at = case when l.retire_reason <> '' then now() end, retired_reason = nullif(l.retire_reason, ''),
-      project = coalesce(nullif(l.project, ''), d.project)
+      project = nullif(l.project, '')
   from learned l
   where d.id = l.id
   returning d.id
@@ -423,7 +422,8 @@ with input as (
   select i.id, min(d.sent_at) as sent_at
   from input i
   join public.reminders x on x.id = i.id
-  join reminder_worker.deliveries d on d.reminder_id = i.id and d.state in ('accepted', 'delivered', 'unknown') and d.sent_at >= x.notify_at_ts
+  join reminder_worker.deliveries d on d.reminder_id = i.id and d.state in ('accepted', 'delivered', 'unknown')
+    and d.sent_at >= greatest(x.notify_at_ts - interval '1 minute', x.asked_at)
   where i.status = 'failed'
   group by i.id
 ), recorded as (

@@ -22,13 +22,13 @@ var objects = []object{
 		"public.events",
 		"id user_id child_id title start_ts end_ts location prep_items status google_calendar_id error_message " +
 			"sync_revision sync_attempts sync_due_at sync_lease_until sync_worker sync_planned sync_changed_at " +
-			"reminder_minutes push_data dismissed_for_ts",
+			"reminder_minutes push_data dismissed_for_ts dismissed_at",
 		"events_unplanned_idx events_planned_idx events_waiting_idx",
 	},
 	{
 		"public.reminders",
 		"id event_id user_id notify_at_ts message push_token sent_at_ts status retry_count error_message " +
-			"plan_revision planned_for_ts lead_seconds next_attempt_at changed_xid push_data snoozed_from",
+			"plan_revision planned_for_ts lead_seconds next_attempt_at changed_xid push_data snoozed_from asked_at",
 		"reminders_due_idx reminders_changed_idx",
 	},
 	{"public.children", "id", ""},
@@ -72,6 +72,7 @@ var functions = []string{
 	"public.snooze_reminder(uuid, timestamp with time zone, integer)",
 	"public.unregister_push_token(text)",
 	"reminder_worker.close_bell(text, bigint, bigint)",
+	"reminder_worker.deadline(timestamp with time zone, timestamp with time zone, boolean, boolean)",
 	"reminder_worker.event_changed()",
 	"reminder_worker.event_inserted()",
 	"reminder_worker.event_keeps_id()",

@@ -1,0 +1,302 @@
+package notify
+
+import (
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/uuid"
+
+	"github.com/parentpal/reminder-worker/notify/expo/expofake"
+)
+
+// TestStrike: a reminder that is refused alone is at fault itself as long as something was taken before and few others are refused; three in a
+// row are us.
+func TestStrike(t *testing.T) {
+	t.Parallel()
+	p := newPace(DefaultConfig())
+	a, b, c := uuid.UUID{1}, uuid.UUID{2}, uuid.UUID{3}
+	if p.strike(a) {
+		t.Error("nothing was ever taken, and it is the reminder's fault")
+	}
+	p.succeeded()
+	for i, id := range []uuid.UUID{a, a, b, a, b, c, a} {
+		if got, want := p.strike(id), i < 5; got != want {
+			t.Errorf("strike %d: its own fault %v, want %v", i, got, want)
+		}
+	}
+	p.succeeded()
+	if !p.strike(c) {
+		t.Error("what was held against the sender is not forgotten")
+	}
+	p.failed("down", 0)
+	if p.strike(c) {
+		t.Error("requests fail, and it is the reminder's fault")
+	}
+}
+
+// devices are the user's devices, their projects, and why they were retired.
+func (w *world) devices() []string {
+	return list[string](w, `select concat_ws(' ', token, project, retired_reason) from reminder_worker.push_devices order by token`)
+}
+
+// Expo refuses our own project while it takes what is sent to another: our devices are kept, and our alarm is raised.
+func TestOurDevicesAreKept(t *testing.T) {
+	t.Parallel()
+	const a, b, foreign = "ExponentPushToken[aaa-ours]", "ExponentPushToken[bbb-ours]", "ExponentPushToken[zzz-foreign]"
+	for _, project := range []string{"", "@us/app"} {
+		for _, place := range []string{"request", "ticket"} {
+			t.Run(project+" "+place, func(t *testing.T) {
+				t.Parallel()
+				w := newWorld(t)
+				w.cfg.Project = project
+				ours := []uuid.UUID{w.reminderOn(a), w.reminderOn(b)}
+				theirs := w.reminderOn(foreign)
+				w.expo.Assign("@us/app", a, b)
+				w.expo.Assign("@other/app", foreign)
+				if place == "request" {
+					w.expo.Fail(func(r expofake.Request) *expofake.Fault {
+						if r.Endpoint == expofake.SendEndpoint && !slices.Contains(r.Tokens, foreign) {
+							return expofake.Refuse(403, "UNAUTHORIZED")
+						}
+						return nil
+					})
+				} else {
+					w.expo.RefuseProject("@us/app", expofake.InTicket, "InvalidCredentials")
+				}
+				s, _ := w.start()
+				w.sweep(s)
+				w.untilStatus(theirs, "sent")
+				w.until("an alarm", func() bool { return s.Alarm() != "" })
+				w.until("a few more tries", func() bool { return w.expo.Counts().Requests > 8 })
+				if diff := cmp.Diff([]string{a, b, foreign + " @other/app"}, w.devices()); diff != "" {
+					t.Errorf("devices (-want +got):\n%s", diff)
+				}
+				w.expo.Fail(nil)
+				w.expo.RefuseProject("@us/app", expofake.InTicket, "")
+				for _, id := range ours {
+					w.untilStatus(id, "sent")
+					if got := w.reminder(id); got != sentAtOnce {
+						t.Errorf("reminder is %s", got)
+					}
+				}
+			})
+		}
+	}
+}
+
+// Others outnumber us in a batch with tokens of an app of theirs: nothing that follows retires our device.
+func TestOutnumbered(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	const ours = "ExponentPushToken[ours]"
+	first := w.reminderOn(ours)
+	for _, token := range []string{"ExponentPushToken[evil-1]", "ExponentPushToken[evil-2]", "ExponentPushToken[evil-3]"} {
+		w.expo.Assign("@evil/app", token)
+		user, _ := w.user(0)
+		w.exec(`update reminders set push_token = $2 where id = $1`, w.own(user, 0), token)
+	}
+	s, _ := w.start()
+	w.sweep(s)
+	w.untilStatus(first, "sent")
+	w.expo.Fail(func(r expofake.Request) *expofake.Fault {
+		if r.Endpoint == expofake.SendEndpoint && slices.Contains(r.Tokens, ours) {
+			return expofake.Refuse(403, "UNAUTHORIZED")
+		}
+		return nil
+	})
+	again := one[uuid.UUID](w, `insert into reminders (event_id, user_id, notify_at_ts, message) select event_id, user_id, now(), 'again' from reminders where id = $1 returning id`, first)
+	s.Look(Changes)
+	w.untilTrue(`error_message is not null from reminders where id = $1`, again)
+	w.expo.Fail(nil)
+	w.untilStatus(again, "sent")
+	if got := w.devices(); !strings.HasPrefix(got[0], ours) || strings.Contains(got[0], "UNAUTHORIZED") {
+		t.Errorf("devices %v", got)
+	}
+}
+
+// A phone of another project, alone in its request: nobody waits for it, and no alarm is raised, as long as others go through.
+func TestForeignPhoneAlone(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, func(c *expofake.Config) { c.AccessToken = "secret" })
+	w.cfg.Project = expofake.DefaultProject
+	user, _ := w.user(1)
+	s, _ := w.start()
+	w.sweep(s)
+	next := func() {
+		t.Helper()
+		id := w.own(user, 0)
+		s.Look(Changes)
+		w.untilStatus(id, "sent")
+	}
+	next()
+	const her = "ExponentPushToken[her-old]"
+	w.expo.Assign("@other/app", her)
+	hers := w.reminderOn(her)
+	w.untilTrue(`error_message is not null from reminders where id = $1`, hers)
+	for range 5 {
+		next()
+	}
+	if n := w.log.count("sender paused"); n != 0 || s.Alarm() != "" {
+		t.Errorf("paused %d times, alarm %q", n, s.Alarm())
+	}
+	if got := w.reminder(hers); !strings.HasPrefix(got, "pending, 0 tries") && !strings.HasPrefix(got, "sending, 0 tries") {
+		t.Errorf("her reminder is %s", got)
+	}
+}
+
+// Credentials of another project, which its receipts blame, are not ours to mend, and raise no alarm.
+func TestForeignCredentials(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.cfg.Project = expofake.DefaultProject
+	const foreign = "ExponentPushToken[zzz-foreign]"
+	ours, theirs := w.reminderOn("ExponentPushToken[aaa-ours]"), w.reminderOn(foreign)
+	w.expo.Assign("@other/app", foreign)
+	w.expo.RefuseReceipt(foreign, "InvalidCredentials")
+	s, _ := w.start()
+	w.untilStatus(ours, "sent")
+	w.untilStatus(theirs, "failed")
+	if n := len(w.pushesOf(theirs)); n != 1 || s.Alarm() != "" {
+		t.Errorf("%d pushes, alarm %q", n, s.Alarm())
+	}
+	w.same("her phone", "live", `select coalesce(retired_reason, 'live') from reminder_worker.push_devices where token = $1`, foreign)
+}
+
+// Rows without a time, and of long ago, are put away; they do not come again and again.
+func TestNoTimeAtAll(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	user, _ := w.user(1)
+	event := w.event(user, time.Hour)
+	w.exec(`update events set start_ts = 'infinity' where id = $1`, event)
+	w.exec(`insert into reminders (event_id, user_id, notify_at_ts, message) select $1, $2, now() - interval '2 days' - n * interval '1 second', 'x' from generate_series(1, 300) n`, event, user)
+	soon := one[uuid.UUID](w, `insert into reminders (event_id, user_id, notify_at_ts, message) values ($1, $2, now(), 'x') returning id`, event, user)
+	w.start()
+	w.untilStatus(soon, "sent")
+	w.untilTrue(`(select count(*) from reminders where status = 'expired') = 300`)
+	if n := w.metric("reminders_total"); n > 310 {
+		t.Errorf("%v claims and results for 301 reminders", n)
+	}
+}
+
+// A reminder at the start itself is worth a quarter of an hour; what the app has set for after the start a day.
+func TestAtTheStart(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	user, _ := w.user(1)
+	at := func(ago string) uuid.UUID {
+		return one[uuid.UUID](w, `with e as (insert into events (user_id, title, start_ts, status) values ($1, 'Recital', now() - $2::interval, 'synced') returning *)
+			insert into reminders (event_id, user_id, notify_at_ts, message, lead_seconds, plan_revision, planned_for_ts) select id, user_id, start_ts, '', 0, sync_revision, start_ts from e returning id`, user, ago)
+	}
+	just, long := at("1 minute"), at("23 hours")
+	own := w.own(user, -23*time.Hour)
+	w.exec(`update events set start_ts = now() - interval '30 hours' where id = (select event_id from reminders where id = $1)`, own)
+	w.exec(`update events set status = 'synced'`)
+	w.start()
+	w.untilStatus(just, "sent")
+	w.untilStatus(long, "expired")
+	w.untilStatus(own, "sent")
+}
+
+// What the app asks for again goes out again, also when the first try of it does not.
+func TestAskedForAgainAfterAFault(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	user, _ := w.user(1)
+	id := w.own(user, 0)
+	s, _ := w.start()
+	w.sweep(s)
+	w.untilTrue(`exists (select from reminder_worker.deliveries where reminder_id = $1 and state = 'delivered')`, id)
+	var failed atomic.Bool
+	w.expo.Fail(func(r expofake.Request) *expofake.Fault {
+		if r.Endpoint == expofake.SendEndpoint && failed.CompareAndSwap(false, true) {
+			return expofake.Refuse(503, "X")
+		}
+		return nil
+	})
+	w.exec(`update reminders set status = 'pending' where id = $1`, id)
+	s.Look(Changes)
+	w.until("a second push", func() bool { return len(w.pushesOf(id)) == 2 })
+	w.untilStatus(id, "sent")
+}
+
+// A row that refuses to be changed keeps no other from its verdict, and is asked about no more.
+func TestVerdictThatIsRefused(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.exec(`create function app_guard() returns trigger language plpgsql as $$ begin if new.message = 'bad' and new.status = 'failed' then raise exception 'app says no'; end if; return new; end $$`)
+	w.exec(`create trigger app_guard before update on reminders for each row execute function app_guard()`)
+	const bad, good = "ExponentPushToken[bad]", "ExponentPushToken[good]"
+	refused, other := w.reminderOn(bad), w.reminderOn(good)
+	w.exec(`update reminders set message = 'bad' where id = $1`, refused)
+	w.expo.RefuseReceipt(bad, "DeviceNotRegistered")
+	w.expo.RefuseReceipt(good, "DeviceNotRegistered")
+	w.start()
+	w.untilStatus(other, "failed")
+	w.untilTrue(`exists (select from reminder_worker.deliveries where token = $1 and state = 'unknown' and error_message like 'the verdict could not be written%' and receipt_due_at is null)`, bad)
+	if diff := cmp.Diff([]string{bad + " Expo: DeviceNotRegistered", good + " Expo: DeviceNotRegistered"}, w.devices()); diff != "" {
+		t.Errorf("devices (-want +got):\n%s", diff)
+	}
+	if got := w.reminder(refused); got != sentAtOnce {
+		t.Errorf("the row at fault is %s", got)
+	}
+}
+
+// Expo refuses to be asked for receipts: after the limit nobody knows, and the question ends.
+func TestReceiptsAreRefused(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.cfg.ReceiptLimit = 300 * time.Millisecond
+	user, _ := w.user(1)
+	w.own(user, 0)
+	w.own(user, 0)
+	w.expo.Fail(func(r expofake.Request) *expofake.Fault {
+		if r.Endpoint != expofake.SendEndpoint {
+			return expofake.Refuse(400, "VALIDATION_ERROR")
+		}
+		return nil
+	})
+	w.start()
+	w.untilTrue(`(select count(*) from reminder_worker.deliveries where state = 'unknown' and receipt_due_at is null) = 2`)
+}
+
+// Thousands of tickets and receipts may blame us: the log says it once for each kind.
+func TestBlameIsLoggedOnce(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.cfg.PauseMax = time.Minute
+	for range 30 {
+		user, tokens := w.user(2)
+		w.own(user, 0)
+		w.expo.RefuseReceipt(tokens[0], "InvalidCredentials")
+		w.expo.RefuseReceipt(tokens[1], "MismatchSenderId")
+	}
+	w.start()
+	w.untilTrue(`(select count(*) from reminder_worker.deliveries where state = 'retry') = 60`)
+	if n := w.log.count("push credentials refused"); n != 2 {
+		t.Errorf("logged %d times, want twice", n)
+	}
+	if n := w.metric("push_project_faults_total"); n < 60 {
+		t.Errorf("%v counted, want 60", n)
+	}
+}
+
+// One phone waits for us to mend our credentials; the other has its five attempts, and no more.
+func TestAttemptsEndBesideABlockedPhone(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	user, tokens := w.user(2)
+	w.expo.RefuseTicket(tokens[0], "MessageRateExceeded")
+	w.expo.RefuseTicket(tokens[1], "MismatchSenderId")
+	id := w.own(user, 0)
+	w.start()
+	w.untilTrue(`exists (select from reminder_worker.deliveries where token = $1 and state = 'failed')`, tokens[0])
+	w.untilTrue(`exists (select from reminder_worker.deliveries where token = $1 and attempts >= 8)`, tokens[1])
+	w.same("attempts of the one", "5", `select attempts::text from reminder_worker.deliveries where token = $1`, tokens[0])
+	w.expo.RefuseTicket(tokens[1], "")
+	w.untilStatus(id, "sent")
+}
