@@ -207,6 +207,8 @@ func TestTokensInMetadataAreTakenOver(t *testing.T) {
 		s.lines(`select left(id::text, 1) || ' ' || raw_user_meta_data from auth.users order by 1`))
 	s.same("devices", []string{"a ExponentPushToken[m]", "c ExponentPushToken[n]"}, s.lines(`select left(user_id::text, 1) || ' ' || token from reminder_worker.push_devices order by 1`))
 	s.same("accounts", []string{"a from metadata"}, s.lines(`select left(user_id::text, 1) || ' ' || refresh_token from reminder_worker.google_accounts`))
+	s.exec(`update auth.users set raw_user_meta_data = '{"expo_push_token": 5, "google_refresh_token": {"a": 1}}' where id = $1`, ben)
+	s.same("tokens of other kinds", []string{`{"expo_push_token": 5, "google_refresh_token": {"a": 1}}`}, s.lines(`select raw_user_meta_data::text from auth.users where id = $1`, ben))
 	// The app's statement succeeds whatever becomes of the tokens.
 	s.exec(`alter table reminder_worker.push_devices add constraint broken check (token <> 'ExponentPushToken[o]')`)
 	s.exec(`update auth.users set raw_user_meta_data = '{"expo_push_token": "ExponentPushToken[o]"}' where id = $1`, ben)

@@ -37,7 +37,7 @@ func TestSettingsAreJudgedWhenWritten(t *testing.T) {
 	t.Parallel()
 	s := newSchema(t)
 	s.as("authenticated", anna)
-	for _, zone := range []string{`'Mars/Olympus'`, `'CET'`, `'PST'`, `'+02:00'`, `'Europe/Berlin'';--'`, `repeat('A', 10000)`, `'<UTC>-3'`} {
+	for _, zone := range []string{`'Mars/Olympus'`, `'Foo/Bar+3'`, `'America/Foo-3'`, `'posix/Europe/Berlin'`, `'CET'`, `'PST'`, `'+02:00'`, `'Europe/Berlin'';--'`, `repeat('A', 10000)`, `'<UTC>-3'`} {
 		s.refused("22023", "resolvedOptions", `insert into public.notification_settings (user_id, time_zone) values ('`+anna+`', `+zone+`)`)
 	}
 	for column, values := range map[string][]string{
@@ -51,6 +51,10 @@ func TestSettingsAreJudgedWhenWritten(t *testing.T) {
 	}
 	for _, zone := range []string{"UTC", "Europe/Berlin", "America/Argentina/Buenos_Aires", "America/Port-au-Prince", "Etc/GMT+3", "GMT", ""} {
 		s.exec(`insert into public.notification_settings (user_id, time_zone) values ($1, $2) on conflict (user_id) do update set time_zone = excluded.time_zone`, anna, zone)
+	}
+	s.exec(`update public.notification_settings set time_zone = 'europe/BERLIN'`)
+	if got := s.line(`select time_zone from public.notification_settings`); got != "Europe/Berlin" {
+		t.Errorf("a zone by another spelling is stored as %q", got)
 	}
 	event := `insert into public.events (user_id, title, start_ts, reminder_minutes, push_data) values ('` + anna + `', 'x', now(), `
 	for _, v := range []string{`'{-5}', null`, `'{1,null}', null`} {
@@ -100,7 +104,8 @@ func TestSettingsReplan(t *testing.T) {
 func TestSettingsOfAnOlderServiceAreAdopted(t *testing.T) {
 	t.Parallel()
 	s := adopt(t, older+`
-		create table public.notification_settings (user_id uuid primary key, push_enabled boolean, time_zone varchar(40), colour text);
+		create table public.notification_settings (user_id uuid primary key, push_enabled boolean, time_zone varchar(40), colour text,
+			updated_at bigint default 7, locale text not null default '');
 		insert into public.notification_settings values ('`+anna+`', null, 'CET', 'blue');
 		grant select on public.notification_settings to public;`)
 	if got := s.line(`select concat_ws(' ', coalesce(push_enabled::text, 'null'), calendar_enabled, time_zone, colour) from public.notification_settings`); got != "null t CET blue" {
@@ -108,6 +113,9 @@ func TestSettingsOfAnOlderServiceAreAdopted(t *testing.T) {
 	}
 	s.exec(`update public.notification_settings set time_zone = 'whatever it writes', colour = 'red'`)
 	s.exec(`insert into public.notification_settings (user_id, time_zone) values ('` + ben + `', 'PST')`)
+	if got := s.line(`select string_agg(concat_ws(' ', updated_at, length(locale)), ', ') from public.notification_settings`); got != "7 0, 7 0" {
+		t.Errorf("columns of the app's own were written: %s", got)
+	}
 	if got := s.line(`select case when relrowsecurity then 'on' else 'off' end from pg_class where oid = 'public.notification_settings'::regclass`); got != "off" {
 		t.Errorf("row level security is %s", got)
 	}

@@ -130,3 +130,45 @@ func TestDismissed(t *testing.T) {
 	w.exec(`update events set start_ts = start_ts + interval '1 day' where id = $1`, event)
 	w.untilTrue(`(select count(*) from reminders where status = 'pending') = 3`)
 }
+
+// A reminder that quiet hours had put off is not lost when the user gives them up, or travels: it stays where it is.
+func TestPutOffByQuietHoursIsNotLost(t *testing.T) {
+	t.Parallel()
+	for name, change := range map[string]string{
+		"given up":        `update notification_settings set quiet_from = null`,
+		"travelled":       `update notification_settings set time_zone = 'Etc/GMT+5'`,
+		"other minutes":   `update notification_settings set reminder_minutes = '{720, 5}'`,
+		"changed as well": `update events set title = 'Final'`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			w.start()
+			user := w.user()
+			// Twelve hours before the start was half an hour ago, in quiet hours that end in some hours.
+			w.exec(`insert into notification_settings (user_id, quiet_from, quiet_until, time_zone, reminder_minutes)
+				values ($1, (now() at time zone 'UTC' - interval '1 hour')::time, (now() at time zone 'UTC' + interval '8 hours')::time, 'Etc/GMT', '{720}')`, user)
+			event := one[uuid.UUID](w, `insert into events (user_id, title, start_ts, sync_changed_at) values ($1, 'Swimming', now() + interval '11 hours 30 minutes', now() - interval '1 day') returning id`, user)
+			w.untilStatus(event, "synced")
+			w.untilTrue(`(select count(*) from reminders where status = 'pending' and lead_seconds = 43200) = 1`)
+			w.exec(change)
+			w.untilTrue(`status = 'synced' and sync_revision = 2 and sync_lease_until is null from events where id = $1`, event)
+			if n := one[int](w, `select count(*)::int from reminders where status = 'pending' and lead_seconds = 43200 and notify_at_ts > now()`); n != 1 {
+				t.Errorf("%d reminders of twelve hours are pending, want 1: %v", n, w.reminders(event))
+			}
+		})
+	}
+}
+
+// An event whose copy Google refuses for good has its reminders all the same, and they follow the settings.
+func TestFailedInGoogleOnly(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.start()
+	user := w.user()
+	event := w.event(user, "Soccer practice")
+	w.untilStatus(event, "synced")
+	w.exec(`update events set status = 'failed' where id = $1`, event)
+	w.exec(`insert into notification_settings (user_id, reminder_minutes) values ($1, '{}')`, user)
+	w.untilTrue(`not exists (select from reminders where status = 'pending')`)
+}
