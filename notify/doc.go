@@ -33,7 +33,7 @@
 //
 //	signal                                           what follows
 //	request fails: network, 408, 429, 5xx, no JSON   the sender rests, longer each time; no attempt is used
-//	request refused: 401, 403, invalid_token         the same, and an alarm
+//	request refused: 401, 403, invalid_token         the same, and an alarm (but see below: a reminder alone)
 //	too many tickets, or too few                     the same, but an attempt is used: Expo has taken them
 //	PUSH_TOO_MANY_EXPERIENCE_IDS                     divided by project, as Expo names them, and remembered by device
 //	another 400, 413                                 divided in halves; a message refused alone fails, if others go through
@@ -48,10 +48,13 @@
 //
 // After a rest the sender feels its way with one reminder, then twice as many with each success. A reminder whose request fails with nothing
 // else in it is a suspect: it may be what Expo fails for. While requests fail, others are tried before it; when they go through it is tried
-// alone, and now each failure uses an attempt. So neither an outage fails a reminder nor one reminder stops the sender.
+// alone, and now each failure uses an attempt. So neither an outage fails a reminder nor one reminder stops the sender. A refusal of a
+// reminder alone is taken for its own fault while others go through, or did when something was last sent; then it waits by itself. The
+// third such reminder in a row is us: the sender rests, and there is an alarm.
 //
-// Tokens of another Expo project go in requests of their own. When our access token is refused for them, while it is good for ours, their
-// devices are retired: that app is not ours.
+// Tokens of another Expo project go in requests of their own. Which project is ours only Config.Project knows: where it is set, devices of
+// another that our access token is refused for are retired, and what Expo says of their credentials is no concern of ours. Else ours is
+// supposed to be the one that most tokens of a batch belong to, and nothing is decided by that but who shares a request.
 //
 // While the database is away nothing is claimed; when it is back, what became due is. A backlog leaves in the order in which events begin, and
 // of two the one that is longer overdue first.

@@ -87,9 +87,7 @@ begin
     raise exception 'there is no time left to be reminded in' using errcode = '22023',
       hint = 'Snooze until a time in the future, more than a minute before the event begins, and before the quiet hours if they last until then.';
   end if;
-  if r.status = 'pending' and r.id <> r.first then
-    null; -- put off before, and moved below
-  elsif r.status = 'pending' then
+  if r.status = 'pending' and r.id = r.first then -- one that was put off before is moved below
     update public.reminders x
     set status = 'skipped', error_message = 'put off by the user until ' || to_char(at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"')
     where x.id = r.id;
