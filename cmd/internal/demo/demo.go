@@ -92,8 +92,10 @@ func (s *stage) tellAndWait(ctx context.Context, tale *story, ready time.Time) e
 		return err
 	}
 	tale.scene("That is all they do. Now their reminders come, to the instant.")
-	if err := tale.delivered(ctx); err != nil {
-		return err
+	for _, next := range []func(context.Context) error{tale.delivered, tale.putOff, tale.delivered} {
+		if err := next(ctx); err != nil {
+			return err
+		}
 	}
 	if s.cfg.For == 0 {
 		s.face.say("Your turn: insert an event (the SQL is above), or stop with Ctrl-C.")

@@ -35,7 +35,7 @@ func TestRun(t *testing.T) {
 	if !v.Good() {
 		t.Errorf("verdict %+v\n%s%s", v, &out, &errs)
 	}
-	want := map[kind]int{kindRow: 13, kindWritten: 7, kindUpdated: 2, kindRemoved: 2, kindNoCopy: 1, kindRefused: 1, kindPushed: 9, "started": 1, "summary": 1}
+	want := map[kind]int{kindRow: 13, kindWritten: 7, kindUpdated: 2, kindRemoved: 2, kindNoCopy: 1, kindRefused: 1, kindPushed: 10, "started": 1, "summary": 1}
 	got := kinds(t, &out)
 	for k := range got {
 		if want[k] == 0 {

@@ -16,6 +16,7 @@ type member struct {
 	google bool
 	phones []string
 	child  string
+	locale string
 	kid    uuid.UUID
 }
 
@@ -40,7 +41,7 @@ func newFamily(db *pgx.Conn) *family {
 		db:    db,
 		mira:  &member{name: "Mira", google: true, phones: []string{"mira-phone", "mira-tablet"}, child: "Leo"},
 		jonas: &member{name: "Jonas", google: true, phones: []string{"jonas-phone"}, child: "Ada"},
-		ruth:  &member{name: "Ruth", phones: []string{"ruth-phone"}},
+		ruth:  &member{name: "Ruth", phones: []string{"ruth-phone"}, locale: "de"},
 	}
 }
 
@@ -57,6 +58,11 @@ func (f *family) signUp(ctx context.Context, consent func(email string) (refresh
 		}
 		for _, token := range m.tokens() {
 			if _, err := f.as(ctx, m, `select register_push_token($1, 'ios')`, token); err != nil {
+				return err
+			}
+		}
+		if m.locale != "" {
+			if _, err := f.as(ctx, m, `insert into notification_settings (user_id, locale) values ($1, $2)`, m.id, m.locale); err != nil {
 				return err
 			}
 		}

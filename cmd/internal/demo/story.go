@@ -19,6 +19,8 @@ const (
 	day24   = 24 * time.Hour
 	hours3  = 3 * time.Hour
 	minutes = 30 * time.Minute
+
+	concert = "Schulkonzert"
 )
 
 // promise is an event of the family's that must come out well, and the reminder that must come while the demo runs, if one must.
@@ -61,8 +63,8 @@ func (s *story) dentist(ctx context.Context) error {
 }
 
 func (s *story) tomorrow(ctx context.Context) error {
-	s.scene("Ruth, who has not connected Google, enters a concert tomorrow.")
-	return s.plan(ctx, s.ruth, "School concert", "Aula", day24, 8*time.Second)
+	s.scene("Ruth, who has not connected Google and reads German, enters a concert tomorrow.")
+	return s.plan(ctx, s.ruth, concert, "Aula", day24, 8*time.Second)
 }
 
 func (s *story) moved(ctx context.Context) error {
@@ -175,6 +177,17 @@ func (s *story) wait(ctx context.Context, what string, ok func() bool) error {
 
 func (s *story) scene(caption string) {
 	s.face.show(happening{At: time.Now(), Kind: kindScene, Note: caption})
+}
+
+// putOff answers the last push of the concert by its button.
+func (s *story) putOff(ctx context.Context) error {
+	s.scene("Ruth taps a button under her push, later: in three seconds it comes again.")
+	i := slices.IndexFunc(s.promises, func(p promise) bool { return p.title == concert && len(p.tokens) > 0 })
+	again := s.promises[i]
+	again.due = in(3 * time.Second)
+	s.promises = append(s.promises, again)
+	_, err := s.as(ctx, s.ruth, `select snooze_reminder((select id from reminders where event_id = $1 and status in ('sending', 'sent')), until => $2)`, again.event, again.due)
+	return err
 }
 
 // delivered waits until all that was promised has come, or is overdue for longer than the judgement forgives.
