@@ -5,6 +5,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -22,17 +23,17 @@ func TestStrike(t *testing.T) {
 	if p.strike(a) {
 		t.Error("nothing was ever taken, and it is the reminder's fault")
 	}
-	p.succeeded()
+	p.succeeded(time.Now())
 	for i, id := range []uuid.UUID{a, a, b, a, b, c, a} {
 		if got, want := p.strike(id), i < 5; got != want {
 			t.Errorf("strike %d: its own fault %v, want %v", i, got, want)
 		}
 	}
-	p.succeeded()
+	p.succeeded(time.Now())
 	if !p.strike(c) {
 		t.Error("what was held against the sender is not forgotten")
 	}
-	p.failed("down", 0)
+	p.failed("down", 0, false)
 	if p.strike(c) {
 		t.Error("requests fail, and it is the reminder's fault")
 	}
@@ -299,4 +300,27 @@ func TestAttemptsEndBesideABlockedPhone(t *testing.T) {
 	w.same("attempts of the one", "5", `select attempts::text from reminder_worker.deliveries where token = $1`, tokens[0])
 	w.expo.RefuseTicket(tokens[1], "")
 	w.untilStatus(id, "sent")
+}
+
+// TestASuspectSaysLittle: a request that was made after the last failure of others proves that Expo takes ours, whatever a suspect's alone does
+// meanwhile; one that was made before proves nothing.
+func TestASuspectSaysLittle(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		p := newPace(DefaultConfig())
+		older := time.Now()
+		sleep(t.Context(), time.Millisecond)
+		p.failed("down", 0, false)
+		if p.succeeded(older); p.proven() || p.healthy() {
+			t.Error("a request from before the failure is taken for a proof")
+		}
+		sleep(t.Context(), time.Millisecond)
+		began := time.Now()
+		sleep(t.Context(), time.Millisecond)
+		p.failed("one message", 0, true)
+		p.succeeded(began)
+		if left, _ := p.left(); !p.proven() || left > 0 {
+			t.Errorf("a request from after it is none: %s left", left)
+		}
+	})
 }

@@ -18,6 +18,7 @@ type pace struct {
 	size     int                    // reminders in the next batch
 	until    time.Time              // no request before
 	success  time.Time              // when a request was last taken
+	doubted  time.Time              // when a request last failed that was not a suspect alone
 	strikes  map[uuid.UUID]struct{} // reminders refused since, each with nothing else in its request
 	why      string
 	idleTill time.Time // nothing is claimed before: it could not be offered in time
@@ -26,11 +27,14 @@ type pace struct {
 func newPace(cfg Config) *pace { return &pace{cfg: cfg, size: cfg.Batch} }
 
 // failed notes a failed request and returns how long to rest: at least atLeast, which is what the service asked for. Requests that
-// were on the wire together are one failure.
-func (p *pace) failed(why string, atLeast time.Duration) time.Duration {
+// were on the wire together are one failure. One of a suspect alone says little of the others.
+func (p *pace) failed(why string, atLeast time.Duration, suspect bool) time.Duration {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	now := time.Now()
+	if !suspect {
+		p.doubted = now
+	}
 	rest := atLeast
 	if !now.Before(p.until) {
 		rest = max(rest, p.cfg.Jitter(grow(p.cfg.PauseMin, p.cfg.PauseMax, p.failures)))
@@ -43,13 +47,18 @@ func (p *pace) failed(why string, atLeast time.Duration) time.Duration {
 	return p.until.Sub(now)
 }
 
-func (p *pace) succeeded() {
+// succeeded notes that a request was taken which was made at began. It ends a rest, unless others have failed since.
+func (p *pace) succeeded(began time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.failures > 0 && time.Now().Before(p.until) {
+	if p.failures > 0 && !began.After(p.doubted) {
 		return // an older request that was still on the wire
 	}
-	p.failures, p.why, p.success, p.strikes = 0, "", time.Now(), nil
+	now := time.Now()
+	p.failures, p.why, p.success, p.strikes = 0, "", now, nil
+	if p.until.After(now) {
+		p.until = now
+	}
 	p.size = min(2*p.size, p.cfg.Batch)
 }
 

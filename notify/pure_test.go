@@ -236,27 +236,27 @@ func TestPace(t *testing.T) {
 		}
 		wait(100, 0)
 		for range 6 { // on the wire together: one failure
-			if d := p.failed("down", 0); d != time.Second {
+			if d := p.failed("down", 0, false); d != time.Second {
 				t.Errorf("rest of %s, want 1s", d)
 			}
 		}
-		p.succeeded() // an older request
+		p.succeeded(time.Now()) // an older request
 		wait(1, time.Second)
-		p.failed("down", 0)
+		p.failed("down", 0, false)
 		wait(1, 3*time.Second)
-		p.failed("busy", 30*time.Second) // asked for
+		p.failed("busy", 30*time.Second, false) // asked for
 		wait(1, 33*time.Second)
 		for _, size := range []int{2, 4, 8, 16, 32, 64, 100, 100} {
-			p.succeeded()
+			p.succeeded(time.Now())
 			wait(size, 33*time.Second)
 		}
-		p.failed("down", 0)
+		p.failed("down", 0, false)
 		wait(1, 34*time.Second) // grows anew
 		for range 10 {
-			p.failed("down", 0)
+			p.failed("down", 0, false)
 			p.wait(t.Context())
 		}
-		if d := p.failed("down", 0); d != time.Minute {
+		if d := p.failed("down", 0, false); d != time.Minute {
 			t.Errorf("longest rest %s, want 1m", d)
 		}
 		ctx, cancel := context.WithCancel(t.Context())

@@ -16,6 +16,7 @@ import (
 type flight struct {
 	*Sender
 	claimed time.Time
+	began   time.Time // when its last request was made
 	rows    []store.ClaimRemindersRow
 	taken   bool       // Expo has taken a request of it
 	doubted []rejected // single messages, see the state of that name
@@ -87,8 +88,8 @@ func (f *flight) offer(ctx context.Context, chunk []*push, until time.Time) ([]e
 			before = earlier(before, p.notAfter.Add(-time.Duration(f.offset.Load())))
 		}
 	}
-	began := time.Now()
-	defer func() { f.m.requestSeconds.Observe(time.Since(began).Seconds()) }()
+	f.began = time.Now()
+	defer func() { f.m.requestSeconds.Observe(time.Since(f.began).Seconds()) }()
 	return f.expo.SendBefore(ctx, messages, before)
 }
 
@@ -160,7 +161,7 @@ func (f *flight) wonder(r rejected) {
 			return
 		}
 	}
-	f.rest(r.err)
+	f.rest(r.err, false)
 	leave(r.chunk, r.err)
 }
 
@@ -172,18 +173,20 @@ func (f *flight) failed(chunk []*push, e *expo.Error) {
 		f.spurned = append(f.spurned, rejected{chunk, e})
 		return
 	case e.Code == expo.CodeMiscounted: // it was taken, and would be taken again and again
-		f.rest(e)
+		f.rest(e, false)
 		f.mark(chunk, again, e)
 		return
 	}
+	suspect := false
 	if row, one := f.single(chunk); one && e.Kind == expo.Retry {
-		if f.queue.suspected(row.ID) && f.pace.proven() {
+		suspect = f.queue.suspected(row.ID)
+		if suspect && f.pace.proven() {
 			f.mark(chunk, again, e)
 			return
 		}
 		f.queue.suspect(row.ID)
 	}
-	f.rest(e)
+	f.rest(e, suspect)
 	leave(chunk, e)
 }
 
@@ -197,9 +200,9 @@ func (f *flight) single(chunk []*push) (row store.ClaimRemindersRow, one bool) {
 	return f.rows[chunk[0].reminder], true
 }
 
-// rest pauses the sender after a request that says nothing about its messages.
-func (s *Sender) rest(e *expo.Error) {
-	d := s.pace.failed(e.Error(), e.RetryAfter)
+// rest pauses the sender after a request that says nothing about its messages; suspect says that it had those of a suspect only.
+func (s *Sender) rest(e *expo.Error, suspect bool) {
+	d := s.pace.failed(e.Error(), e.RetryAfter, suspect)
 	level := zerolog.WarnLevel
 	if e.Kind == expo.Project || e.Kind == expo.Permanent {
 		level = zerolog.ErrorLevel
@@ -235,7 +238,7 @@ func (f *flight) answered(chunk []*push, tickets []expo.Ticket) {
 	}
 	if chunk[0].project == "" || f.cfg.Project == "" { // another project's says nothing of ours
 		f.taken = true
-		f.pace.succeeded()
+		f.pace.succeeded(f.began)
 	}
 	f.note(chunk, tickets)
 }

@@ -76,7 +76,7 @@ with accounts as (
       where x.user_id = a.user_id and x.status = 'scheduled' and coalesce(x.end_ts, x.start_ts) > now()
       for no key update skip locked) t
     where a.state = 'connected'
-      and not exists (select from public.notification_settings n where n.user_id = a.user_id and not n.calendar_enabled)) f
+      and (select n.calendar_enabled from public.notification_settings n where n.user_id = a.user_id) is not false) f
   where e.id = f.id
   returning e.id
 )

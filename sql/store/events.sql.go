@@ -552,7 +552,7 @@ with input as (
   -- The user connected Google while the event was served without it.
   select i.id, i.user_id, i.revision, i.status, i.error_message, i.retry_ms, i.count_attempt, i.planned, i.google_id, i.calendar_id, i.generation, i.etag, i.hash, i.status = 'scheduled' and i.retry_ms < 0 and $14::boolean and exists (
       select from reminder_worker.google_accounts a where a.user_id = i.user_id and a.state = 'connected')
-    and not exists (select from public.notification_settings n where n.user_id = i.user_id and not n.calendar_enabled) as connected
+    and (select n.calendar_enabled from public.notification_settings n where n.user_id = i.user_id) is not false as connected
   from input i where i.id not in (select b.id from seen b)
 ), recorded as (
   update public.events e
