@@ -1,6 +1,8 @@
 package notify
 
 import (
+	"context"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -26,6 +28,9 @@ type action struct {
 	// where it depends on how often is tried until it is mended.
 	requests, pushes int
 	alarm            bool
+	others           int  // more reminders of others' in the same request
+	traffic          bool // others' go out all the while
+	first            bool // something is sent before
 }
 
 const (
@@ -76,8 +81,8 @@ func whole(signal string, fault *expofake.Fault, pushes int) action {
 	}
 }
 
-// ours are the faults of our own account: the same, and an alarm.
-func ours(signal string, fault *expofake.Fault) action {
+// refusal is a fault of our own account: the same, and an alarm.
+func refusal(signal string, fault *expofake.Fault) action {
 	return action{
 		signal: signal, arrange: always(fault), worst: "pending, 0 tries, " + refusedHer, mend: noFault, end: sentAtOnce, device: "live",
 		delivery: "delivered", requests: -1, pushes: 1, alarm: true,
@@ -109,26 +114,40 @@ var actions = []action{
 		signal: "no tickets", arrange: once(expofake.WrongCount(-2)), end: "sent, 1 tries, -", device: "live", delivery: "delivered", requests: 3, pushes: 2,
 	},
 
-	ours("401 UNAUTHORIZED", expofake.Refuse(401, "UNAUTHORIZED")),
-	ours("403", expofake.Status(403, "")),
-	ours("invalid_token", expofake.BadAccessToken()),
-	ours("invalid_token with 400", expofake.Status(400, `{"error":"invalid_token","error_description":"The bearer token is invalid"}`)),
-	ours("UNAUTHORIZED with 200", expofake.ErrorsWith200("UNAUTHORIZED")),
-	ours("everything refused for what it is", expofake.Refuse(400, "VALIDATION_ERROR")),
+	refusal("401 UNAUTHORIZED", expofake.Refuse(401, "UNAUTHORIZED")),
+	refusal("403", expofake.Status(403, "")),
+	refusal("invalid_token", expofake.BadAccessToken()),
+	refusal("invalid_token with 400", expofake.Status(400, `{"error":"invalid_token","error_description":"The bearer token is invalid"}`)),
+	refusal("UNAUTHORIZED with 200", expofake.ErrorsWith200("UNAUTHORIZED")),
+	{
+		signal: "everything refused for what it is", arrange: always(expofake.Refuse(400, "VALIDATION_ERROR")), worst: "pending, 0 tries, " + refusedHer, mend: noFault,
+		end: sentAtOnce, device: "live", delivery: "delivered", requests: -1, pushes: 1, alarm: true, others: 4,
+	},
+	{
+		// The same after something was taken: nothing fails for it, and few requests are made.
+		signal: "everything refused, after a success", arrange: func(w *world, _ string) {
+			w.expo.Fail(func(r expofake.Request) *expofake.Fault {
+				if r.Endpoint == expofake.SendEndpoint && r.Number > 1 {
+					return expofake.Refuse(400, "VALIDATION_ERROR")
+				}
+				return nil
+			})
+		}, first: true, worst: "pending, 0 tries, " + refusedHer, mend: noFault,
+		end: sentAtOnce, device: "live", delivery: "delivered", requests: -1, pushes: 1, alarm: true, others: 4,
+	},
 
 	{
-		// Both, her alone, him alone.
-		signal: "her message refused with 400", arrange: holding(expofake.Refuse(400, "VALIDATION_ERROR")),
-		end: "failed, 0 tries, " + refusedHer + "expo: status 400: VALIDATION_ERROR", device: "live", delivery: "failed", requests: 3,
+		// Refused alone while others go through: each time is an attempt, for it may be a gateway's mood.
+		signal: "her message refused with 400", arrange: holding(expofake.Refuse(400, "VALIDATION_ERROR")), traffic: true,
+		end: "failed, 5 tries, gave up after 5 attempts: " + refusedHer + "expo: status 400: VALIDATION_ERROR", device: "live", delivery: "failed", requests: -1,
 	},
 	{
-		signal: "her message refused with 413", arrange: holding(expofake.TooLarge()),
-		end: "failed, 0 tries, " + refusedHer + "expo: status 413", device: "live", delivery: "failed", requests: 3,
+		signal: "her message refused with 413", arrange: holding(expofake.TooLarge()), traffic: true,
+		end: "failed, 5 tries, gave up after 5 attempts: " + refusedHer + "expo: status 413", device: "live", delivery: "failed", requests: -1,
 	},
 	{
-		// It may be hers or everybody's, until somebody else's goes through: then hers is tried alone, and each time counts.
-		signal: "500 for her message", arrange: holding(expofake.Refuse(500, "INTERNAL_SERVER_ERROR")),
-		worst: "pending, 0 tries, " + refusedHer + "expo: status 500", mend: func(w *world, _ string) { w.reminderOn("ExponentPushToken[third]") },
+		// It may be hers or everybody's, until others' go through: then hers is tried alone, and each time counts.
+		signal: "500 for her message", arrange: holding(expofake.Refuse(500, "INTERNAL_SERVER_ERROR")), traffic: true,
 		end: "failed, 5 tries, gave up after 5 attempts: " + refusedHer + "expo: status 500", device: "live", delivery: "failed", requests: -1,
 	},
 	{
@@ -235,16 +254,34 @@ func (a action) test(t *testing.T) {
 		w.cfg.ReceiptLimit = 24 * time.Hour
 	}
 	her, his := "ExponentPushToken[her-"+uuid.NewString()+"]", "ExponentPushToken[his-"+uuid.NewString()+"]"
-	hers, his1 := w.reminderOn(her), w.reminderOn(his)
 	if a.arrange != nil {
 		a.arrange(w, her)
 	}
-	s, _ := w.start()
+	var s *Sender
+	if a.first {
+		w.reminderOn("ExponentPushToken[first]")
+		s, _ = w.start()
+		w.untilTrue(`status = 'sent' from reminders`)
+	}
+	hers, his1 := w.reminderIn(her, time.Hour), w.reminderIn(his, time.Hour)
+	for n := range a.others {
+		w.reminderIn(fmt.Sprintf("ExponentPushToken[other-%d]", n), time.Hour)
+	}
+	w.exec(`update reminders set notify_at_ts = now() where status = 'pending'`) // all in one request
+	if s == nil {
+		s, _ = w.start()
+	}
 	w.sweep(s)
+	if a.traffic {
+		w.traffic()
+	}
 	if a.worst != "" {
 		w.until(a.worst, func() bool { return strings.HasPrefix(w.reminder(hers), a.worst) })
 		if a.alarm && s.Alarm() == "" {
 			t.Error("no alarm")
+		}
+		if n := w.expo.Counts().Requests; n > 40 {
+			t.Errorf("%d requests to find out", n)
 		}
 		a.mend(w, her)
 	}
@@ -281,7 +318,34 @@ func (a action) count(w *world, hers uuid.UUID) {
 // reminderOn makes a user with this phone, and a reminder of theirs that is due.
 func (w *world) reminderOn(token string) uuid.UUID {
 	w.t.Helper()
+	return w.reminderIn(token, 0)
+}
+
+func (w *world) reminderIn(token string, in time.Duration) uuid.UUID {
+	w.t.Helper()
 	user, _ := w.user(0)
 	w.register(user, token)
-	return w.own(user, 0)
+	return w.own(user, in)
+}
+
+// traffic has a reminder of others fall due every few milliseconds, until the test ends.
+func (w *world) traffic() {
+	user, _ := w.user(1)
+	event := w.event(user, 5*time.Hour)
+	done, ended := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		tick := time.NewTicker(30 * time.Millisecond)
+		defer tick.Stop()
+		for {
+			select {
+			case <-done:
+				return
+			case <-tick.C:
+				// A failure shows in what the test waits for.
+				_, _ = w.pool.Exec(context.Background(), `insert into reminders (event_id, user_id, notify_at_ts, message) values ($1, $2, clock_timestamp(), 'traffic')`, event, user)
+			}
+		}
+	}()
+	w.t.Cleanup(func() { close(done); <-ended })
 }

@@ -25,7 +25,7 @@ func TestTenMinutes(t *testing.T) {
 					if requests++; requests > 1 && n != 1 {
 						t.Fatalf("%s: request %d is for %d reminders", name, requests, n)
 					}
-					s.pace.failed("down", 0, false)
+					s.pace.failed("down", 0)
 				}
 			}
 			s.pace.wait(t.Context())
@@ -34,7 +34,7 @@ func TestTenMinutes(t *testing.T) {
 				t.Errorf("%s: %d requests, want at most %d; the next %s after its end", name, requests, most, late)
 			}
 			s.pace.succeeded(time.Now())
-			if !s.pace.proven() || s.pace.wait(t.Context()) != 2 {
+			if !s.pace.takenSince(back) || s.pace.wait(t.Context()) != 2 {
 				t.Errorf("%s: after a success the sender does not go on", name)
 			}
 		})

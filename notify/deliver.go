@@ -29,7 +29,8 @@ type push struct {
 	notAfter time.Time // by the database's clock: when its event begins, or its user's quiet hours; zero: never
 	sentAt   time.Time // the database's clock, just before the request
 	ticket   expo.Ticket
-	retire   string // why the device is not to be pushed to again
+	retire   string        // why the device is not to be pushed to again
+	pause    time.Duration // of a blocked one: how long it waits by itself; zero: with the others that are
 	state    pushState
 }
 

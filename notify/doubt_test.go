@@ -2,6 +2,7 @@ package notify
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -14,28 +15,19 @@ import (
 	"github.com/parentpal/reminder-worker/notify/expo/expofake"
 )
 
-// TestStrike: a reminder that is refused alone is at fault itself as long as something was taken before and few others are refused; three in a
-// row are us.
+// TestStrike counts the reminders that are refused alone since Expo last took anything.
 func TestStrike(t *testing.T) {
 	t.Parallel()
 	p := newPace(DefaultConfig())
 	a, b, c := uuid.UUID{1}, uuid.UUID{2}, uuid.UUID{3}
-	if p.strike(a) {
-		t.Error("nothing was ever taken, and it is the reminder's fault")
-	}
-	p.succeeded(time.Now())
-	for i, id := range []uuid.UUID{a, a, b, a, b, c, a} {
-		if got, want := p.strike(id), i < 5; got != want {
-			t.Errorf("strike %d: its own fault %v, want %v", i, got, want)
+	for i, want := range []int{1, 1, 2, 2, 3, 3} {
+		if got := p.strike([]uuid.UUID{a, a, b, a, c, b}[i]); got != want {
+			t.Errorf("strike %d: %d, want %d", i, got, want)
 		}
 	}
 	p.succeeded(time.Now())
-	if !p.strike(c) {
-		t.Error("what was held against the sender is not forgotten")
-	}
-	p.failed("down", 0, false)
-	if p.strike(c) {
-		t.Error("requests fail, and it is the reminder's fault")
+	if got := p.strike(c); got != 1 {
+		t.Errorf("%d after a success, want 1", got)
 	}
 }
 
@@ -302,25 +294,44 @@ func TestAttemptsEndBesideABlockedPhone(t *testing.T) {
 	w.untilStatus(id, "sent")
 }
 
-// TestASuspectSaysLittle: a request that was made after the last failure of others proves that Expo takes ours, whatever a suspect's alone does
-// meanwhile; one that was made before proves nothing.
-func TestASuspectSaysLittle(t *testing.T) {
+// TestProof: what proves that Expo takes ours is a request that was made after the doubt and was taken, with no failure since.
+func TestProof(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		p := newPace(DefaultConfig())
-		older := time.Now()
-		sleep(t.Context(), time.Millisecond)
-		p.failed("down", 0, false)
-		if p.succeeded(older); p.proven() || p.healthy() {
-			t.Error("a request from before the failure is taken for a proof")
+		moment := func() time.Time {
+			sleep(t.Context(), time.Millisecond)
+			return time.Now()
 		}
-		sleep(t.Context(), time.Millisecond)
-		began := time.Now()
-		sleep(t.Context(), time.Millisecond)
-		p.failed("one message", 0, true)
-		p.succeeded(began)
-		if left, _ := p.left(); !p.proven() || left > 0 {
-			t.Errorf("a request from after it is none: %s left", left)
+		before := moment()
+		doubt := moment()
+		if p.succeeded(before); p.takenSince(doubt) {
+			t.Error("a request from before the doubt is taken for a proof")
+		}
+		if p.succeeded(moment()); !p.takenSince(doubt) {
+			t.Error("a request from after it is none")
+		}
+		older := moment()
+		moment()
+		p.failed("down", 0)
+		if p.succeeded(older); p.takenSince(doubt) || p.healthy() {
+			t.Error("an older request ends the rest")
+		}
+		if p.succeeded(moment()); !p.takenSince(doubt) {
+			t.Error("a newer one does not")
+		}
+		if left, _ := p.left(); left > 0 {
+			t.Errorf("%s of the rest are left", left)
+		}
+		first, known := p.refusedFirst("@other/app")
+		if again, found := p.refusedFirst("@other/app"); known || !found || !again.Equal(first) {
+			t.Error("another project is not remembered")
+		}
+		for n := range 3 * maxForeign {
+			p.refusedFirst(strconv.Itoa(n))
+		}
+		if len(p.foreign) > maxForeign {
+			t.Errorf("%d projects are remembered", len(p.foreign))
 		}
 	})
 }

@@ -2,6 +2,7 @@ package notify
 
 import (
 	"fmt"
+	"net/http"
 	"slices"
 
 	"github.com/parentpal/reminder-worker/notify/expo"
@@ -50,7 +51,7 @@ func (f *flight) byProject(chunk []*push, projects map[string][]string) (parts [
 
 // home is our own project among those that Expo names: the one that is configured, or else the one that most of the tokens belong to.
 func (f *flight) home(projects map[string][]string) (home string) {
-	if _, found := projects[f.cfg.Project]; found {
+	if f.cfg.Project != "" {
 		return f.cfg.Project
 	}
 	for name, tokens := range projects {
@@ -61,18 +62,29 @@ func (f *flight) home(projects map[string][]string) (home string) {
 	return home
 }
 
-// disown deals with devices of another project than ours, whose requests go through: to our credentials they are refused, or their limits are
-// reached. Where the operator has said which project is ours, those that Expo itself refuses are retired until the app registers them again:
-// their tokens come from another app, or from the one before. Else they may be ours, and others' have outnumbered them; they are kept and
-// tried again.
+// disown deals with devices of another project than ours, that our credentials are refused for, or whose limits are reached. They hold up nobody.
+// Where the operator has said which project is ours, and Expo has taken ours since, those that Expo itself refuses are retired until the
+// app registers them again: their tokens come from another app, or from the one before. Else they may be ours, and others' have outnumbered
+// them; they are kept and tried again.
 func (f *flight) disown(chunk []*push, e *expo.Error) {
-	if f.cfg.Project == "" || e.Kind != expo.Project || e.Code != expo.CodeUnauthorized {
+	project := chunk[0].project
+	first, known := f.pace.refusedFirst(project)
+	taken := f.taken || f.pace.takenSince(first)
+	if f.cfg.Project == "" || !taken || !refusesProject(e) {
+		if f.cfg.Project == "" && known && !taken && e.Kind == expo.Project {
+			f.raise(e, true)
+		}
 		f.mark(chunk, blocked, e)
 		return
 	}
 	f.mark(chunk, refused, e)
 	for _, p := range chunk {
-		p.retire = fmt.Sprintf("Expo project %s: %s", p.project, e.Code)
+		p.retire = fmt.Sprintf("Expo project %s: %s", project, e.Code)
 	}
-	f.log.Warn().Err(e).Str("project", chunk[0].project).Int("devices", len(chunk)).Msg("devices of another Expo project retired")
+	f.log.Warn().Err(e).Str("project", project).Int("devices", len(chunk)).Msg("devices of another Expo project retired")
+}
+
+// refusesProject reports whether it was Expo itself that refused to let us push to a project, and not a gateway before it.
+func refusesProject(e *expo.Error) bool {
+	return e.Code == expo.CodeUnauthorized || e.Status == http.StatusForbidden && e.Code != "" && e.Kind == expo.Project
 }

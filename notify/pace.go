@@ -14,27 +14,27 @@ type pace struct {
 	cfg Config
 
 	mu       sync.Mutex
-	failures int                    // in a row
-	size     int                    // reminders in the next batch
-	until    time.Time              // no request before
-	success  time.Time              // when a request was last taken
-	doubted  time.Time              // when a request last failed that was not a suspect alone
-	strikes  map[uuid.UUID]struct{} // reminders refused since, each with nothing else in its request
+	failures int       // in a row
+	size     int       // reminders in the next batch
+	until    time.Time // no request before
 	why      string
 	idleTill time.Time // nothing is claimed before: it could not be offered in time
+
+	taken   time.Time              // when the last request was made that Expo has taken
+	doubted time.Time              // when a request last failed that was not for one reminder alone
+	strikes map[uuid.UUID]struct{} // reminders refused since, each with nothing else in its request
+	foreign map[string]time.Time   // when another project's devices were first refused
 }
 
 func newPace(cfg Config) *pace { return &pace{cfg: cfg, size: cfg.Batch} }
 
 // failed notes a failed request and returns how long to rest: at least atLeast, which is what the service asked for. Requests that
-// were on the wire together are one failure. One of a suspect alone says little of the others.
-func (p *pace) failed(why string, atLeast time.Duration, suspect bool) time.Duration {
+// were on the wire together are one failure.
+func (p *pace) failed(why string, atLeast time.Duration) time.Duration {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	now := time.Now()
-	if !suspect {
-		p.doubted = now
-	}
+	p.doubted = now
 	rest := atLeast
 	if !now.Before(p.until) {
 		rest = max(rest, p.cfg.Jitter(grow(p.cfg.PauseMin, p.cfg.PauseMax, p.failures)))
@@ -54,31 +54,25 @@ func (p *pace) succeeded(began time.Time) {
 	if p.failures > 0 && !began.After(p.doubted) {
 		return // an older request that was still on the wire
 	}
-	now := time.Now()
-	p.failures, p.why, p.success, p.strikes = 0, "", now, nil
-	if p.until.After(now) {
-		p.until = now
+	p.failures, p.why, p.strikes, p.until = 0, "", nil, time.Time{}
+	if began.After(p.taken) {
+		p.taken = began
 	}
 	p.size = min(2*p.size, p.cfg.Batch)
 }
 
-// provenFor is for how long a request that was taken shows that Expo takes ours.
-const provenFor = 5 * time.Minute
-
-// proven reports whether requests are taken at present: one was not long ago, and none has failed since.
-func (p *pace) proven() bool {
+// takenSince reports whether Expo has taken a request that was made after t.
+func (p *pace) takenSince(t time.Time) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.failures == 0 && !p.success.IsZero() && time.Since(p.success) < provenFor
+	return p.failures == 0 && p.taken.After(t)
 }
 
-// maxStrikes is how many reminders may be refused for themselves, one after the other and nothing taken in between, before it is not they that
-// are at fault but we.
+// maxStrikes is how many reminders may be refused for themselves, with nothing taken in between, before it is not they that are at fault but we.
 const maxStrikes = 3
 
-// strike notes that a reminder was refused with nothing else in its request, and reports whether it seems to be at fault itself: something was
-// taken before, and not many others have been refused since.
-func (p *pace) strike(id uuid.UUID) bool {
+// strike notes that a reminder was refused with nothing else in its request, and returns how many were since Expo last took anything.
+func (p *pace) strike(id uuid.UUID) int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.strikes == nil {
@@ -87,7 +81,25 @@ func (p *pace) strike(id uuid.UUID) bool {
 	if len(p.strikes) < maxStrikes {
 		p.strikes[id] = struct{}{}
 	}
-	return p.failures == 0 && !p.success.IsZero() && len(p.strikes) < maxStrikes
+	return len(p.strikes)
+}
+
+// maxForeign bounds how many other projects are remembered.
+const maxForeign = 100
+
+// refusedFirst returns when another project's devices were first refused, which is now if they never were; known tells.
+func (p *pace) refusedFirst(project string) (first time.Time, known bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if first, known = p.foreign[project]; known {
+		return first, true
+	}
+	if p.foreign == nil || len(p.foreign) >= maxForeign {
+		p.foreign = map[string]time.Time{}
+	}
+	first = time.Now()
+	p.foreign[project] = first
+	return first, false
 }
 
 // healthy reports whether the last request did not fail.

@@ -26,8 +26,14 @@ type queue struct {
 	waiting  line
 	doubtful line // the suspects among those that wait
 	queued   map[uuid.UUID]struct{}
-	suspects map[uuid.UUID]struct{}
+	suspects map[uuid.UUID]doubt
 	seq      uint64
+}
+
+// doubt is what is held against a suspect.
+type doubt struct {
+	since time.Time // when its request failed, or was last counted against it
+	times int       // how often it has failed since, with nothing else in its request
 }
 
 // place is an id in the queue.
@@ -71,7 +77,7 @@ func (l *line) Pop() any {
 const maxSuspects = 1000
 
 func newQueue() *queue {
-	return &queue{added: make(chan struct{}, 1), grown: make(chan struct{}, 1), queued: map[uuid.UUID]struct{}{}, suspects: map[uuid.UUID]struct{}{}}
+	return &queue{added: make(chan struct{}, 1), grown: make(chan struct{}, 1), queued: map[uuid.UUID]struct{}{}, suspects: map[uuid.UUID]doubt{}}
 }
 
 func (q *queue) add(due []wheel.Entry) {
@@ -157,21 +163,28 @@ func (q *queue) pop(l *line) uuid.UUID {
 
 func before(a, b place) bool { return line{a, b}.Less(0, 1) }
 
-// suspect remembers an id whose request failed and had no other in it.
-func (q *queue) suspect(id uuid.UUID) {
+// suspect remembers an id whose request failed and had no other in it, and returns what was held against it before.
+func (q *queue) suspect(id uuid.UUID) (before doubt) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if len(q.suspects) >= maxSuspects {
+	before, found := q.suspects[id]
+	if !found && len(q.suspects) >= maxSuspects {
 		clear(q.suspects)
 	}
-	q.suspects[id] = struct{}{}
+	d := before
+	if !found {
+		d.since = time.Now()
+	}
+	d.times++
+	q.suspects[id] = d
+	return before
 }
 
-func (q *queue) suspected(id uuid.UUID) bool {
+// counted notes that a failure was counted against a suspect: for the next one there must be another proof.
+func (q *queue) counted(id uuid.UUID) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	_, found := q.suspects[id]
-	return found
+	q.suspects[id] = doubt{since: time.Now(), times: 1}
 }
 
 // acquit forgets what was held against an id.

@@ -41,18 +41,24 @@ func (s *Sender) drainReceipts(ctx context.Context) error {
 			s.m.databaseErrors.Inc()
 			return errors.Join(append(faults, fmt.Errorf("claim receipts: %w", err))...)
 		}
-		err = s.askChunk(ctx, rows)
-		faults = append(faults, err)
-		if e, ok := errors.AsType[*expo.Error](err); len(rows) < receiptChunk || ok && e.Kind != expo.Permanent {
+		var a asking
+		faults = append(faults, s.askChunk(ctx, rows, &a))
+		if len(rows) < receiptChunk || !a.answered {
 			break // all were asked for, or Expo does not answer
 		}
 	}
 	return errors.Join(faults...)
 }
 
-// askChunk asks for receipts and settles what there is. A question that Expo refuses is divided, until what it refuses stands alone. What
-// has been asked for long enough is settled without an answer.
-func (s *Sender) askChunk(ctx context.Context, rows []store.ClaimReceiptsRow) error {
+// asking is how the questions for one chunk went.
+type asking struct {
+	answered bool
+	refused  int // single ids
+}
+
+// askChunk asks for receipts and settles what there is. A question that Expo refuses is divided, until what it refuses stands alone, or it
+// seems to refuse all. What has been asked for long enough is settled without an answer.
+func (s *Sender) askChunk(ctx context.Context, rows []store.ClaimReceiptsRow, a *asking) error {
 	if len(rows) == 0 {
 		return nil
 	}
@@ -64,12 +70,15 @@ func (s *Sender) askChunk(ctx context.Context, rows []store.ClaimReceiptsRow) er
 	e, failed := errors.AsType[*expo.Error](err)
 	switch {
 	case !failed:
+		a.answered = true
 		return s.settle(ctx, s.settlements(rows, receipts))
-	case e.Kind == expo.Split && len(rows) > 1:
+	case e.Kind == expo.Split && len(rows) > 1 && (a.answered || a.refused < maxStrikes):
 		half := len(rows) / 2
-		return errors.Join(s.askChunk(ctx, rows[:half]), s.askChunk(ctx, rows[half:]))
+		return errors.Join(s.askChunk(ctx, rows[:half], a), s.askChunk(ctx, rows[half:], a))
+	case e.Kind == expo.Permanent:
+		a.refused++
 	case e.Kind == expo.Project:
-		s.raise(e)
+		s.raise(e, true)
 	}
 	return errors.Join(fmt.Errorf("ask for receipts: %w", err), s.settle(ctx, s.settlements(rows, nil)))
 }
@@ -110,7 +119,7 @@ func (s *Sender) settlements(rows []store.ClaimReceiptsRow, receipts map[string]
 		receipt, known := receipts[row.TicketID]
 		switch {
 		case known:
-			verdicts = append(verdicts, s.judge(receipt.Err, row, now))
+			verdicts = append(verdicts, s.judge(receipt.Err, row))
 		case now.Sub(row.SentAt) >= s.cfg.ReceiptLimit:
 			verdicts = append(verdicts, settlement{row: row, state: "unknown", fault: "Expo has no receipt for this push"})
 		}
@@ -146,7 +155,7 @@ type settlement struct {
 // judge says what a receipt means. A push that did not get through is offered again, to that device alone and as long as its event has not
 // begun: what the push services could not do may work a moment later, and what our own credentials are to blame for when they are mended,
 // which uses no attempt.
-func (s *Sender) judge(e *expo.Error, row store.ClaimReceiptsRow, now time.Time) settlement {
+func (s *Sender) judge(e *expo.Error, row store.ClaimReceiptsRow) settlement {
 	if e == nil {
 		return settlement{row: row, state: "delivered"}
 	}
@@ -161,10 +170,10 @@ func (s *Sender) judge(e *expo.Error, row store.ClaimReceiptsRow, now time.Time)
 			return v // its credentials are not ours to mend
 		}
 		if !foreign {
-			s.raise(e)
+			s.raise(e, false)
 		}
-		due := row.SentAt.Add(-time.Duration(row.LatenessMs) * time.Millisecond)
-		v.state, v.retry = "retry", s.patience(now.Sub(due))
+		v.state, v.retry = "retry", s.patience(row.SentAt.Add(-time.Duration(row.LatenessMs)*time.Millisecond))
 	}
+	v.retry = s.inTimeFor(row.Deadline, v.retry)
 	return v
 }

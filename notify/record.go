@@ -60,7 +60,7 @@ const maxRefusals = 5
 
 // write records a batch and reports whether that worked. Rows that somebody else is at are tried again with the whole batch, for as long
 // as their claim holds: what is recorded already is no longer claimed, and so not touched twice. Then they are left to the next claim,
-// which finds their deliveries.
+// which finds their deliveries. While the database cannot be reached nobody else can claim either, and the result waits for it.
 func (s *Sender) write(ctx context.Context, arg store.RecordPushesParams) bool {
 	refusals, began := 0, time.Now()
 	for pause := 5 * time.Millisecond; ; pause = min(2*pause, time.Second) {
@@ -68,8 +68,9 @@ func (s *Sender) write(ctx context.Context, arg store.RecordPushesParams) bool {
 		if err == nil && len(busy) == 0 {
 			return true
 		}
-		if err == nil && time.Since(began) > s.cfg.Lease {
-			s.log.Warn().Int("reminders", len(busy)).Msg("result left to the next claim")
+		var pe *pgconn.PgError
+		if (err == nil || errors.As(err, &pe)) && time.Since(began) > s.cfg.Lease {
+			s.log.Warn().Err(err).Int("reminders", len(arg.Ids)).Int("busy", len(busy)).Msg("result left to the next claim")
 			return true
 		}
 		if err != nil {
@@ -85,11 +86,12 @@ func (s *Sender) write(ctx context.Context, arg store.RecordPushesParams) bool {
 	}
 }
 
-// refusesData reports whether a statement failed for the rows it was given or met: SQLSTATE classes 22 (data), 23 (constraints) and P0
-// (raised by a trigger of the app).
+// refusesData reports whether a statement failed for the rows it was given or met: their data, a limit of the server's, or whatever a trigger
+// of the app raises. What is left are the SQLSTATE classes that speak of the connection, the transaction, the schema or the server.
 func refusesData(err error) bool {
 	var pe *pgconn.PgError
-	return errors.As(err, &pe) && len(pe.Code) == 5 && slices.Contains([]string{"22", "23", "P0"}, pe.Code[:2])
+	return errors.As(err, &pe) && len(pe.Code) == 5 &&
+		!slices.Contains([]string{"08", "25", "26", "28", "40", "42", "53", "55", "57", "58", "F0", "XX"}, pe.Code[:2])
 }
 
 // maxFault bounds what is kept of a fault's text.

@@ -3,6 +3,7 @@ package notify
 import (
 	"context"
 	"errors"
+	"net/http"
 	"slices"
 	"time"
 
@@ -112,7 +113,7 @@ func (f *flight) sendAgain(ctx context.Context, chunk []*push, e *expo.Error) {
 }
 
 // split sends a refused chunk in parts: by Expo project if that is what is wrong, else in halves. About a message that is refused alone
-// it is decided when the batch is through.
+// it is decided when the batch is through. When a few are, and nothing was taken, it is not they that are wrong, and the rest is not tried.
 func (f *flight) split(ctx context.Context, chunk []*push, e *expo.Error) {
 	if len(chunk) == 1 {
 		chunk[0].state, chunk[0].ticket = doubted, expo.Ticket{Err: e}
@@ -125,69 +126,104 @@ func (f *flight) split(ctx context.Context, chunk []*push, e *expo.Error) {
 		parts = [][]*push{chunk[:half], chunk[half:]}
 	}
 	for _, part := range parts {
-		if until, ok := f.admitInTime(ctx, f.claimed, len(part)); ok {
+		if !f.taken && len(f.doubted) >= maxStrikes {
+			leave(part, e)
+		} else if until, ok := f.admitInTime(ctx, f.claimed, len(part)); ok {
 			f.send(ctx, part, until)
 		}
 	}
 }
 
-// conclude decides about what was refused for itself, by message or by project. If Expo takes others it is that which is at fault. If it has
-// taken nothing for a while, a reminder that is refused with nothing else in its request waits by itself, without holding up others; several
-// of them in a row are us, or Expo, and nothing is held against anybody.
+// conclude decides about what was refused for itself, by message or by project, now that the others of the batch have been tried.
 func (f *flight) conclude() {
-	proven := f.taken || f.pace.proven()
-	for _, r := range f.doubted {
-		if proven {
-			f.mark(r.chunk, refused, r.err)
-		} else {
-			f.wonder(r)
+	for i, r := range f.doubted {
+		switch {
+		case f.taken: // an attempt is used, and another may succeed
+			f.mark(r.chunk, again, r.err)
+		case len(f.doubted) >= maxStrikes:
+			if i == 0 {
+				f.rest(r.err)
+			}
+			leave(r.chunk, r.err)
+		default:
+			f.alone(r)
 		}
 	}
 	for _, r := range f.spurned {
-		if proven && r.chunk[0].project != "" {
+		_, one := f.single(r.chunk)
+		switch {
+		case r.chunk[0].project != "":
 			f.disown(r.chunk, r.err)
-		} else {
-			f.wonder(r)
+		case one:
+			f.alone(r)
+		default:
+			f.rest(r.err)
+			leave(r.chunk, r.err)
 		}
 	}
 }
 
-// wonder deals with a refusal that may be the reminder's own fault, or ours.
-func (f *flight) wonder(r rejected) {
-	if row, one := f.single(r.chunk); one {
-		f.queue.suspect(row.ID)
-		if f.pace.strike(row.ID) {
-			f.mark(r.chunk, blocked, r.err)
-			return
-		}
-	}
-	f.rest(r.err, false)
-	leave(r.chunk, r.err)
-}
-
-// failed notes a request that says nothing about its messages, unless it had those of one reminder only and others go through meanwhile: then
-// it seems to be that one's.
+// failed notes a request that says nothing about its messages.
 func (f *flight) failed(chunk []*push, e *expo.Error) {
+	_, one := f.single(chunk)
 	switch {
 	case e.Kind == expo.Project || e.Kind == expo.Throttled && chunk[0].project != "":
 		f.spurned = append(f.spurned, rejected{chunk, e})
-		return
 	case e.Code == expo.CodeMiscounted: // it was taken, and would be taken again and again
-		f.rest(e, false)
+		f.rest(e)
 		f.mark(chunk, again, e)
+	case one && e.Kind == expo.Retry:
+		f.alone(rejected{chunk, e})
+	default:
+		f.rest(e)
+		leave(chunk, e)
+	}
+}
+
+// maxUnsure is the longest that a reminder waits by itself whose requests may all have been taken.
+const maxUnsure = 5 * time.Minute
+
+// alone deals with a request that failed and had the messages of one reminder only. That is its own fault if Expo has taken another that was made
+// since the first time, or refuses this one of its batch: then it counts. Until then it may be anybody's. The reminder waits by itself, longer each time, and holds up nobody;
+// when others fail like it, it is Expo or us, and the sender rests.
+func (f *flight) alone(r rejected) {
+	row, _ := f.single(r.chunk)
+	before := f.queue.suspect(row.ID)
+	if f.taken && r.err.Kind != expo.Retry || before.times > 0 && f.pace.takenSince(before.since) {
+		f.queue.counted(row.ID)
+		state := again
+		if r.err.Kind == expo.Project {
+			state = blocked
+		}
+		f.mark(r.chunk, state, r.err)
 		return
 	}
-	suspect := false
-	if row, one := f.single(chunk); one && e.Kind == expo.Retry {
-		suspect = f.queue.suspected(row.ID)
-		if suspect && f.pace.proven() {
-			f.mark(chunk, again, e)
-			return
-		}
-		f.queue.suspect(row.ID)
+	strikes := f.pace.strike(row.ID)
+	if strikes >= maxStrikes {
+		f.rest(r.err)
+		leave(r.chunk, r.err)
+		return
 	}
-	f.rest(e, suspect)
-	leave(chunk, e)
+	if r.err.Kind == expo.Project && (ours(r.err) || strikes > 1 || before.times > 0) {
+		f.raise(r.err, true)
+	}
+	if before.times == 0 {
+		f.log.Warn().Err(r.err).Stringer("reminder", row.ID).Msg("request for one reminder failed, it is tried again by itself")
+	}
+	longest := f.cfg.PauseMax
+	if r.err.Unsure {
+		longest = max(longest, maxUnsure)
+	}
+	f.mark(r.chunk, blocked, r.err)
+	for _, p := range r.chunk {
+		p.pause = max(f.cfg.Jitter(grow(f.cfg.PauseMin, longest, before.times)), r.err.RetryAfter)
+	}
+}
+
+// ours reports whether a refusal is about our access token, whatever the message: 401, and OAuth's word for it. What belongs to another project
+// has been seen to be answered with 403.
+func ours(e *expo.Error) bool {
+	return e.Status == http.StatusUnauthorized || e.Code == expo.CodeInvalidBearer
 }
 
 // single reports whether a chunk holds pushes of one reminder only, and which.
@@ -200,13 +236,13 @@ func (f *flight) single(chunk []*push) (row store.ClaimRemindersRow, one bool) {
 	return f.rows[chunk[0].reminder], true
 }
 
-// rest pauses the sender after a request that says nothing about its messages; suspect says that it had those of a suspect only.
-func (s *Sender) rest(e *expo.Error, suspect bool) {
-	d := s.pace.failed(e.Error(), e.RetryAfter, suspect)
+// rest pauses the sender after a request that says nothing about its messages.
+func (s *Sender) rest(e *expo.Error) {
+	d := s.pace.failed(e.Error(), e.RetryAfter)
 	level := zerolog.WarnLevel
 	if e.Kind == expo.Project || e.Kind == expo.Permanent {
 		level = zerolog.ErrorLevel
-		s.raise(e)
+		s.raise(e, true)
 	}
 	s.log.WithLevel(level).Err(e).Dur("rest", d).Msg("sender paused")
 }
@@ -230,7 +266,7 @@ func (f *flight) mark(chunk []*push, state pushState, e *expo.Error) {
 func (f *flight) answered(chunk []*push, tickets []expo.Ticket) {
 	blame := projectFault(tickets)
 	if blame != nil && chunk[0].project == "" {
-		f.raise(blame)
+		f.raise(blame, false)
 	}
 	if blame != nil && !slices.ContainsFunc(tickets, saysMore) {
 		f.failed(chunk, blame)
@@ -239,6 +275,7 @@ func (f *flight) answered(chunk []*push, tickets []expo.Ticket) {
 	if chunk[0].project == "" || f.cfg.Project == "" { // another project's says nothing of ours
 		f.taken = true
 		f.pace.succeeded(f.began)
+		f.clear(f.began)
 	}
 	f.note(chunk, tickets)
 }

@@ -159,16 +159,20 @@ func (s *Sender) dispatch(ctx, work context.Context) {
 	var requests sync.WaitGroup
 	defer requests.Wait()
 	for s.takeSlot(ctx) {
+		held := 1
+		for !s.pace.healthy() && held < cap(s.slots) && s.takeSlot(ctx) {
+			held++ // one request feels its way, with no other on the wire
+		}
 		// The pace is asked only when there is something to send: a rest may have begun while nothing was due.
 		s.queue.wait(ctx)
 		ids := s.queue.cut(s.pace.wait(ctx), s.pace.healthy())
 		if len(ids) == 0 || ctx.Err() != nil {
-			<-s.slots
+			s.giveSlots(held)
 			return // asked to stop; nothing of this was claimed
 		}
 		b, _, _ := s.take(work, ids) // told in the log
 		requests.Go(func() {
-			defer func() { <-s.slots }()
+			defer s.giveSlots(held)
 			s.push(work, b)
 		})
 		s.armUnclaimed(work, b.missed)
@@ -181,6 +185,12 @@ func (s *Sender) takeSlot(ctx context.Context) bool {
 		return false
 	case s.slots <- struct{}{}:
 		return ctx.Err() == nil
+	}
+}
+
+func (s *Sender) giveSlots(n int) {
+	for range n {
+		<-s.slots
 	}
 }
 

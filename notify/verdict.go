@@ -41,8 +41,10 @@ func (s *Sender) verdict(row store.ClaimRemindersRow, pushes []*push) verdict {
 	var count [doubted + 1]int
 	var faults []string
 	v := verdict{}
+	var pause time.Duration
 	for _, p := range pushes {
 		count[p.state]++
+		pause = max(pause, p.pause)
 		if p.state == accepted && v.sentAt.IsZero() {
 			v.sentAt = p.sentAt
 		}
@@ -60,9 +62,12 @@ func (s *Sender) verdict(row store.ClaimRemindersRow, pushes []*push) verdict {
 	case count[stale] > 0: // the next claim judges it anew
 		v.status, v.retry = reminderPending, time.Second
 	case count[again] > 0 && !v.spent:
-		v.status, v.counts, v.retry = reminderPending, true, s.backoff(row)
+		v.status, v.counts, v.retry = reminderPending, true, s.inTimeFor(row.Deadline, s.backoff(row))
 	case count[blocked] > 0:
-		v.status, v.retry = reminderPending, s.patience(s.now().Sub(row.NotifyAtTs))
+		if pause == 0 {
+			pause = s.patience(row.NotifyAtTs)
+		}
+		v.status, v.retry = reminderPending, s.inTimeFor(row.Deadline, pause)
 	case count[accepted] > 0:
 		v.status = reminderSent
 	default:
@@ -87,8 +92,18 @@ func (s *Sender) backoff(row store.ClaimRemindersRow) time.Duration {
 	return s.cfg.Jitter(time.Duration(min(pause, float64(s.cfg.RetryMax))))
 }
 
-// patience is the pause before a push is offered again that waits for our own configuration to be mended. No attempt is used, so the pause
-// grows with the time for which it has waited.
-func (s *Sender) patience(waited time.Duration) time.Duration {
-	return s.cfg.Jitter(min(max(waited, s.cfg.PauseMax), max(s.cfg.ReceiptDelay, s.cfg.PauseMax)))
+// patience is the pause before a push is offered again that was due at due and waits for our own configuration to be mended. No attempt is used,
+// so the pause grows with the time for which it has waited. All that wait come at the same moments, so that they share requests.
+func (s *Sender) patience(due time.Time) time.Duration {
+	now := s.now()
+	pause := min(max(now.Sub(due), s.cfg.PauseMax), max(s.cfg.ReceiptDelay, s.cfg.PauseMax))
+	return now.Add(pause + s.cfg.PauseMax - 1).Truncate(s.cfg.PauseMax).Sub(now)
+}
+
+// inTimeFor shortens a pause, so that what follows it is not the last try before the deadline.
+func (s *Sender) inTimeFor(deadline time.Time, pause time.Duration) time.Duration {
+	if left := deadline.Sub(s.now()); left > 0 {
+		return min(pause, max(left/2, time.Second))
+	}
+	return pause
 }

@@ -120,10 +120,16 @@ begin
 end
 $$;
 
+-- A time of day as a minute after midnight, 0 to 1439; the end of the day is the next one's beginning.
+create or replace function reminder_worker.minute_of(clock time) returns integer
+language sql immutable set search_path = '' as $$
+  select floor(extract(epoch from clock) / 60)::integer % 1440
+$$;
+
 -- The columns that were made here, as the trigger's argument lists them, are kept tidy; in those that were there before anything may stand. A
 -- zone goes by its IANA name, as both the database and the worker know it, and not by an abbreviation, which several zones may share.
 create or replace function reminder_worker.settings_written() returns trigger
-language plpgsql set search_path = '' as $$
+language plpgsql security definer set search_path = '' as $$
 declare
   known text;
 begin
@@ -132,6 +138,13 @@ begin
   end if;
   if strpos(tg_argv[0], 'locale') > 0 then
     new.locale := nullif(btrim(new.locale), '');
+  end if;
+  -- Whole minutes; the end of the day is its beginning.
+  if strpos(tg_argv[0], 'quiet_from') > 0 then
+    new.quiet_from := reminder_worker.minute_of(new.quiet_from) * interval '1 minute';
+  end if;
+  if strpos(tg_argv[0], 'quiet_until') > 0 then
+    new.quiet_until := reminder_worker.minute_of(new.quiet_until) * interval '1 minute';
   end if;
   if strpos(tg_argv[0], 'time_zone') = 0 then
     return new;
@@ -192,7 +205,7 @@ do $$
 begin
   execute format('create or replace trigger reminder_worker_settings_written before insert or update on public.notification_settings
     for each row execute function reminder_worker.settings_written(%L)',
-    (select coalesce(string_agg(c.name, ' '), '') from unnest(array['time_zone', 'locale', 'updated_at']) as c (name)
+    (select coalesce(string_agg(c.name, ' '), '') from unnest(array['time_zone', 'locale', 'updated_at', 'quiet_from', 'quiet_until']) as c (name)
       where strpos(current_setting('reminder_worker.had_columns'), 'public.notification_settings.' || c.name || ' ') = 0));
 end
 $$;
@@ -258,4 +271,4 @@ end
 $$;
 
 revoke all on function reminder_worker.settings_written(), reminder_worker.settings_changed(), reminder_worker.replan(uuid),
-  reminder_worker.event_keeps_id() from public;
+  reminder_worker.event_keeps_id(), reminder_worker.minute_of(time) from public;

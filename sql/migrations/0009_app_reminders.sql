@@ -15,30 +15,42 @@ begin
 end
 $$;
 
--- The present or next quiet hours of a user around a moment: when they begin and end, if it is within them. Where the user has no zone, or
--- one that is none, the worker alone knows by which clock they go.
+-- The quiet hours of a user that a moment is in: when they begin and end; none if it is in none. Where the user has no zone, or one that is none,
+-- the worker alone knows by which clock they go. Of an hour that comes twice they take in both, as the worker does.
 create or replace function reminder_worker.quiet_around(for_user uuid, at timestamptz, out begins timestamptz, out ends timestamptz)
 language plpgsql stable security definer set search_path = '' as $$
 declare
   n record;
-  local timestamp;
-  first date;
+  today date;
+  day date;
+  first timestamp;
+  last timestamp;
 begin
-  select s.quiet_from, s.quiet_until, s.time_zone into n
+  select reminder_worker.minute_of(s.quiet_from) as quiet_from, reminder_worker.minute_of(s.quiet_until) as quiet_until, s.time_zone into n
   from public.notification_settings s
-  where s.user_id = for_user and s.quiet_from <> s.quiet_until and s.time_zone is not null;
-  if not found then
+  where s.user_id = for_user and s.time_zone is not null;
+  if not found or n.quiet_from is null or n.quiet_until is null or n.quiet_from = n.quiet_until then
     return;
   end if;
-  local := at at time zone n.time_zone;
-  first := local::date - (n.quiet_from > n.quiet_until and local::time < n.quiet_until)::integer;
-  if local >= first + n.quiet_from and local < first + (n.quiet_from > n.quiet_until)::integer + n.quiet_until then
-    begins := (first + n.quiet_from) at time zone n.time_zone;
-    ends := (first + (n.quiet_from > n.quiet_until)::integer + n.quiet_until) at time zone n.time_zone;
-  end if;
+  today := (at at time zone n.time_zone)::date;
+  foreach day in array array[today - 1, today] loop
+    first := day + n.quiet_from * interval '1 minute';
+    last := day + (n.quiet_from > n.quiet_until)::integer + n.quiet_until * interval '1 minute';
+    begins := first at time zone n.time_zone;
+    ends := last at time zone n.time_zone; -- of two the later
+    if (begins - interval '1 hour') at time zone n.time_zone = first then
+      begins := begins - interval '1 hour';
+    end if;
+    if at >= begins and at < ends then
+      return;
+    end if;
+  end loop;
+  begins := null;
+  ends := null;
 exception
   when invalid_parameter_value then
-    return;
+    begins := null;
+    ends := null;
 end
 $$;
 

@@ -1,6 +1,7 @@
 package migrations_test
 
 import (
+	"strconv"
 	"testing"
 )
 
@@ -92,28 +93,48 @@ func TestSnoozeAndQuietHours(t *testing.T) {
 			on conflict (user_id) do update set quiet_from = excluded.quiet_from, quiet_until = excluded.quiet_until`, anna, from, until)
 		s.as("authenticated", anna)
 	}
-	minutes := func(of string) string {
-		return s.line(`select round(extract(epoch from public.snooze_reminder(` + shown + `, minutes => ` + of + `) - now()) / 60)::text`)
+	// Quiet hours go by whole minutes, so what depends on them comes up to one earlier.
+	comes := func(what, of string, want int) {
+		t.Helper()
+		in := s.line(`select round(extract(epoch from public.snooze_reminder(` + shown + `, minutes => ` + of + `) - now()))::text`)
+		if seconds, err := strconv.Atoi(in); err != nil || seconds > want*60+1 || seconds < want*60-61 {
+			t.Errorf("%s: comes in %s s, want about %d min", what, in, want)
+		}
 	}
 	hours("30 minutes", "9 hours") // and the event begins in two hours
-	if got := minutes("10"); got != "10" {
-		t.Errorf("before the quiet hours: comes in %s minutes", got)
-	}
-	if got := minutes("40"); got != "29" {
-		t.Errorf("into quiet hours that outlast the event's start: comes in %s minutes", got)
-	}
+	comes("before the quiet hours", "10", 10)
+	comes("into quiet hours that outlast the event's start", "40", 29)
 	hours("30 minutes", "90 minutes")
-	if got := minutes("40"); got != "90" {
-		t.Errorf("into quiet hours that end before: comes in %s minutes", got)
-	}
-	if got := minutes("100"); got != "100" {
-		t.Errorf("after them: comes in %s minutes", got)
-	}
+	comes("into quiet hours that end before", "40", 90)
+	comes("after them", "100", 100)
 	hours("-10 minutes", "9 hours")
 	s.refused("22023", "quiet hours", `select public.snooze_reminder(`+shown+`, minutes => 10)`)
 	hours("-9 hours", "50 minutes")
-	if got := minutes("10"); got != "50" {
-		t.Errorf("within them, and they end before the event begins: comes in %s minutes", got)
+	comes("within them, and they end before the event begins", "10", 50)
+}
+
+// The hours that come twice, or not at all, as the worker counts them.
+func TestQuietAroundChangesOfClocks(t *testing.T) {
+	t.Parallel()
+	s := newSchema(t)
+	for _, c := range []struct{ from, until, at, want string }{
+		{"22:00", "07:00", "2026-11-25 23:00+01", "2026-11-25 22:00 2026-11-26 07:00"},
+		{"22:00", "07:00", "2026-11-25 06:59+01", "2026-11-24 22:00 2026-11-25 07:00"},
+		{"22:00", "07:00", "2026-11-25 07:00+01", ""},
+		{"13:00", "15:00", "2026-11-25 14:00+01", "2026-11-25 13:00 2026-11-25 15:00"},
+		{"22:00", "24:00", "2026-11-25 23:30+01", "2026-11-25 22:00 2026-11-26 00:00"},
+		{"00:00", "24:00", "2026-11-25 12:00+01", ""},
+		{"02:00", "06:00", "2026-10-25 02:27+02", "2026-10-25 02:00 2026-10-25 06:00"},
+		{"02:00", "06:00", "2026-10-25 02:27+01", "2026-10-25 02:00 2026-10-25 06:00"},
+		{"22:00", "02:00", "2026-10-25 02:07+02", "2026-10-24 22:00 2026-10-25 02:00"},
+	} {
+		s.exec(`insert into public.notification_settings (user_id, time_zone, quiet_from, quiet_until) values ($1, 'Europe/Berlin', $2::time, $3::time)
+			on conflict (user_id) do update set quiet_from = excluded.quiet_from, quiet_until = excluded.quiet_until`, anna, c.from, c.until)
+		got := s.line(`select concat_ws(' ', to_char(begins at time zone 'Europe/Berlin', 'YYYY-MM-DD HH24:MI'), to_char(ends at time zone 'Europe/Berlin', 'YYYY-MM-DD HH24:MI'))
+			from reminder_worker.quiet_around($1, $2)`, anna, c.at)
+		if got != c.want {
+			t.Errorf("%s to %s at %s: %q, want %q", c.from, c.until, c.at, got, c.want)
+		}
 	}
 }
 

@@ -14,7 +14,11 @@ set receipt_due_at = now() + greatest(sqlc.arg(again_ms)::bigint * interval '1 m
 from due
 where d.reminder_id = due.reminder_id and d.token = due.token
 returning d.reminder_id, d.token, coalesce(d.ticket_id, '')::text as ticket_id, d.sent_at, d.attempts, d.lateness_ms,
-  coalesce((select x.project from reminder_worker.push_devices x where x.token = d.token), '')::text as project;
+  coalesce((select x.project from reminder_worker.push_devices x where x.token = d.token), '')::text as project,
+  coalesce((
+    select reminder_worker.deadline(e.start_ts, r.notify_at_ts, r.snoozed_from is not null, r.plan_revision is not null)
+    from public.reminders r left join public.events e on e.id = r.event_id
+    where r.id = d.reminder_id and isfinite(r.notify_at_ts)), 'epoch')::timestamptz as deadline;
 
 -- SettleDeliveries writes the receipts' verdicts and retires the devices that are gone, unless registered again since the push (of a push near the
 -- limit of size only if it was said before). A push that is to be offered once more ('retry') makes its reminder due again after retry_ms; if

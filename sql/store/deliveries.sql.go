@@ -26,7 +26,11 @@ set receipt_due_at = now() + greatest($1::bigint * interval '1 millisecond', (no
 from due
 where d.reminder_id = due.reminder_id and d.token = due.token
 returning d.reminder_id, d.token, coalesce(d.ticket_id, '')::text as ticket_id, d.sent_at, d.attempts, d.lateness_ms,
-  coalesce((select x.project from reminder_worker.push_devices x where x.token = d.token), '')::text as project
+  coalesce((select x.project from reminder_worker.push_devices x where x.token = d.token), '')::text as project,
+  coalesce((
+    select reminder_worker.deadline(e.start_ts, r.notify_at_ts, r.snoozed_from is not null, r.plan_revision is not null)
+    from public.reminders r left join public.events e on e.id = r.event_id
+    where r.id = d.reminder_id and isfinite(r.notify_at_ts)), 'epoch')::timestamptz as deadline
 `
 
 type ClaimReceiptsParams struct {
@@ -42,6 +46,7 @@ type ClaimReceiptsRow struct {
 	Attempts   int32
 	LatenessMs int64
 	Project    string
+	Deadline   time.Time
 }
 
 // ClaimReceipts takes deliveries whose receipt is due to be asked for, and makes them due again after again_ms, or later the older they are:
@@ -63,6 +68,7 @@ func (q *Queries) ClaimReceipts(ctx context.Context, arg ClaimReceiptsParams) ([
 			&i.Attempts,
 			&i.LatenessMs,
 			&i.Project,
+			&i.Deadline,
 		); err != nil {
 			return nil, err
 		}

@@ -66,9 +66,9 @@ select
   (t.reminder_minutes is not null or n.reminder_minutes is not null)::boolean as has_minutes,
   array(select m from unnest(coalesce(t.reminder_minutes, n.reminder_minutes)) m where m between 0 and 86400 limit 16)::integer[] as minutes,
   coalesce(n.time_zone, '')::text as time_zone,
-  coalesce(floor(extract(epoch from n.quiet_from) / 60)::integer % 1440, -1)::integer as quiet_from,
-  coalesce(floor(extract(epoch from n.quiet_until) / 60)::integer % 1440, -1)::integer as quiet_until,
-  coalesce(floor(extract(epoch from n.all_day_at) / 60)::integer % 1440, -1)::integer as all_day_at,
+  coalesce(reminder_worker.minute_of(n.quiet_from), -1)::integer as quiet_from,
+  coalesce(reminder_worker.minute_of(n.quiet_until), -1)::integer as quiet_until,
+  coalesce(reminder_worker.minute_of(n.all_day_at), -1)::integer as all_day_at,
   coalesce(not n.calendar_enabled, false)::boolean as calendar_off,
   (a.user_id is not null)::boolean as has_account,
   coalesce(a.refresh_token, '')::text as refresh_token,
@@ -251,7 +251,7 @@ with patience as materialized (
     and i.id not in (select b.event_id from busy b)
   for no key update of e skip locked
 ), planned as (
-  select p.event_id, h.user_id, h.revision, h.start_ts, p.notify_at, p.lead_seconds, p.message,
+  select p.event_id, h.user_id, h.revision, h.start_ts, h.dismissed, p.notify_at, p.lead_seconds, p.message,
     case when h.dismissed then 'skipped' else p.status end as status,
     case when h.dismissed and p.status = 'pending' then 'dismissed by the user' else p.reason end as reason
   from (
@@ -271,9 +271,8 @@ with patience as materialized (
   where r.event_id = h.id and r.plan_revision is not null and r.status = 'pending'
     and (r.event_id, r.notify_at_ts) not in (select p.event_id, p.notify_at from planned p)
     -- One that would have to be in the past to be at its new time has not gone out: it stays where it is.
-    and not exists (
-      select from planned p
-      where p.event_id = r.event_id and p.start_ts = r.planned_for_ts and p.lead_seconds = r.lead_seconds and p.status = 'skipped' and not h.dismissed)
+    and (r.event_id, coalesce(r.planned_for_ts, '-infinity'), coalesce(r.lead_seconds, -1)) not in (
+      select p.event_id, p.start_ts, p.lead_seconds from planned p where p.status = 'skipped' and not p.dismissed)
   returning r.id
 ), kept as (
   update public.reminders r

@@ -95,9 +95,9 @@ with due as (
       select o.id, d.push_token, o.project, o.registered_at
       from (select) one
       left join reminder_worker.push_devices o on o.token = d.push_token
-      where d.push_token <> '' and (o.id is null or o.user_id = d.user_id and o.retired_at is null)) p) dev
+      where reminder_worker.is_push_token(d.push_token) and (o.id is null or o.user_id = d.user_id and o.retired_at is null)) p) dev
 ), judged as (
-  select a.id, a.tokens, a.projects, a.deadline, a.last_sent_at, a.refusal,
+  select a.id, a.push_token <> '' and not reminder_worker.is_push_token(a.push_token) as no_token, a.tokens, a.projects, a.deadline, a.last_sent_at, a.refusal,
     case
       when a.planned and not a.has_event then 'the event is gone'
       when a.event_status = 'cancelled' then 'the event was cancelled'
@@ -121,7 +121,7 @@ with due as (
     end as skipped
   from addressed a
 ), decided as (
-  select j.id, j.tokens, j.projects, j.deadline, j.last_sent_at, j.refusal, j.cancelled, j.skipped,
+  select j.id, j.no_token, j.tokens, j.projects, j.deadline, j.last_sent_at, j.refusal, j.cancelled, j.skipped,
     case
       when j.last_sent_at is not null and (j.verdict <> 'sending' or j.cancelled is not null) then 'sent'
       when j.cancelled is not null then 'cancelled'
@@ -141,6 +141,7 @@ with due as (
         when 'expired' then left(concat_ws(': ', 'the event had begun before the reminder could be sent', r.error_message), 1000)
         when 'skipped' then j.skipped
         else case
+          when cardinality(j.tokens) = 0 and j.no_token then 'push_token is not an Expo push token: leave it empty, and the reminder goes to all devices of the user'
           when cardinality(j.tokens) = 0 and j.refusal is not null then 'no device took it: ' || j.refusal
           when cardinality(j.tokens) = 0 then 'no device: the user has no push token registered (the app calls register_push_token)'
           else 'gave up: the worker stopped in the middle of each attempt' end
@@ -168,8 +169,8 @@ select t.id,
   coalesce(isfinite(e.end_ts), false)::boolean as has_end,
   coalesce(case when octet_length(d.data) <= 1024 then d.data end, '')::text as data,
   coalesce(n.time_zone, '')::text as time_zone,
-  coalesce(floor(extract(epoch from n.quiet_from) / 60)::integer % 1440, -1)::integer as quiet_from,
-  coalesce(floor(extract(epoch from n.quiet_until) / 60)::integer % 1440, -1)::integer as quiet_until,
+  coalesce(reminder_worker.minute_of(n.quiet_from), -1)::integer as quiet_from,
+  coalesce(reminder_worker.minute_of(n.quiet_until), -1)::integer as quiet_until,
   coalesce(n.locale, '')::text as locale,
   coalesce(n.hour_cycle, '')::text as hour_cycle
 from taken t
@@ -218,8 +219,8 @@ type ClaimRemindersRow struct {
 // start than its event now has is left to planning while the event is pending. Afterwards planning has passed it by (it was being sent
 // then, or the event is gone) and it is put away. The row is committed as 'sending' before anything is sent. Within one round of attempts
 // (next_attempt_at is set) a device is left out that has the push, or that has refused it for good and was not registered since; a
-// reminder that can go to no further device, or no longer, is 'sent' if any device has it. A token of the reminder's own wins over the user's devices as long as it is
-// not known to be dead, or another user's. Otherwise it goes to a user's 20 most recent devices at most, of which put_push_device retires
+// reminder that can go to no further device, or no longer, is 'sent' if any device has it. A token of the reminder's own wins over the
+// user's devices as long as it is not known to be dead, or another user's; one that is none fails the reminder. Otherwise it goes to a user's 20 most recent devices at most, of which put_push_device retires
 // the others: so the pushes of one reminder fit into one request and its claim, whatever a client registers. With each token comes the
 // Expo project that it is known to belong to, and whether its device is registered at all. Quiet hours come with the row, for the caller to keep.
 func (q *Queries) ClaimReminders(ctx context.Context, arg ClaimRemindersParams) ([]ClaimRemindersRow, error) {

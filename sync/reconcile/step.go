@@ -151,11 +151,11 @@ func (r *Reconciler) letGo(ctx context.Context, batch []planned) {
 	_ = r.db.ReleaseEvents(ctx, store.ReleaseEventsParams{EventIds: ids, Worker: r.worker})
 }
 
-// refusesData reports whether a statement failed for what it was given (SQLSTATE classes 22 and 23), so that repeating it whole
-// cannot help.
+// refusesData reports whether a statement failed for what it was given (SQLSTATE classes 22, 23, and 54: too much of it), so that repeating it
+// whole cannot help.
 func refusesData(err error) bool {
 	var pe *pgconn.PgError
-	return errors.As(err, &pe) && len(pe.Code) == 5 && (pe.Code[:2] == "22" || pe.Code[:2] == "23")
+	return errors.As(err, &pe) && len(pe.Code) == 5 && (pe.Code[:2] == "22" || pe.Code[:2] == "23" || pe.Code[:2] == "54")
 }
 
 func (r *Reconciler) commitParams(batch []planned) store.CommitPlansParams {

@@ -77,6 +77,8 @@ func misread(address string, err error) string {
 	switch {
 	case badURL != nil:
 		return encode
+	case strings.Contains(u.Host, "@") || strings.Count(authority(address), "@") > 1:
+		return encode
 	case cutShort(u):
 		return encode
 	case err == nil:
@@ -99,6 +101,15 @@ func oneHost(address string) string {
 	at := strings.LastIndex(rest[:end], "@") + 1
 	first, _, _ := strings.Cut(rest[at:end], ",")
 	return scheme + "://" + rest[:at] + first + rest[end:]
+}
+
+// authority is what stands between the scheme and the path of a URL: user, password and hosts.
+func authority(address string) string {
+	_, rest, _ := strings.Cut(address, "://")
+	if end := strings.IndexAny(rest, "/?#"); end >= 0 {
+		rest = rest[:end]
+	}
+	return rest
 }
 
 // cutShort reports whether a character in the password seems to have ended the host: what should follow an @ is then in the wrong place.

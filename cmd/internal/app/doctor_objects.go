@@ -81,6 +81,7 @@ var functions = []string{
 	"reminder_worker.events_truncated()",
 	"reminder_worker.is_push_token(text)",
 	"reminder_worker.knock()",
+	"reminder_worker.minute_of(time without time zone)",
 	"reminder_worker.open_bell(text, bigint, text)",
 	"reminder_worker.put_google_account(uuid, text)",
 	"reminder_worker.put_push_device(uuid, text, text)",
