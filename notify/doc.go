@@ -33,10 +33,10 @@
 //
 //	signal                                           what follows
 //	request fails: network, 408, 429, 5xx, no JSON   the sender rests, longer each time; no attempt is used
-//	request refused: 401, 403, invalid_token         the same, and an alarm (but see below: a reminder alone)
+//	request refused: 401, 403, invalid_token         the same, and an alarm
 //	too many tickets, or too few                     the same, but an attempt is used: Expo has taken them
 //	PUSH_TOO_MANY_EXPERIENCE_IDS                     divided by project, as Expo names them, and remembered by device
-//	another 400, 413                                 divided in halves; a message refused alone fails, if others go through
+//	another 400, 413                                 divided in halves; for a message refused alone, see below
 //	MessageRateExceeded, ExpoError, ProviderError    that device again: five attempts that fit into the time until the event
 //	InvalidCredentials, MismatchSenderId,
 //	DeveloperError                                   that device again, for as long as it takes; no attempt is used; an alarm
@@ -46,15 +46,18 @@
 // The lower half comes in tickets or in receipts, and means the same. A push that its receipt asks for again makes its reminder pending once
 // more; deliveries that stand are left out. A device that has refused for good is left out, too.
 //
-// After a rest the sender feels its way with one reminder, then twice as many with each success. A reminder whose request fails with nothing
-// else in it is a suspect: it may be what Expo fails for. While requests fail, others are tried before it; when they go through it is tried
-// alone, and now each failure uses an attempt. So neither an outage fails a reminder nor one reminder stops the sender. A refusal of a
-// reminder alone is taken for its own fault while others go through, or did when something was last sent; then it waits by itself. The
-// third such reminder in a row is us: the sender rests, and there is an alarm.
+// After a rest the sender feels its way with one reminder and one request, then with twice as many for each success.
 //
-// Tokens of another Expo project go in requests of their own. Which project is ours only Config.Project knows: where it is set, devices of
-// another that our access token is refused for are retired, and what Expo says of their credentials is no concern of ours. Else ours is
-// supposed to be the one that most tokens of a batch belong to, and nothing is decided by that but who shares a request.
+// A request that fails or is refused and has the messages of one reminder only may be that one's fault, or everybody's. The reminder is a suspect: it
+// waits by itself, from PauseMin on and longer each time, and holds up nobody. It is the reminder's fault when Expo takes another request that
+// was made after the doubt, and this one fails again: that uses an attempt, and for the next one there must be another proof. When three
+// are refused and nothing is taken in between, it is Expo or us: the sender rests. So neither an outage nor a fault of ours fails a reminder,
+// and no reminder stops the sender. No pause goes past half of the time until the event begins. What is known of suspects is in memory
+// only: after a restart it is learned anew.
+//
+// Tokens of another Expo project go in requests of their own, and never hold up ours. Which project is ours only Config.Project knows: where it is
+// set, devices of another that Expo refuses us are retired once ours were taken after that, and what it says of their credentials is no concern
+// of ours. Else ours is supposed to be the one that most tokens of a batch belong to, and nothing is decided by that but who shares a request.
 //
 // While the database is away nothing is claimed; when it is back, what became due is. A backlog leaves in the order in which events begin, and
 // of two the one that is longer overdue first.
