@@ -12,7 +12,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/uuid"
 
+	"github.com/parentpal/reminder-worker/notify/expo"
 	"github.com/parentpal/reminder-worker/notify/expo/expofake"
+	"github.com/parentpal/reminder-worker/sql/store"
 )
 
 // TestStrike counts the reminders that are refused alone since Expo last took anything.
@@ -334,4 +336,89 @@ func TestProof(t *testing.T) {
 			t.Errorf("%d projects are remembered", len(p.foreign))
 		}
 	})
+}
+
+// Whatever a client has written into push_token: its reminder fails, and nobody else's is held up or sent twice.
+func TestTokenThatIsNone(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	user, _ := w.user(1)
+	var bad []uuid.UUID
+	for _, token := range []string{"ExponentPushToken[" + strings.Repeat("x", 9000) + "]", "no token", "ExponentPushToken[]", "ExponentPushToken[\u00fc]"} {
+		id := w.own(user, 0)
+		w.exec(`update reminders set push_token = $2 where id = $1`, id, token)
+		bad = append(bad, id)
+	}
+	// Of a length that an index cannot hold, and that does not compress.
+	long := w.own(user, 0)
+	w.exec(`update reminders set push_token = 'ExponentPushToken[' || (select string_agg(md5(random()::text), '') from generate_series(1, 200)) || ']' where id = $1`, long)
+	good := w.own(user, 0)
+	w.start()
+	w.untilStatus(good, "sent")
+	for _, id := range append(bad, long) {
+		w.untilStatus(id, "failed")
+		if got := w.reminder(id); got != "failed, 0 tries, push_token is not an Expo push token: leave it empty, and the reminder goes to all devices of the user" {
+			t.Errorf("reminder is %s", got)
+		}
+	}
+	if n := len(w.pushesOf(good)); n != 1 || w.metric("notify_database_errors_total") != 0 {
+		t.Errorf("%d pushes, %v statements failed", n, w.metric("notify_database_errors_total"))
+	}
+}
+
+// A result that the database refuses in whatever words is divided: the one at fault alone is not recorded.
+func TestResultThatIsRefused(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.cfg.Lease = time.Second
+	w.exec(`create function too_much() returns trigger language plpgsql as $$ begin
+		if new.message = 'bad' and new.status = 'sent' then raise exception 'too much' using errcode = '54000'; end if; return new; end $$`)
+	w.exec(`create trigger too_much before update on reminders for each row execute function too_much()`)
+	user, _ := w.user(1)
+	w.herd(user, 30, 0)
+	bad := one[uuid.UUID](w, `update reminders set message = 'bad' where id = (select id from reminders limit 1) returning id`)
+	w.start()
+	w.untilTrue(`(select count(*) from reminders where status = 'sent') = 29`)
+	for _, p := range w.expo.Pushes() {
+		if p.Repeat && p.CollapseID != bad.String() {
+			t.Error("a reminder without fault was sent again")
+		}
+	}
+}
+
+// No pause goes past the start of the event: what waits for our credentials is tried again before.
+func TestPausesEndBeforeTheEvent(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := pureSender(t)
+		for _, left := range []time.Duration{time.Hour, 8 * time.Minute, time.Minute, 5 * time.Second} {
+			due := s.now().Add(-22 * time.Minute)
+			row := store.ClaimRemindersRow{NotifyAtTs: due, Deadline: s.now().Add(left), RetryCount: 3}
+			for _, state := range []pushState{again, blocked} {
+				if got := s.verdict(row, []*push{{state: state}}).retry; got > left/2 {
+					t.Errorf("%s before the start the next try is after %s", left, got)
+				}
+			}
+			if got := s.judge(&expo.Error{Kind: expo.Project}, store.ClaimReceiptsRow{SentAt: due, Deadline: row.Deadline}).retry; got > left/2 {
+				t.Errorf("%s before the start a receipt's next try is after %s", left, got)
+			}
+		}
+	})
+}
+
+// All that wait for our credentials come at the same moments, and share their requests.
+func TestBlockedShareRequests(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.cfg.PauseMax = 500 * time.Millisecond
+	for range 100 {
+		user, tokens := w.user(1)
+		w.expo.RefuseTicket(tokens[0], "MismatchSenderId")
+		w.own(user, 0)
+	}
+	w.start()
+	w.untilTrue(`(select min(attempts) from reminder_worker.deliveries) >= 4`)
+	if c := w.expo.Counts(); c.Requests > 60 {
+		t.Errorf("%d requests for %d refused messages", c.Requests, c.Refused)
+	}
 }
