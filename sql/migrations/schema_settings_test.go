@@ -19,6 +19,10 @@ func TestSettingsAreTheUsersOwn(t *testing.T) {
 	if got := s.line(`select concat_ws(' ', push_enabled, calendar_enabled, reminder_minutes, quiet_from, time_zone) from public.notification_settings`); got != "f t {60,10} 22:00:00 Europe/Berlin" {
 		t.Errorf("anna's settings are %q", got)
 	}
+	s.exec(`update public.notification_settings set quiet_from = '22:15:59.9', quiet_until = '24:00'`)
+	if got := s.line(`select concat_ws(' ', quiet_from, quiet_until) from public.notification_settings`); got != "22:15:00 00:00:00" {
+		t.Errorf("quiet hours with seconds, until the end of the day, are kept as %q; want whole minutes, and midnight", got)
+	}
 	s.refused("42501", "row-level security", `insert into public.notification_settings (user_id) values ($1)`, ben)
 	s.refused("42501", "permission denied", `update public.notification_settings set updated_at = now()`)
 	s.refused("42501", "row-level security", `update public.notification_settings set user_id = $1`, ben)

@@ -60,6 +60,7 @@ func TestFaults(t *testing.T) {
 		{"slash in the password", []string{"DATABASE_URL=postgresql://parent:pa/ss@db.example.org/family"}, []string{"DATABASE_URL: " + encode}},
 		{"slash in a password of digits", []string{"DATABASE_URL=postgresql://parent:12/34@db.example.org/family"}, []string{"DATABASE_URL: " + encode}},
 		{"question mark in a password of digits", []string{"DATABASE_URL=postgresql://parent:12?34@db.example.org/family"}, []string{"DATABASE_URL: " + encode}},
+		{"at in the password", []string{"DATABASE_URL=postgresql://parent:Sup3r@Secret@db.example.org/family"}, []string{"DATABASE_URL: " + encode}},
 		{"hash in a password of digits", []string{"SUPABASE_DB_URL=postgresql://parent:12#34@db.example.org/family"}, []string{"SUPABASE_DB_URL: " + encode}},
 		{"per cent in the password", []string{"DATABASE_URL=postgresql://parent:100%@db.example.org/family"}, []string{"DATABASE_URL: " + encode}},
 		{"blank in a password of the key=value form", []string{"DATABASE_URL=password=two words host=db.example.org"}, []string{
