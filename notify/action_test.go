@@ -293,9 +293,12 @@ func (a action) test(t *testing.T) {
 	if got := one[string](w, `select coalesce(retired_reason, 'live') from reminder_worker.push_devices where token = $1`, her); got != a.device {
 		t.Errorf("her phone is %q, want %q", got, a.device)
 	}
-	a.count(w, hers)
 	// His reminder goes out whatever becomes of hers.
 	w.untilStatus(his1, "sent")
+	a.count(w, hers)
+	if alarm := s.Alarm(); !a.alarm && alarm != "" {
+		t.Errorf("alarm for what is no fault of ours: %s", alarm)
+	}
 	if got := one[string](w, `select coalesce(retired_reason, 'live') from reminder_worker.push_devices where token = $1`, his); got != "live" {
 		t.Errorf("his phone is %q", got)
 	}

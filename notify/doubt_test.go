@@ -422,3 +422,33 @@ func TestBlockedShareRequests(t *testing.T) {
 		t.Errorf("%d requests for %d refused messages", c.Requests, c.Refused)
 	}
 }
+
+// What was claimed while all was well, and comes to be offered when requests have failed meanwhile, is given back: after a rest one reminder is tried
+// at a time, on however many phones.
+func TestClaimedBeforeTheFault(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := pureSender(t) // which can make no request
+		f := &flight{Sender: s, claimed: time.Now(), rows: make([]store.ClaimRemindersRow, 3)}
+		chunk := []*push{{reminder: 0}, {reminder: 0}, {reminder: 1}, {reminder: 2}}
+		rest := s.pace.failed("down", 0)
+		for range 2 {
+			f.send(t.Context(), chunk, time.Time{})
+			for _, p := range chunk {
+				if p.state != unsent || p.ticket.Err == nil || p.ticket.Err.Message != "at rest after down" {
+					t.Fatalf("state %d, %v", p.state, p.ticket.Err)
+				}
+			}
+			sleep(t.Context(), rest) // the second time the rest is over
+		}
+		for n, want := range []bool{true, true, false, false} {
+			if _, ok := s.pace.allows(reminders(chunk[:n+1])); ok != want {
+				t.Errorf("%d pushes: allowed is %t", n+1, ok)
+			}
+		}
+		s.pace.succeeded(time.Now())
+		if _, ok := s.pace.allows(3); !ok {
+			t.Error("the others wait, after a success")
+		}
+	})
+}

@@ -116,6 +116,13 @@ func (p *pace) left() (time.Duration, string) {
 	return max(0, time.Until(p.until)), p.why
 }
 
+// allows reports whether so many reminders may be offered in one request now, and if not, what has failed.
+func (p *pace) allows(reminders int) (why string, ok bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.why, !time.Now().Before(p.until) && (p.failures == 0 || reminders <= p.size)
+}
+
 // idle keeps from claiming for d.
 func (p *pace) idle(d time.Duration) {
 	p.mu.Lock()

@@ -31,9 +31,10 @@ type rejected struct {
 }
 
 // send offers one chunk to Expo, until when the quota allows it, and notes the answer in it. A batch that Expo refuses for its composition is
-// split until what is at fault stands alone. While the sender rests nothing is offered.
+// split until what is at fault stands alone. While the sender rests nothing is offered, and after it no more than it takes at a time: the chunk
+// may have been claimed before requests failed.
 func (f *flight) send(ctx context.Context, chunk []*push, until time.Time) {
-	if left, why := f.pace.left(); left > 0 {
+	if why, ok := f.pace.allows(reminders(chunk)); !ok {
 		leave(chunk, &expo.Error{Kind: expo.Retry, Message: "at rest after " + why})
 		return
 	}
@@ -234,6 +235,17 @@ func (f *flight) single(chunk []*push) (row store.ClaimRemindersRow, one bool) {
 		}
 	}
 	return f.rows[chunk[0].reminder], true
+}
+
+// reminders counts the reminders that a chunk has pushes of. Those of one stand together.
+func reminders(chunk []*push) (n int) {
+	last := -1
+	for _, p := range chunk {
+		if p.reminder != last {
+			n, last = n+1, p.reminder
+		}
+	}
+	return n
 }
 
 // rest pauses the sender after a request that says nothing about its messages.
