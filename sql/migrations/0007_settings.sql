@@ -126,6 +126,14 @@ language sql immutable set search_path = '' as $$
   select floor(extract(epoch from clock) / 60)::integer % 1440
 $$;
 
+-- The zones that users may name. The server's own list is read from the disk each time, a file for every zone, which is too slow for what an
+-- app writes at every start.
+create table if not exists reminder_worker.time_zones (name text primary key);
+insert into reminder_worker.time_zones
+select z.name from pg_catalog.pg_timezone_names z
+where z.name ~ '^(UTC|[A-Za-z]+(/[A-Za-z0-9_+-]+)+)$' and z.name !~ '^(posix|right)/'
+on conflict do nothing;
+
 -- The columns that were made here, as the trigger's argument lists them, are kept tidy; in those that were there before anything may stand. A
 -- zone goes by its IANA name, as both the database and the worker know it, and not by an abbreviation, which several zones may share.
 create or replace function reminder_worker.settings_written() returns trigger
@@ -154,10 +162,13 @@ begin
     new.time_zone := 'UTC'; -- what devices without a zone say
   end if;
   if new.time_zone is not null and (tg_op = 'INSERT' or new.time_zone is distinct from old.time_zone) then
-    if length(new.time_zone) < 64 and new.time_zone ~ '^(UTC|[A-Za-z]+(/[A-Za-z0-9_+-]+)+)$' then
+    select z.name into known from reminder_worker.time_zones z where z.name = new.time_zone;
+    if known is null and length(new.time_zone) < 64 and new.time_zone ~ '^(UTC|[A-Za-z]+(/[A-Za-z0-9_+-]+)+)$' then
+      -- Spelled in another way, or newer than this schema.
       select z.name into known
       from pg_catalog.pg_timezone_names z
       where lower(z.name) = lower(new.time_zone) and z.name !~ '^(posix|right)/';
+      insert into reminder_worker.time_zones select known where known is not null on conflict do nothing;
     end if;
     if known is null then
       raise exception '% is not an IANA time zone', quote_literal(left(new.time_zone, 60)) using errcode = '22023',

@@ -37,6 +37,20 @@ func TestSettingsAreTheUsersOwn(t *testing.T) {
 	s.refused("42501", "permission denied", `select from public.notification_settings`)
 }
 
+// A zone that came with the server's update is learned, a known one costs one look into a small table.
+func TestZonesAreLearned(t *testing.T) {
+	t.Parallel()
+	s := newSchema(t)
+	s.exec(`delete from reminder_worker.time_zones where name in ('Asia/Tokyo', 'Europe/Rome')`)
+	known := s.line(`select count(*)::text from reminder_worker.time_zones`)
+	s.as("authenticated", anna)
+	s.exec(`insert into public.notification_settings (user_id, time_zone) values ($1, 'asia/tokyo')`, anna)
+	s.refused("22023", "resolvedOptions", `update public.notification_settings set time_zone = 'Asia/Tokio'`)
+	s.exec(`reset role`)
+	s.same("zones", []string{known, "Asia/Tokyo"}, s.lines(`(select (count(*) - 1)::text from reminder_worker.time_zones)
+		union all select time_zone from public.notification_settings`))
+}
+
 func TestSettingsAreJudgedWhenWritten(t *testing.T) {
 	t.Parallel()
 	s := newSchema(t)

@@ -58,6 +58,7 @@ var objects = []object{
 		"reminder_id token state ticket_id error_code error_message sent_at lateness_ms receipt_due_at settled_at attempts payload_bytes",
 		"deliveries_pkey deliveries_receipt_due_idx deliveries_gone_idx",
 	},
+	{"reminder_worker.time_zones", "name", "time_zones_pkey"},
 	{"reminder_worker.permits", "name starts untils counts held", "permits_pkey"},
 	{"reminder_worker.migrations", "version name checksum applied_at app_version", "migrations_pkey"},
 }
