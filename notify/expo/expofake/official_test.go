@@ -1,34 +1,32 @@
 package expofake_test
 
 import (
-	"bufio"
-	"bytes"
-	"context"
-	"encoding/json"
 	"fmt"
-	"io"
 	"net/http"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/parentpal/reminder-worker/cmd/nodetest"
 	"github.com/parentpal/reminder-worker/notify/expo"
 	"github.com/parentpal/reminder-worker/notify/expo/expofake"
 )
 
-// official is a process with Expo's official client, which takes commands.
+const clientVersion = "7.2.0"
+
+// client is Expo's official one; its sum changes with testdata/node/package.json.
+var client = nodetest.Client{
+	Name: "expo-server-sdk-" + clientVersion, Sum: "bc87803f7658763b09fdc55164a9b46853e928945c0b8a14515a57ef3d0850d8",
+}
+
+// official is a server with Expo's official client beside it.
 type official struct {
 	t      *testing.T
 	server *expofake.Server
-	in     io.Writer
-	out    *bufio.Scanner
+	client *nodetest.Process
 
 	mu   sync.Mutex
 	seen []http.Header // of the requests
@@ -63,12 +61,8 @@ type object = map[string]any
 // does with the answers is what Expo's answers are made for.
 func TestOfficialClient(t *testing.T) {
 	t.Parallel()
-	node := findNode(t)
-	if node == "" {
-		return
-	}
-	client := findClient(t)
-	if client == "" {
+	installed := client.Install(t)
+	if installed == nil {
 		return
 	}
 	for name, test := range map[string]func(*official){
@@ -76,60 +70,22 @@ func TestOfficialClient(t *testing.T) {
 		"throttled": (*official).throttled, "too many": (*official).tooMany, "recipients": (*official).recipients, "tokens": (*official).tokens,
 		"wrong types": (*official).wrongTypes, "faults": (*official).faults,
 	} {
-		t.Run(name, func(t *testing.T) { test(startOfficial(t, node, client)) })
+		t.Run(name, func(t *testing.T) { test(startOfficial(t, installed)) })
 	}
 	t.Run("access token", func(t *testing.T) {
-		startOfficial(t, node, client, func(c *expofake.Config) { c.AccessToken = "key" }).accessToken()
+		startOfficial(t, installed, func(c *expofake.Config) { c.AccessToken = "key" }).accessToken()
 	})
 	t.Run("bad access token", func(t *testing.T) {
-		startOfficial(t, node, client, func(c *expofake.Config) { c.AccessToken, c.OAuth = "key", true }).badAccessToken()
+		startOfficial(t, installed, func(c *expofake.Config) { c.AccessToken, c.OAuth = "key", true }).badAccessToken()
 	})
 }
 
 // startOfficial starts a server and the client beside it.
-func startOfficial(t *testing.T, node, client string, change ...func(*expofake.Config)) *official {
+func startOfficial(t *testing.T, installed *nodetest.Installed, change ...func(*expofake.Config)) *official {
 	t.Helper()
 	o := &official{t: t, server: start(t, change...)}
 	o.fail(nil)
-	dir := t.TempDir()
-	script, err := os.ReadFile("testdata/node/client.mjs")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(filepath.Join(dir, "client.mjs"), script, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Symlink(filepath.Join(client, "node_modules"), filepath.Join(dir, "node_modules")); err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute) // a client that hangs is killed, and the test sees its end
-	cmd := exec.CommandContext(ctx, node, "client.mjs")
-	cmd.Dir, cmd.WaitDelay = dir, 5*time.Second
-	base := strings.TrimSuffix(o.server.URL(), "/--/api/v2/push")
-	cmd.Env = append(os.Environ(), "EXPO_BASE_URL="+base, "NODE_OPTIONS=")
-	stderr := &bytes.Buffer{}
-	cmd.Stderr = stderr
-	in, err := cmd.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		in.Close()
-		err := cmd.Wait()
-		cancel()
-		if err != nil {
-			t.Errorf("node: %v\n%s", err, stderr)
-		}
-	})
-	o.in, o.out = in, bufio.NewScanner(out)
-	o.out.Buffer(nil, 4<<20)
+	o.client = installed.Start(t, "EXPO_BASE_URL="+strings.TrimSuffix(o.server.URL(), "/--/api/v2/push"))
 	return o
 }
 
@@ -157,23 +113,9 @@ func (o *official) headers(name string) (values []string) {
 }
 
 // ask gives a command and waits for what came of it.
-func (o *official) ask(command string, args object) answer {
+func (o *official) ask(command string, args object) (a answer) {
 	o.t.Helper()
-	args["command"] = command
-	line, err := json.Marshal(args)
-	if err != nil {
-		o.t.Fatal(err)
-	}
-	if _, err := o.in.Write(append(line, '\n')); err != nil {
-		o.t.Fatalf("give a command to the client: %v", err)
-	}
-	if !o.out.Scan() {
-		o.t.Fatalf("the client has ended: %v", o.out.Err())
-	}
-	var a answer
-	if err := json.Unmarshal(o.out.Bytes(), &a); err != nil {
-		o.t.Fatalf("%v in %s", err, o.out.Bytes())
-	}
+	o.client.Ask(command, args, &a)
 	return a
 }
 

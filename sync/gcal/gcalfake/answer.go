@@ -1,6 +1,7 @@
 package gcalfake
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -40,9 +41,39 @@ func (a answer) write(w http.ResponseWriter) {
 
 func success(body any) answer { return answer{status: http.StatusOK, body: body} }
 
-// failure is an error in the Calendar API's shape.
+// failure is an error in the Calendar API's shape. An empty message means Google's own.
 func failure(status int, reason, message string) answer {
-	return problem{Domain: domainOf(reason), Reason: reason, Message: message}.answer(status)
+	p := published[reason]
+	p.Domain, p.Reason, p.Message = cmp.Or(p.Domain, "global"), reason, cmp.Or(message, p.Message, http.StatusText(status))
+	return p.answer(status)
+}
+
+const usageLimits, ofCalendar = "usageLimits", "calendar"
+
+// published are the errors as Google's page on them shows them, by reason, and the domains of some others; without one it is global.
+var published = map[string]problem{
+	timeRangeEmpty:                {Domain: ofCalendar, Message: "The specified time range is empty."},
+	"authError":                   {Message: "Invalid Credentials", LocationType: "header", Location: "Authorization"},
+	"userRateLimitExceeded":       {Domain: usageLimits, Message: "User Rate Limit Exceeded"},
+	"rateLimitExceeded":           {Domain: usageLimits, Message: "Rate Limit Exceeded"},
+	"quotaExceeded":               {Domain: usageLimits, Message: "Calendar usage limits exceeded."},
+	"dailyLimitExceeded":          {Domain: usageLimits, Message: "Daily Limit Exceeded"},
+	"accessNotConfigured":         {Domain: usageLimits},
+	"forbiddenForNonOrganizer":    {Domain: ofCalendar, Message: "Shared properties can only be changed by the organizer of the event."},
+	"forbiddenForServiceAccounts": {Domain: ofCalendar},
+	"notFound":                    {Message: "Not Found"},
+	"duplicate":                   {Message: "The requested identifier already exists."},
+	"conflict":                    {Message: "Conflict"},
+	"deleted":                     {Message: "Resource has been deleted"},
+	"fullSyncRequired": {
+		Domain: ofCalendar, Message: "Sync token is no longer valid, a full sync is required.", LocationType: "parameter", Location: "syncToken",
+	},
+	"updatedMinTooLongAgo": {
+		Domain: ofCalendar, Message: "The requested minimum modification time lies too far in the past.",
+		LocationType: "parameter", Location: "updatedMin",
+	},
+	"conditionNotMet": {Message: "Precondition Failed", LocationType: "header", Location: "If-Match"},
+	"backendError":    {Message: "Backend Error"},
 }
 
 type problem struct {
@@ -70,29 +101,21 @@ func (p problem) answer(status int) answer {
 // canonical are the names that newer parts of Google put beside the number; the others have none.
 var canonical = map[int]string{http.StatusUnauthorized: "UNAUTHENTICATED", http.StatusForbidden: "PERMISSION_DENIED"}
 
-func domainOf(reason string) string {
-	switch reason {
-	case "rateLimitExceeded", "userRateLimitExceeded", "quotaExceeded", "dailyLimitExceeded", "accessNotConfigured":
-		return "usageLimits"
-	case "timeRangeEmpty", "forbiddenForNonOrganizer", "forbiddenForServiceAccounts":
-		return "calendar"
-	default:
-		return "global"
+func notFound() answer { return failure(http.StatusNotFound, "notFound", "") }
+
+func unauthenticated() answer { return failure(http.StatusUnauthorized, "authError", "") }
+
+func conditionNotMet() answer { return failure(http.StatusPreconditionFailed, "conditionNotMet", "") }
+
+const timeRangeEmpty = "timeRangeEmpty"
+
+// emptyRange names the parameter that is to blame, empty if it is the body.
+func emptyRange(parameter string) answer {
+	p := published[timeRangeEmpty]
+	if p.Reason = timeRangeEmpty; parameter != "" {
+		p.LocationType, p.Location = "parameter", parameter
 	}
-}
-
-func notFound() answer { return failure(http.StatusNotFound, "notFound", "Not Found") }
-
-func unauthenticated() answer {
-	return problem{
-		Domain: "global", Reason: "authError", Message: "Invalid Credentials", LocationType: "header", Location: "Authorization",
-	}.answer(http.StatusUnauthorized)
-}
-
-func conditionNotMet() answer {
-	return problem{
-		Domain: "global", Reason: "conditionNotMet", Message: "Precondition Failed", LocationType: "header", Location: "If-Match",
-	}.answer(http.StatusPreconditionFailed)
+	return p.answer(http.StatusBadRequest)
 }
 
 func invalid(message string) answer { return failure(http.StatusBadRequest, "invalid", message) }

@@ -9,7 +9,7 @@
 //
 // What a client does then has the consequences it has at Google: ids are checked and taken once, a deleted event stays as
 // cancelled and keeps its id, every write makes a new etag, If-Match is honoured, update replaces and patch merges, access tokens
-// end, and errors come in Google's JSON.
+// end, a consent ends with any token of it that is revoked, and errors come in Google's JSON and words.
 //
 // Faults are added as rules (Server.Fail): the next request fails, a user's consent is gone, the connection is lost after the work
 // was done, a quota is in force, the token endpoint hangs. What a person does in Google's own pages is Server.UserEdit and
@@ -28,5 +28,9 @@
 //
 // # Testing
 //
-// Its own tests ask it with the official client and with plain HTTP.
+// A stand-in is worth what its likeness is worth. So Google's two official clients talk to it: the one for Go, which is part of the
+// build, and the one for Node, the npm packages @googleapis/calendar and google-auth-library in one version. TestOfficialClient
+// fetches the latter once, checks every byte of it against a sum, and has it ask for access tokens, write, list and fail. It needs
+// Node and npm, and says so where they are missing; with REMINDER_WORKER_REQUIRE_NODE=1 it then fails. Errors are compared with
+// Google's published page on them, word for word. The other tests speak plain HTTP.
 package gcalfake

@@ -4,8 +4,8 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
-	"maps"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -28,7 +28,7 @@ func newDraft(body map[string]any, op string) (draft, *answer) {
 	d := draft{resource: make(map[string]any, len(body)+16)}
 	for name, v := range body {
 		if v != nil && v != "" {
-			d.resource[name] = v
+			d.resource[name] = withoutNulls(v)
 		}
 	}
 	for _, name := range fromServer {
@@ -41,6 +41,27 @@ func newDraft(body map[string]any, op string) (draft, *answer) {
 	return d, nil
 }
 
+// withoutNulls copies v and leaves out what is null in objects: it takes a value away and is never answered.
+func withoutNulls(v any) any {
+	switch v := v.(type) {
+	case map[string]any:
+		kept := make(map[string]any, len(v))
+		for name, inner := range v {
+			if inner != nil {
+				kept[name] = withoutNulls(inner)
+			}
+		}
+		return kept
+	case []any:
+		kept := slices.Clone(v)
+		for i, inner := range v {
+			kept[i] = withoutNulls(inner)
+		}
+		return kept
+	}
+	return v
+}
+
 const idAlphabet = "0123456789abcdefghijklmnopqrstuv"
 
 func checkID(resource map[string]any, op string) *answer {
@@ -48,7 +69,7 @@ func checkID(resource map[string]any, op string) *answer {
 	if op != OpInsert || !given {
 		return nil
 	}
-	if len(id) < 5 || len(id) > 1024 || strings.Trim(id, idAlphabet) != "" {
+	if len(id) < 5 || len(id) > 1024 || strings.Trim(id, idAlphabet) != "" || resource["iCalUID"] != nil { // only one may be supplied
 		return new(invalid("Invalid resource id value."))
 	}
 	return nil
@@ -64,7 +85,7 @@ func (d *draft) setTimes() *answer {
 		return problem
 	}
 	if d.end.Before(d.start) {
-		return new(failure(http.StatusBadRequest, "timeRangeEmpty", "The specified time range is empty."))
+		return new(emptyRange(""))
 	}
 	return nil
 }
@@ -84,13 +105,11 @@ func readTime(resource map[string]any, name string) (time.Time, *answer) {
 		return time.Time{}, new(invalid(fmt.Sprintf("Invalid %s time.", name)))
 	}
 	if dateTime != "" {
-		given = maps.Clone(given)
 		if given["timeZone"] != nil {
 			t = t.In(zone)
 		}
 		given["dateTime"] = t.Format(time.RFC3339)
 		delete(given, "date")
-		resource[name] = given
 	}
 	return t, nil
 }
@@ -140,6 +159,10 @@ func (d *draft) setReminders() *answer {
 	if given == nil {
 		d.resource["reminders"] = map[string]any{"useDefault": true}
 		return nil
+	}
+	given["useDefault"] = given["useDefault"] == true
+	if len(overrides) == 0 {
+		delete(given, "overrides")
 	}
 	if len(overrides) > 0 && given["useDefault"] == true {
 		return new(failure(http.StatusBadRequest, "cannotUseDefaultRemindersAndSpecifyOverride",

@@ -3,6 +3,7 @@ package gcalfake
 import (
 	"maps"
 	"net/http"
+	"reflect"
 	"strings"
 	"time"
 )
@@ -25,7 +26,7 @@ func (w *world) insert(p *person, cal *calendar, d draft) answer {
 		d.resource["id"] = id
 	}
 	if cal.events[id] != nil {
-		return failure(http.StatusConflict, "duplicate", "The requested identifier already exists.")
+		return failure(http.StatusConflict, "duplicate", "")
 	}
 	r := d.resource
 	self := map[string]any{"email": p.name, "self": true}
@@ -112,7 +113,7 @@ func mergePatch(into, patch map[string]any) map[string]any {
 // remove only marks an event: its id stays taken.
 func (w *world) remove(cal *calendar, old *stored) answer {
 	if old.cancelled() {
-		return failure(http.StatusGone, "deleted", "Resource has been deleted")
+		return failure(http.StatusGone, "deleted", "")
 	}
 	d := draft{resource: maps.Clone(old.resource), start: old.start, end: old.end}
 	d.resource["status"] = "cancelled"
@@ -126,10 +127,25 @@ func now() time.Time { return time.Now().UTC() }
 
 // store enters a new version of an event.
 func (w *world) store(cal *calendar, d draft, position int) *stored {
+	id := text(d.resource["id"])
 	e := &stored{position: position, resource: d.resource, start: d.start, end: d.end, updated: now()}
+	if old := cal.events[id]; old != nil && alikeButReminders(old.resource, d.resource) {
+		e.updated = old.updated
+	} else {
+		cal.updated = e.updated
+	}
 	e.resource["etag"], e.resource["updated"] = w.etag(), e.updated.Format(stampLayout)
-	cal.events[text(e.resource["id"])] = e
+	cal.events[id], cal.version = e, e.etag()
 	return e
+}
+
+// alikeButReminders compares two versions of an event, the newer one not stamped yet. Reminders are a user's own affair: to change
+// them is to change no event.
+func alikeButReminders(a, b map[string]any) bool {
+	a, b = maps.Clone(a), maps.Clone(b)
+	delete(a, "reminders")
+	delete(b, "reminders")
+	return reflect.DeepEqual(a, b)
 }
 
 func text(v any) string {

@@ -43,6 +43,7 @@ func TestInsertIsRefused(t *testing.T) {
 		{"id with hyphens", object{"id": "0b6a1f5e-93c2-4d10"}, "invalid"},
 		{"id too short", object{"id": "foot"}, "invalid"},
 		{"id too long", object{"id": strings.Repeat("a", 1025)}, "invalid"},
+		{"both ids", object{"iCalUID": "football@example.com"}, "invalid"},
 		{"no end", object{"end": nil}, "invalid"},
 		{"empty end", object{"end": object{}}, "required"},
 		{"end before start", object{"end": object{"dateTime": "2027-03-28T09:59:59Z"}}, "timeRangeEmpty"},
@@ -78,6 +79,7 @@ func TestInsertIsAccepted(t *testing.T) {
 		"no length":           {"end": object{"dateTime": "2027-03-28T10:00:00Z"}},
 		"zone beside the day": {"start": object{"dateTime": "2027-03-28T10:00:00", "timeZone": "Asia/Tokyo"}},
 		"longest id":          {"id": strings.Repeat("v", 1024)},
+		"another's id":        {"id": nil, "iCalUID": "football@example.com"},
 		"alerts": {"reminders": object{"useDefault": false, "overrides": []any{
 			object{"method": "popup", "minutes": 0}, object{"method": "email", "minutes": 40320},
 		}}},
@@ -179,6 +181,72 @@ func TestUpdateReplacesAndPatchMerges(t *testing.T) {
 		if after.at("etag") == before.at("etag") || after.at("created") != before.at("created") || after.at("iCalUID") != before.at("iCalUID") {
 			t.Errorf("%s turned %s into %s", tt.method, before.raw, after.raw)
 		}
+	}
+}
+
+// What is null in a whole event is as if it were left out.
+func TestNullsAreNotAnswered(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, gcalfake.Config{})
+	day := object{
+		"start": object{"date": "2027-03-28", "dateTime": nil, "timeZone": nil}, "end": object{"date": "2027-03-29", "dateTime": nil},
+		"extendedProperties": object{"private": object{"a": "", "b": nil}}, "description": nil,
+		"attendees": []any{object{"email": "ben@example.com", "displayName": nil}},
+	}
+	hour := object{
+		"start": object{"dateTime": "2027-03-28T10:00:00Z", "date": nil}, "end": object{"dateTime": "2027-03-28T11:00:00Z", "date": nil},
+	}
+	inserted := f.insert(day)
+	updated := f.call("PUT", events+"/football", football(hour))
+	f.wantReply(updated, http.StatusOK, "")
+	for _, r := range []reply{inserted, updated} {
+		if strings.Contains(r.raw, "null") {
+			t.Errorf("answered %s", r.raw)
+		}
+	}
+	if diff := cmp.Diff(object{"private": object{"a": ""}}, inserted.at("extendedProperties")); diff != "" {
+		t.Errorf("properties (-want +got):\n%s", diff)
+	}
+}
+
+func TestReminders(t *testing.T) {
+	t.Parallel()
+	popup := []any{object{"method": "popup", "minutes": 5.0}}
+	for _, tt := range []struct{ sent, want object }{
+		{nil, object{"useDefault": true}},
+		{object{}, object{"useDefault": false}},
+		{object{"useDefault": true, "overrides": []any{}}, object{"useDefault": true}},
+		{object{"useDefault": false, "overrides": []any{}}, object{"useDefault": false}},
+		{object{"overrides": popup}, object{"useDefault": false, "overrides": popup}},
+	} {
+		f := newFixture(t, gcalfake.Config{})
+		changes := object{"reminders": tt.sent}
+		if tt.sent == nil {
+			changes = nil
+		}
+		f.insert(changes)
+		if diff := cmp.Diff(tt.want, f.call("GET", events+"/football", nil).at("reminders")); diff != "" {
+			t.Errorf("%v (-want +got):\n%s", tt.sent, diff)
+		}
+	}
+}
+
+// Reminders are a user's own: they make another version, and do not change the event.
+func TestRemindersDoNotTouchUpdated(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, gcalfake.Config{})
+	before := f.insert(nil)
+	made := f.google.Events(anna)[0].Updated
+	silent := f.call("PATCH", events+"/football", object{"reminders": object{"useDefault": false}})
+	if silent.at("updated") != before.at("updated") || silent.at("etag") == before.at("etag") {
+		t.Errorf("new reminders turn %s into %s", before.raw, silent.raw)
+	}
+	if got := f.google.Events(anna)[0].Updated; !got.Equal(made) {
+		t.Errorf("updated at %v, want %v", got, made)
+	}
+	f.call("PATCH", events+"/football", object{"reminders": object{"useDefault": true}, "summary": "Chess"})
+	if got := f.google.Events(anna)[0].Updated; !got.After(made) {
+		t.Errorf("updated at %v, want after %v", got, made)
 	}
 }
 

@@ -1,6 +1,7 @@
 package gcalfake
 
 import (
+	"cmp"
 	"net/http"
 	"slices"
 	"sync"
@@ -32,7 +33,8 @@ type Fault struct {
 	Lose bool
 	// Status, if set, is answered with an error; nothing is done.
 	Status int
-	// Reason and Message are Google's, or OAuth's error and error_description at the token endpoint.
+	// Reason and Message are Google's, or OAuth's error and error_description at the token endpoint. Without a Message the Calendar
+	// API answers the one that goes with the reason.
 	Reason, Message string
 	// Detail adds an entry with this reason to the error's details.
 	Detail string
@@ -42,9 +44,9 @@ type Fault struct {
 	RetryAfter time.Duration
 }
 
-// Status is a fault that answers with a status and reason, as Status(503, "backendError").
+// Status is a fault that answers with a status and reason, as Status(503, "backendError"), and with Google's words for them.
 func Status(status int, reason string) Fault {
-	return Fault{Status: status, Reason: reason, Message: http.StatusText(status)}
+	return Fault{Status: status, Reason: reason, Message: cmp.Or(published[reason].Message, http.StatusText(status))}
 }
 
 // Page is a fault that answers with a gateway's HTML page, as Page(502).
@@ -104,7 +106,7 @@ func Quota(perSecond int) Rule {
 		if used[r.User]++; used[r.User] <= perSecond {
 			return nil
 		}
-		return &Fault{Status: http.StatusForbidden, Reason: "rateLimitExceeded", Message: "Rate Limit Exceeded"}
+		return new(Status(http.StatusForbidden, "rateLimitExceeded"))
 	}
 }
 

@@ -41,6 +41,38 @@ func TestStatusFault(t *testing.T) {
 	f.insert(nil)
 }
 
+// A fault speaks as Google does: with the message, the domain and the place that belong to its reason.
+func TestFaultsHaveGooglesWords(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		status  int
+		problem object
+	}{
+		{401, object{"domain": "global", "reason": "authError", "message": "Invalid Credentials", "locationType": "header", "location": "Authorization"}},
+		{403, object{"domain": "usageLimits", "reason": "userRateLimitExceeded", "message": "User Rate Limit Exceeded"}},
+		{403, object{"domain": "global", "reason": "forbidden", "message": "Forbidden"}},
+		{410, object{
+			"domain": "calendar", "reason": "fullSyncRequired", "message": "Sync token is no longer valid, a full sync is required.",
+			"locationType": "parameter", "location": "syncToken",
+		}},
+		{412, object{"domain": "global", "reason": "conditionNotMet", "message": "Precondition Failed", "locationType": "header", "location": "If-Match"}},
+		{429, object{"domain": "usageLimits", "reason": "rateLimitExceeded", "message": "Rate Limit Exceeded"}},
+		{503, object{"domain": "global", "reason": "backendError", "message": "Backend Error"}},
+	} {
+		f := newFixture(t, gcalfake.Config{})
+		reason := tt.problem["reason"].(string)
+		f.google.Fail(gcalfake.Next(1, "", gcalfake.Status(tt.status, reason)))
+		f.google.Fail(gcalfake.Next(1, "", gcalfake.Fault{Status: tt.status, Reason: reason}))
+		for range 2 {
+			r := f.call("GET", events, nil)
+			f.wantReply(r, tt.status, reason)
+			if diff := cmp.Diff([]any{tt.problem}, r.at("error", "errors")); diff != "" || r.at("error", "message") != tt.problem["message"] {
+				t.Errorf("%s is answered %s (-want +got):\n%s", reason, r.raw, diff)
+			}
+		}
+	}
+}
+
 func TestPageFault(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t, gcalfake.Config{})

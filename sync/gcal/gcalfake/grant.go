@@ -93,8 +93,8 @@ func (w *world) owner(form url.Values) string {
 // exchange is the token endpoint.
 func (w *world) exchange(form url.Values) answer {
 	assertion := form.Get("grant_type") == grantAssertion
-	if !assertion && w.wrongClient(form) {
-		return grantFailure(http.StatusUnauthorized, "invalid_client", "The OAuth client was not found.")
+	if wrong := w.wrongClient(form); wrong != "" && !assertion {
+		return grantFailure(http.StatusUnauthorized, "invalid_client", wrong)
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -109,9 +109,17 @@ func (w *world) exchange(form url.Values) answer {
 	return w.refreshed(form.Get("refresh_token"))
 }
 
-func (w *world) wrongClient(form url.Values) bool {
-	return w.config.ClientID != "" &&
-		(form.Get("client_id") != w.config.ClientID || form.Get("client_secret") != w.config.ClientSecret)
+// wrongClient says what is wrong with the OAuth client, empty if nothing is.
+func (w *world) wrongClient(form url.Values) string {
+	switch {
+	case w.config.ClientID == "":
+		return ""
+	case form.Get("client_id") != w.config.ClientID:
+		return "The OAuth client was not found."
+	case form.Get("client_secret") != w.config.ClientSecret:
+		return "The provided client secret is invalid."
+	}
+	return ""
 }
 
 func (w *world) refreshed(token string) answer {
@@ -123,43 +131,42 @@ func (w *world) refreshed(token string) answer {
 	if p == nil {
 		return grantFailure(http.StatusBadRequest, "invalid_grant", "Token has been expired or revoked.")
 	}
-	var rotated string
-	if w.config.RotateTokens {
-		delete(w.refresh, token)
-		rotated = newRefreshToken()
-		w.refresh[rotated] = p
+	if !w.config.RotateTokens {
+		return w.session(p.name, token)
 	}
-	return w.session(p.name, rotated)
+	delete(w.refresh, token)
+	rotated := newRefreshToken()
+	w.refresh[rotated] = p
+	a := w.session(p.name, rotated)
+	a.body.(map[string]any)["refresh_token"] = rotated
+	return a
 }
 
-// session gives out an access token.
-func (w *world) session(user, rotated string) answer {
+// session gives out an access token for a refresh token, or for an assertion, which has none.
+func (w *world) session(user, refresh string) answer {
 	if user == "" {
 		return grantFailure(http.StatusBadRequest, "invalid_grant", "Invalid JWT.")
 	}
 	access := "ya29.fake-" + randomText()
-	w.access[access] = session{w.person(user), time.Now().Add(w.config.TokenLifetime)}
-	body := map[string]any{
+	w.access[access] = session{w.person(user), refresh, time.Now().Add(w.config.TokenLifetime)}
+	return success(map[string]any{
 		"access_token": access, "expires_in": int(w.config.TokenLifetime.Seconds()), "scope": scope, "token_type": "Bearer",
-	}
-	if rotated != "" {
-		body["refresh_token"] = rotated
-	}
-	return success(body)
+	})
 }
 
-// revoke is the revoke endpoint. It takes either kind of token.
+// revoke is the revoke endpoint. It takes either kind of token; an access token takes its refresh token with it.
 func (w *world) revoke(token string) answer {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	p := w.refresh[token]
+	p, given := w.refresh[token], w.access[token]
 	if p == nil {
-		p = w.access[token].person
+		p = given.person
 	}
 	if p == nil {
 		return grantFailure(http.StatusBadRequest, "invalid_token", "Token expired or revoked")
 	}
 	delete(w.refresh, token)
+	delete(w.refresh, given.refresh)
 	w.dropAccess(p)
 	return success(map[string]any{})
 }

@@ -47,12 +47,20 @@ func TestOnlyOurClientIsAccepted(t *testing.T) {
 	f := &fixture{T: t, google: google, http: &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}}
 	token := google.Grant(anna)
 	f.wantGrantError(f.refresh(token), http.StatusUnauthorized, "invalid_client")
-	for secret, status := range map[string]int{"secret": http.StatusOK, "wrong": http.StatusUnauthorized} {
+	for _, tt := range []struct {
+		id, secret string
+		status     int
+		wrong      any
+	}{
+		{"client", "secret", http.StatusOK, nil},
+		{"client", "wrong", http.StatusUnauthorized, "The provided client secret is invalid."},
+		{"unknown", "secret", http.StatusUnauthorized, "The OAuth client was not found."},
+	} {
 		r := f.form(google.TokenURL(), url.Values{
-			"grant_type": {"refresh_token"}, "refresh_token": {token}, "client_id": {"client"}, "client_secret": {secret},
+			"grant_type": {"refresh_token"}, "refresh_token": {token}, "client_id": {tt.id}, "client_secret": {tt.secret},
 		})
-		if r.status != status {
-			t.Errorf("secret %s is answered with %d, want %d", secret, r.status, status)
+		if r.status != tt.status || r.at("error_description") != tt.wrong {
+			t.Errorf("%s with %s is answered %d %s, want %d %v", tt.id, tt.secret, r.status, r.raw, tt.status, tt.wrong)
 		}
 	}
 }
@@ -87,6 +95,11 @@ func TestRevokedConsent(t *testing.T) {
 				t.Errorf("revoke answered %d %s", r.status, r.raw)
 			}
 		},
+		func(string) { // an access token takes its refresh token with it
+			if r := f.form(f.google.RevokeURL(), url.Values{"token": {f.access}}); r.status != http.StatusOK {
+				t.Errorf("revoke answered %d %s", r.status, r.raw)
+			}
+		},
 	} {
 		token := f.google.Grant(anna)
 		f.access = f.exchange(token)
@@ -104,7 +117,13 @@ func TestRotation(t *testing.T) {
 	first := f.google.Grant(anna)
 	second, _ := f.refresh(first).at("refresh_token").(string)
 	f.wantGrantError(f.refresh(first), http.StatusBadRequest, "invalid_grant")
-	f.exchange(second)
+	last := f.refresh(second)
+	access, _ := last.at("access_token").(string)
+	rotated, _ := last.at("refresh_token").(string)
+	if r := f.form(f.google.RevokeURL(), url.Values{"token": {access}}); r.status != http.StatusOK {
+		t.Errorf("revoke answered %d %s", r.status, r.raw)
+	}
+	f.wantGrantError(f.refresh(rotated), http.StatusBadRequest, "invalid_grant")
 }
 
 // A stand-alone server does not know the tokens that its clients bring.

@@ -29,7 +29,7 @@ func (cal *calendar) list(q url.Values) answer {
 	}
 	items, next := f.page(cal.ordered(q.Get("orderBy")), from, size)
 	body := map[string]any{
-		"kind": "calendar#events", "etag": cal.resource["etag"], "summary": cal.resource["summary"],
+		"kind": "calendar#events", "etag": cal.version, "updated": cal.updated.Format(stampLayout), "summary": cal.resource["summary"],
 		"timeZone": cal.resource["timeZone"], "accessRole": "owner", "defaultReminders": []any{}, "items": items,
 	}
 	if next > 0 {
@@ -67,7 +67,7 @@ func newFilter(q url.Values) (filter, *answer) {
 		iCalUID: q.Get("iCalUID"), words: strings.ToLower(q.Get("q")),
 	}
 	if !f.timeMin.IsZero() && !f.timeMax.IsZero() && !f.timeMax.After(f.timeMin) {
-		return f, new(failure(http.StatusBadRequest, "timeRangeEmpty", "The specified time range is empty."))
+		return f, new(emptyRange("timeMax"))
 	}
 	if q.Get("orderBy") == "startTime" && q.Get("singleEvents") != "true" {
 		return f, new(failure(http.StatusBadRequest, "badRequest", "The requested ordering is not available for the particular query."))
@@ -97,7 +97,7 @@ func (f filter) page(events []*stored, from, size int) (items []map[string]any, 
 
 func (f filter) wants(e *stored) bool {
 	switch {
-	case e.cancelled() && !f.showDeleted,
+	case e.cancelled() && !f.showDeleted && f.updatedMin.IsZero(), // who asks for changes is told of deletions
 		!f.timeMin.IsZero() && !e.end.After(f.timeMin),
 		!f.timeMax.IsZero() && !e.start.Before(f.timeMax),
 		!f.updatedMin.IsZero() && e.updated.Before(f.updatedMin),

@@ -22,8 +22,8 @@ func (s signed) RoundTrip(req *http.Request) (*http.Response, error) {
 	return s.f.http.Transport.RoundTrip(req)
 }
 
-// official is the client that Google gives out.
-func (f *fixture) official() *calendar.Service {
+// goClient is the client that Google gives out for Go.
+func (f *fixture) goClient() *calendar.Service {
 	f.Helper()
 	service, err := calendar.NewService(f.Context(),
 		option.WithHTTPClient(&http.Client{Transport: signed{f}}), option.WithEndpoint(f.google.CalendarURL()))
@@ -31,10 +31,10 @@ func (f *fixture) official() *calendar.Service {
 	return service
 }
 
-func TestOfficialClient(t *testing.T) {
+func TestGoClient(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t, gcalfake.Config{})
-	c := f.official()
+	c := f.goClient()
 	e := &calendar.Event{
 		Id: "football", Summary: "Football",
 		Start:     &calendar.EventDateTime{DateTime: "2027-03-28T10:00:00+02:00", TimeZone: "Europe/Berlin"},
@@ -66,7 +66,7 @@ func TestOfficialClient(t *testing.T) {
 	}
 	f.must(c.Events.Delete("primary", "football").Do())
 	if v := f.google.Violations(); len(v) != 0 {
-		t.Errorf("the official client violates %v", v)
+		t.Errorf("the Go client violates %v", v)
 	}
 }
 
@@ -99,7 +99,7 @@ func TestList(t *testing.T) {
 	}
 	f.must(f.google.UserDelete(anna, "event3"))
 	f.must(f.google.UserEdit(anna, "event0", object{"description": "Bring cleats"}))
-	c := f.official().Events
+	c := f.goClient().Events
 	for name, tt := range map[string]struct {
 		call *calendar.EventsListCall
 		want []string
@@ -115,6 +115,7 @@ func TestList(t *testing.T) {
 		"by word":        {c.List("primary").Q("CLEATS"), []string{"event0"}},
 		"by iCalUID":     {c.List("primary").ICalUID("event4@google.com"), []string{"event4"}},
 		"far future":     {c.List("primary").UpdatedMin("2100-01-01T00:00:00Z"), []string{}},
+		"changed since":  {c.List("primary").UpdatedMin("2020-01-01T00:00:00Z").ShowDeleted(false), []string{"event0", "event1", "event2", "event3", "event4"}},
 	} {
 		if diff := cmp.Diff(tt.want, listed(t, tt.call)); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", name, diff)
@@ -123,7 +124,36 @@ func TestList(t *testing.T) {
 	f.wantReply(f.call("GET", events+"?pageToken=nonsense", nil), http.StatusBadRequest, "invalid")
 	f.wantReply(f.call("GET", events+"?orderBy=startTime", nil), http.StatusBadRequest, "badRequest")
 	f.wantReply(f.call("GET", events+"?privateExtendedProperty=a", nil), http.StatusBadRequest, "invalid")
-	f.wantReply(f.call("GET", events+"?timeMin=2027-03-28T12:00:00Z&timeMax=2027-03-28T12:00:00Z", nil), http.StatusBadRequest, "timeRangeEmpty")
+	empty := f.call("GET", events+"?timeMin=2027-03-28T12:00:00Z&timeMax=2027-03-28T12:00:00Z", nil)
+	f.wantReply(empty, http.StatusBadRequest, "timeRangeEmpty")
+	if problem := empty.at("error", "errors").([]any)[0].(object); problem["locationType"] != "parameter" || problem["location"] != "timeMax" {
+		t.Errorf("an empty range is blamed on %v", problem)
+	}
+}
+
+// A list says which state of the calendar it is of.
+func TestListHasAVersion(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, gcalfake.Config{})
+	list := func() reply { return f.call("GET", events, nil) }
+	empty := list()
+	inserted := f.insert(nil)
+	filled := list()
+	if filled.at("etag") == empty.at("etag") || filled.at("updated") != inserted.at("updated") {
+		t.Errorf("after an event updated at %v: %s", inserted.at("updated"), filled.raw)
+	}
+	f.call("PATCH", events+"/football", object{"reminders": object{"useDefault": false}})
+	if silent := list(); silent.at("etag") == filled.at("etag") || silent.at("updated") != filled.at("updated") {
+		t.Errorf("new reminders turn %s into %s", filled.raw, silent.raw)
+	}
+	present := list().at("etag")
+	f.must(f.google.UserDelete(anna, "football"))
+	if gone := list(); gone.at("etag") == present {
+		t.Errorf("a deletion leaves %s", gone.raw)
+	}
+	if again := list(); again.at("etag") != list().at("etag") {
+		t.Errorf("without a change the list is of version %v, then another", again.at("etag"))
+	}
 }
 
 func TestPeople(t *testing.T) {

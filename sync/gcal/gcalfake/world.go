@@ -30,6 +30,7 @@ type person struct {
 
 type session struct {
 	person  *person
+	refresh string // the token it was given for
 	expires time.Time
 }
 
@@ -39,6 +40,8 @@ type calendar struct {
 	resource map[string]any
 	events   map[string]*stored
 	order    []*stored
+	version  string    // of all that is in it: another etag after each write
+	updated  time.Time // when one of its events was
 }
 
 func newWorld(c Config) world {
@@ -59,7 +62,7 @@ func (w *world) person(name string) *person {
 func (w *world) addCalendar(p *person, id string, resource map[string]any) *calendar {
 	resource = maps.Clone(resource)
 	resource["kind"], resource["id"], resource["etag"] = "calendar#calendar", id, w.etag()
-	cal := &calendar{id: id, resource: resource, events: make(map[string]*stored)}
+	cal := &calendar{id: id, resource: resource, events: make(map[string]*stored), version: w.etag(), updated: now()}
 	p.calendars[id] = cal
 	return cal
 }
