@@ -60,7 +60,7 @@ var table = map[string]may{
 	},
 	"cmd/internal/app": {
 		[]string{
-			"cmd/internal/ops", "listener", "listener/wal", "sync/reconcile", "sync/gcal",
+			"cmd/internal/ops", "listener", "listener/wal", "sync/reconcile", "sync/gcal", "sync/seal",
 			"notify", "notify/wheel", "notify/expo", "notify/text", "sql/migrations", "sql/permits", "sql/store",
 		},
 		[]string{pgx, pgxpool, xsync, prom, zerolog, uuid, env, godotenv, isatty, xtime},
@@ -70,9 +70,11 @@ var table = map[string]may{
 		[]string{pgx, uuid, isatty},
 	},
 	"cmd/internal/ops":   {nil, []string{prom, zerolog, uuid}},
+	"cmd/nodetest":       {nil, nil},
 	"listener":           {nil, []string{pgx, prom, zerolog, uuid, xsys}},
 	"listener/wal":       {[]string{"listener"}, []string{pgx, pglogrepl, prom, zerolog, uuid}},
-	"sync/reconcile":     {[]string{"sql/settings", "sql/store", "sync/gcal"}, []string{pgx, prom, zerolog, uuid, xsync, xtime, xtext}},
+	"sync/reconcile":     {[]string{"sql/settings", "sql/store", "sync/gcal", "sync/seal"}, []string{pgx, prom, zerolog, uuid, xsync, xtime, xtext}},
+	"sync/seal":          {nil, []string{uuid}},
 	"sync/gcal":          {nil, []string{googleAPI, oauth2, uuid, xtime, xtext}},
 	"sync/gcal/gcalfake": {nil, []string{uuid}},
 	"notify": {
@@ -207,9 +209,10 @@ func TestTheTableCatchesWhatItShould(t *testing.T) {
 
 func TestWhatUsersRunCarriesNoTestCode(t *testing.T) {
 	t.Parallel()
-	forbidden := []string{"testing", "net/http/httptest", module + "/sql/pgtest"}
+	forTests := []string{module + "/sql/pgtest", module + "/cmd/nodetest"}
+	forbidden := append([]string{"testing", "net/http/httptest"}, forTests...)
 	for _, p := range list(t, "./...") {
-		if p.name() == "sql/pgtest" {
+		if slices.Contains(forTests, p.ImportPath) {
 			continue
 		}
 		for _, path := range p.Imports {

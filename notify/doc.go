@@ -29,6 +29,11 @@
 // is extended, and a look after each change reads only rows that transactions since the last look have touched
 // (reminders.changed_xid): no id travels in the change, and nothing can be missed by being late.
 //
+// # What is no reminder
+//
+// A user whose Google consent has ended is told so once, by a push to all devices (notices.go). What is due to be told stands in the account's row;
+// a sweep looks for it. It keeps quiet hours and the quota, waits while the sender rests, and teaches the sender nothing.
+//
 // # Failure
 //
 //	signal                                           what follows

@@ -16,6 +16,7 @@ type Metrics struct {
 	pushes         *prometheus.CounterVec
 	requests       *prometheus.CounterVec
 	receipts       *prometheus.CounterVec
+	notices        *prometheus.CounterVec
 	requestSeconds prometheus.Histogram
 	lateness       prometheus.Histogram
 	sweepFound     prometheus.Counter
@@ -43,6 +44,7 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 			reminderSending, reminderSent, reminderFailed, reminderSkipped, "retry", "deferred", "expired", "cancelled"),
 		pushes:   counters("push_messages_total", "Messages to single devices, by ticket.", kinds...),
 		requests: counters("push_requests_total", "Requests to Expo, by outcome.", kinds...),
+		notices:  counters("notices_total", "Users to be told that access to their calendar has ended, by what became of it.", "told", "failed", "deferred", "retry"),
 		receipts: counters("push_receipts_total", "Receipts settled, by verdict.", "delivered", "failed", "unknown", "retry"),
 		projectFaults: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "reminder_worker_push_project_faults_total", Help: "Answers, tickets and receipts that blame our account or credentials, by code.",
@@ -70,7 +72,7 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		m.projectFaults.WithLabelValues(code)
 	}
 	if reg != nil {
-		reg.MustRegister(m.reminders, m.pushes, m.requests, m.receipts, m.requestSeconds, m.lateness, m.sweepFound, m.databaseErrors, m.clockOffset, m.projectFaults)
+		reg.MustRegister(m.reminders, m.pushes, m.requests, m.receipts, m.notices, m.requestSeconds, m.lateness, m.sweepFound, m.databaseErrors, m.clockOffset, m.projectFaults)
 	}
 	return m
 }

@@ -2,6 +2,7 @@ package notify
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -25,17 +26,18 @@ type Sender struct {
 	log  zerolog.Logger
 	m    *Metrics
 
-	wheel  *wheel.Wheel
-	queue  *queue
-	pace   *pace
-	quota  Quota
-	slots  chan struct{} // one per connection
-	looks  chan Scope    // capacity 1; see Look
-	window window
-	ready  atomic.Bool
-	offset atomic.Int64 // the database's clock minus ours, in nanoseconds
-	alarm  alarm
-	zones  settings.Zones
+	wheel   *wheel.Wheel
+	queue   *queue
+	pace    *pace
+	quota   Quota
+	slots   chan struct{} // one per connection
+	looks   chan Scope    // capacity 1; see Look
+	notices chan struct{} // capacity 1
+	window  window
+	ready   atomic.Bool
+	offset  atomic.Int64 // the database's clock minus ours, in nanoseconds
+	alarm   alarm
+	zones   settings.Zones
 
 	clockKnown atomic.Bool // offset has been measured
 	clock      clock
@@ -63,8 +65,9 @@ func New(db *store.Queries, client *expo.Client, quota Quota, cfg Config, log ze
 		db: db, expo: client, cfg: cfg, m: m,
 		log:   log.With().Str("component", "notify").Logger(),
 		wheel: wheel.New(), queue: newQueue(), pace: newPace(cfg), quota: quota,
-		slots: make(chan struct{}, cfg.Connections),
-		looks: make(chan Scope, 1),
+		slots:   make(chan struct{}, cfg.Connections),
+		looks:   make(chan Scope, 1),
+		notices: make(chan struct{}, 1),
 	}
 	m.observe(s)
 	return s, nil
@@ -80,6 +83,9 @@ func (s *Sender) Arm(id uuid.UUID, at time.Time) {
 
 // Look asks for the table to be read. It never blocks; of several before the next read the widest counts.
 func (s *Sender) Look(scope Scope) {
+	if scope != Changes {
+		s.lookForNotices()
+	}
 	for {
 		select {
 		case s.looks <- scope:
@@ -108,6 +114,7 @@ func (s *Sender) Run(ctx, work context.Context) error {
 	g.Go(func() error { s.dispatch(ctx, work); return nil })
 	g.Go(func() error { s.rankBacklog(ctx); return nil })
 	g.Go(func() error { s.askReceipts(ctx); return nil })
+	g.Go(func() error { s.tellUsers(ctx, work); return nil })
 	return g.Wait()
 }
 
@@ -129,7 +136,7 @@ func (s *Sender) Drain(ctx, work context.Context) error {
 			break // nothing is due, somebody else holds it, or Expo takes nothing
 		}
 	}
-	return s.drainReceipts(ctx)
+	return errors.Join(s.drainNotices(ctx, work), s.drainReceipts(ctx))
 }
 
 // drainPage sends what ids say, the most urgent first, and returns how many it took.

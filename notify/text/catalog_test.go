@@ -58,6 +58,8 @@ func TestOverrides(t *testing.T) {
 				today    = Tänään
 				tomorrow = Huomenna
 				all day  = koko päivän
+				cut off  = Google-kalenteri on katkaistu
+				connect  = Yhdistä se uudelleen sovelluksessa.
 				weekdays = ma, ti, ke, to, pe, la, su
 				months   = tammi helmi maalis huhti touko kesä heinä elo syys loka marras joulu
 				clock    = 16.00
@@ -83,7 +85,7 @@ func TestFaults(t *testing.T) {
 	const fields = "there are: .Soon .Weekday .Day .Month .Year .Clock .When .Title .Child .Location .Bring .Words .AllDay"
 	const functions = "there are: and, eq, lower, ne, not, or, upper"
 	const blocks = `there are title, body, when and words, each with a language before it or for all: "de.body"`
-	const keys = "there are: reminder, bring, today, tomorrow, all day, weekdays, months, am, pm, clock, clock 12, 12 hours in"
+	const keys = "there are: reminder, bring, today, tomorrow, all day, cut off, connect, weekdays, months, am, pm, clock, clock 12, 12 hours in"
 	for name, tt := range map[string]struct{ source, want string }{
 		"unknown block":    {`{{define "en.boddy"}}x{{end}}`, `1: there is no block "en.boddy" (did you mean en.body?); ` + blocks},
 		"unknown language": {`{{define "xx.body"}}x{{end}}`, `1: "xx" in "xx.body" is not the tag of a language, such as "de" or "pt-BR"`},
@@ -173,8 +175,8 @@ func TestFaults(t *testing.T) {
 				"12: de.words: months: it has 101 characters, more than the 100 that are allowed\n" +
 				"13: de.words: {{.Title}} is not a word: write lines such as \"bring = Bring:\"",
 		},
-		"missing words": {`{{define "fi.words"}}today = Tänään{{end}}`, "1: fi.words: these words are missing in fi.words: reminder, bring, tomorrow, all day, weekdays, months"},
-		"no words":      {`{{define "fi.title"}}x{{end}}`, "1: fi.title: these words are missing in fi.words: reminder, bring, today, tomorrow, all day, weekdays, months"},
+		"missing words": {`{{define "fi.words"}}today = Tänään{{end}}`, "1: fi.words: these words are missing in fi.words: reminder, bring, tomorrow, all day, cut off, connect, weekdays, months"},
+		"no words":      {`{{define "fi.title"}}x{{end}}`, "1: fi.title: these words are missing in fi.words: reminder, bring, today, tomorrow, all day, cut off, connect, weekdays, months"},
 	} {
 		c, err := text.New("", tt.source, "mine.tmpl")
 		if err == nil || c != nil {

@@ -11,6 +11,32 @@ import (
 // At noon of a Friday. What is said of a language is what a speaker of it should read.
 var noon = time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC)
 
+// TestCutOff: every language asks in its own words to connect the calendar again; a reader of none is asked in English.
+func TestCutOff(t *testing.T) {
+	t.Parallel()
+	c := text.Default()
+	english, _ := c.CutOff("")
+	seen := map[string]string{}
+	for _, l := range append(c.Locales(), "ja", "") {
+		title, body := c.CutOff(l)
+		if title == "" || body == "" || len(title)+len(body) > 250 {
+			t.Errorf("%s: %q, %q", l, title, body)
+		}
+		switch other := seen[body]; {
+		case l == "en" || l == "en-US" || l == "ja" || l == "":
+			if title != english {
+				t.Errorf("%q: %q, want %q", l, title, english)
+			}
+		case other != "":
+			t.Errorf("%s says the same as %s", l, other)
+		}
+		seen[body] = l
+	}
+	if title, body := c.CutOff("de-AT"); title != "Google Kalender ist getrennt" || !strings.Contains(body, "neu verbinden") {
+		t.Errorf("de-AT: %q, %q", title, body)
+	}
+}
+
 // TestLanguages has every language that is built in; "_" stands for a space that does not break.
 func TestLanguages(t *testing.T) {
 	t.Parallel()

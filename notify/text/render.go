@@ -73,6 +73,12 @@ func (c *Catalog) Render(f Facts) (title, body string) {
 	return s.plain(&f, message)
 }
 
+// CutOff is the title and the body of the push that tells a user, of this locale, to connect Google Calendar again.
+func (c *Catalog) CutOff(locale string) (title, body string) {
+	w := c.reader(locale).locale.words
+	return w.cutOff, w.connect
+}
+
 // release forgets what a family wrote.
 func (s *scratch) release() {
 	s.view = view{}

@@ -15,6 +15,7 @@ import (
 type words struct {
 	Reminder, Bring, Today, Tomorrow, AllDay string
 
+	cutOff, connect  string   // of the push that asks to connect the calendar again
 	weekdays, months []string // from Monday and January
 	am, pm           string
 	clock, clock12   string // with the marks below in the place of what changes
@@ -41,7 +42,7 @@ const (
 
 // wordKeys are all there are; only the regions may be missing.
 var wordKeys = []string{
-	"reminder", "bring", "today", "tomorrow", "all day", keyWeekdays, keyMonths, "am", "pm", keyClock, keyClock12, keyRegions,
+	"reminder", "bring", "today", "tomorrow", "all day", "cut off", "connect", keyWeekdays, keyMonths, "am", "pm", keyClock, keyClock12, keyRegions,
 }
 
 // settings are lines of a block of words.
@@ -165,6 +166,7 @@ func (s settings) words() (w *words, missing []string) {
 	}
 	return &words{
 		Reminder: s["reminder"], Bring: s["bring"], Today: s["today"], Tomorrow: s["tomorrow"], AllDay: s["all day"],
+		cutOff: s["cut off"], connect: s["connect"],
 		weekdays: fields(s[keyWeekdays]), months: fields(s[keyMonths]), am: s["am"], pm: s["pm"],
 		clock: layout(s[keyClock], "16"), clock12: layout(s[keyClock12], "4"), twelveHours: strings.Fields(s[keyRegions]),
 	}, missing

@@ -1,7 +1,9 @@
--- MarkReconnect parks accounts whose grant is dead, unless a new token was or is just being stored.
+-- MarkReconnect parks accounts whose grant is dead, unless a new token was or is just being stored, and has their users told, once for each
+-- consent. Tokens are compared as they are stored.
 -- name: MarkReconnect :execrows
 update reminder_worker.google_accounts a
-set state = 'needs_reconnect', reason = i.reason, updated_at = now()
+set state = 'needs_reconnect', reason = i.reason, updated_at = now(),
+    notice_due_at = now(), notice_lease = null, notice_attempts = 0, noticed_at = null, notice_error = null
 from (
   select x.user_id, g.reason
   from (select unnest(sqlc.arg(user_ids)::uuid[]) as user_id, unnest(sqlc.arg(refresh_tokens)::text[]) as refresh_token, unnest(sqlc.arg(reasons)::text[]) as reason) g
@@ -17,11 +19,39 @@ where a.user_id in (
   select x.user_id from reminder_worker.google_accounts x where x.user_id = sqlc.arg(user_id)::uuid
   for no key update skip locked);
 
--- StoreRotatedToken replaces a refresh token by the one Google sent in its place.
+-- StoreRotatedToken replaces a refresh token by the one Google sent in its place, unless the user has connected again. A consent is told by
+-- the time at which it was given: the token may have been sealed meanwhile.
 -- name: StoreRotatedToken :execrows
 update reminder_worker.google_accounts a
 set refresh_token = sqlc.arg(new_token)::text, updated_at = now()
-where a.user_id = sqlc.arg(user_id)::uuid and a.refresh_token = sqlc.arg(old_token)::text;
+where a.user_id = sqlc.arg(user_id)::uuid and a.connected_at = sqlc.arg(consent)::timestamptz;
+
+-- UnsealedTokens returns refresh tokens that are stored in plain text.
+-- name: UnsealedTokens :many
+select a.user_id, a.refresh_token
+from reminder_worker.google_accounts a
+where a.refresh_token <> '' and left(a.refresh_token, 7) <> 'sealed:'
+order by a.user_id
+limit sqlc.arg(max_rows)::integer;
+
+-- StoredTokens returns refresh tokens as they are stored, of up to max_rows users behind the one named after.
+-- name: StoredTokens :many
+select a.user_id, a.refresh_token
+from reminder_worker.google_accounts a
+where a.user_id > sqlc.arg(after)::uuid
+order by a.user_id
+limit sqlc.arg(max_rows)::integer;
+
+-- ReplaceTokens puts refresh tokens in the place of those that were read, where these still stand and nobody is at the row.
+-- name: ReplaceTokens :execrows
+update reminder_worker.google_accounts a
+set refresh_token = i.new_token
+from (
+  select x.user_id, g.new_token
+  from (select unnest(sqlc.arg(user_ids)::uuid[]) as user_id, unnest(sqlc.arg(old_tokens)::text[]) as old_token, unnest(sqlc.arg(new_tokens)::text[]) as new_token) g
+  join reminder_worker.google_accounts x on x.user_id = g.user_id and x.refresh_token = g.old_token
+  for no key update of x skip locked) i
+where a.user_id = i.user_id;
 
 -- RecallScheduled makes events due again that stayed without a copy although their user's account is connected, and that are not over: they
 -- were served while no worker wrote calendars. Users who have turned their calendar off are passed over. It looks at up to max_rows accounts behind the one named after, and answers how many it

@@ -62,6 +62,7 @@ select
   coalesce(not n.calendar_enabled, false)::boolean as calendar_off,
   (a.user_id is not null)::boolean as has_account,
   coalesce(a.refresh_token, '')::text as refresh_token,
+  coalesce(a.connected_at, 'epoch')::timestamptz as connected_at,
   coalesce(a.calendar_id, '')::text as calendar_id,
   coalesce(a.state, '')::text as account_state,
   coalesce(a.paused_until, 'epoch')::timestamptz as account_paused_until,

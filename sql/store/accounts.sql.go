@@ -7,13 +7,15 @@ package store
 
 import (
 	"context"
+	"time"
 
 	"github.com/google/uuid"
 )
 
 const MarkReconnect = `-- name: MarkReconnect :execrows
 update reminder_worker.google_accounts a
-set state = 'needs_reconnect', reason = i.reason, updated_at = now()
+set state = 'needs_reconnect', reason = i.reason, updated_at = now(),
+    notice_due_at = now(), notice_lease = null, notice_attempts = 0, noticed_at = null, notice_error = null
 from (
   select x.user_id, g.reason
   from (select unnest($1::uuid[]) as user_id, unnest($2::text[]) as refresh_token, unnest($3::text[]) as reason) g
@@ -28,7 +30,8 @@ type MarkReconnectParams struct {
 	Reasons       []string
 }
 
-// MarkReconnect parks accounts whose grant is dead, unless a new token was or is just being stored.
+// MarkReconnect parks accounts whose grant is dead, unless a new token was or is just being stored, and has their users told, once for each
+// consent. Tokens are compared as they are stored.
 func (q *Queries) MarkReconnect(ctx context.Context, arg MarkReconnectParams) (int64, error) {
 	result, err := q.db.Exec(ctx, MarkReconnect, arg.UserIds, arg.RefreshTokens, arg.Reasons)
 	if err != nil {
@@ -105,23 +108,123 @@ func (q *Queries) RecallScheduled(ctx context.Context, arg RecallScheduledParams
 	return i, err
 }
 
+const ReplaceTokens = `-- name: ReplaceTokens :execrows
+update reminder_worker.google_accounts a
+set refresh_token = i.new_token
+from (
+  select x.user_id, g.new_token
+  from (select unnest($1::uuid[]) as user_id, unnest($2::text[]) as old_token, unnest($3::text[]) as new_token) g
+  join reminder_worker.google_accounts x on x.user_id = g.user_id and x.refresh_token = g.old_token
+  for no key update of x skip locked) i
+where a.user_id = i.user_id
+`
+
+type ReplaceTokensParams struct {
+	UserIds   []uuid.UUID
+	OldTokens []string
+	NewTokens []string
+}
+
+// ReplaceTokens puts refresh tokens in the place of those that were read, where these still stand and nobody is at the row.
+func (q *Queries) ReplaceTokens(ctx context.Context, arg ReplaceTokensParams) (int64, error) {
+	result, err := q.db.Exec(ctx, ReplaceTokens, arg.UserIds, arg.OldTokens, arg.NewTokens)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
+}
+
 const StoreRotatedToken = `-- name: StoreRotatedToken :execrows
 update reminder_worker.google_accounts a
 set refresh_token = $1::text, updated_at = now()
-where a.user_id = $2::uuid and a.refresh_token = $3::text
+where a.user_id = $2::uuid and a.connected_at = $3::timestamptz
 `
 
 type StoreRotatedTokenParams struct {
 	NewToken string
 	UserID   uuid.UUID
-	OldToken string
+	Consent  time.Time
 }
 
-// StoreRotatedToken replaces a refresh token by the one Google sent in its place.
+// StoreRotatedToken replaces a refresh token by the one Google sent in its place, unless the user has connected again. A consent is told by
+// the time at which it was given: the token may have been sealed meanwhile.
 func (q *Queries) StoreRotatedToken(ctx context.Context, arg StoreRotatedTokenParams) (int64, error) {
-	result, err := q.db.Exec(ctx, StoreRotatedToken, arg.NewToken, arg.UserID, arg.OldToken)
+	result, err := q.db.Exec(ctx, StoreRotatedToken, arg.NewToken, arg.UserID, arg.Consent)
 	if err != nil {
 		return 0, err
 	}
 	return result.RowsAffected(), nil
+}
+
+const StoredTokens = `-- name: StoredTokens :many
+select a.user_id, a.refresh_token
+from reminder_worker.google_accounts a
+where a.user_id > $1::uuid
+order by a.user_id
+limit $2::integer
+`
+
+type StoredTokensParams struct {
+	After   uuid.UUID
+	MaxRows int32
+}
+
+type StoredTokensRow struct {
+	UserID       uuid.UUID
+	RefreshToken string
+}
+
+// StoredTokens returns refresh tokens as they are stored, of up to max_rows users behind the one named after.
+func (q *Queries) StoredTokens(ctx context.Context, arg StoredTokensParams) ([]StoredTokensRow, error) {
+	rows, err := q.db.Query(ctx, StoredTokens, arg.After, arg.MaxRows)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []StoredTokensRow
+	for rows.Next() {
+		var i StoredTokensRow
+		if err := rows.Scan(&i.UserID, &i.RefreshToken); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const UnsealedTokens = `-- name: UnsealedTokens :many
+select a.user_id, a.refresh_token
+from reminder_worker.google_accounts a
+where a.refresh_token <> '' and left(a.refresh_token, 7) <> 'sealed:'
+order by a.user_id
+limit $1::integer
+`
+
+type UnsealedTokensRow struct {
+	UserID       uuid.UUID
+	RefreshToken string
+}
+
+// UnsealedTokens returns refresh tokens that are stored in plain text.
+func (q *Queries) UnsealedTokens(ctx context.Context, maxRows int32) ([]UnsealedTokensRow, error) {
+	rows, err := q.db.Query(ctx, UnsealedTokens, maxRows)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []UnsealedTokensRow
+	for rows.Next() {
+		var i UnsealedTokensRow
+		if err := rows.Scan(&i.UserID, &i.RefreshToken); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }

@@ -32,6 +32,7 @@ with due as (
 select
   t.event_id, t.user_id, t.calendar_id, t.google_event_id, t.generation, t.etag, t.content_hash, t.attempts, coalesce(t.lease_until, 'epoch')::timestamptz as lease_until,
   coalesce(a.refresh_token, '')::text as refresh_token,
+  coalesce(a.connected_at, 'epoch')::timestamptz as connected_at,
   coalesce(a.state, '')::text as account_state,
   coalesce(a.paused_until, 'epoch')::timestamptz as account_paused_until
 from taken t
@@ -55,6 +56,7 @@ type ClaimRemovalsRow struct {
 	Attempts           int32
 	LeaseUntil         time.Time
 	RefreshToken       string
+	ConnectedAt        time.Time
 	AccountState       string
 	AccountPausedUntil time.Time
 }
@@ -79,6 +81,7 @@ func (q *Queries) ClaimRemovals(ctx context.Context, arg ClaimRemovalsParams) ([
 			&i.Attempts,
 			&i.LeaseUntil,
 			&i.RefreshToken,
+			&i.ConnectedAt,
 			&i.AccountState,
 			&i.AccountPausedUntil,
 		); err != nil {

@@ -72,6 +72,7 @@ select
   coalesce(not n.calendar_enabled, false)::boolean as calendar_off,
   (a.user_id is not null)::boolean as has_account,
   coalesce(a.refresh_token, '')::text as refresh_token,
+  coalesce(a.connected_at, 'epoch')::timestamptz as connected_at,
   coalesce(a.calendar_id, '')::text as calendar_id,
   coalesce(a.state, '')::text as account_state,
   coalesce(a.paused_until, 'epoch')::timestamptz as account_paused_until,
@@ -124,6 +125,7 @@ type ClaimEventsRow struct {
 	CalendarOff        bool
 	HasAccount         bool
 	RefreshToken       string
+	ConnectedAt        time.Time
 	CalendarID         string
 	AccountState       string
 	AccountPausedUntil time.Time
@@ -182,6 +184,7 @@ func (q *Queries) ClaimEvents(ctx context.Context, arg ClaimEventsParams) ([]Cla
 			&i.CalendarOff,
 			&i.HasAccount,
 			&i.RefreshToken,
+			&i.ConnectedAt,
 			&i.CalendarID,
 			&i.AccountState,
 			&i.AccountPausedUntil,

@@ -212,9 +212,39 @@ func ofAccounts(b batch) map[string]asked {
 			},
 			[]string{"events_waiting_idx", "google_accounts_pkey"},
 		},
+		"ClaimNotices": {
+			func(ctx context.Context, q *store.Queries) {
+				_, _ = q.ClaimNotices(ctx, store.ClaimNoticesParams{MaxRows: 50, LeaseMs: 15000})
+			},
+			[]string{"google_accounts_notice_due_idx", "push_devices_user_idx"},
+		},
+		"RecordNotices": {
+			func(ctx context.Context, q *store.Queries) {
+				_ = q.RecordNotices(ctx, store.RecordNoticesParams{
+					UserIds: b.users, Leases: repeat(time.Now(), n), RetryMs: repeat(int64(-1), n), Counts: repeat(true, n), Told: repeat(true, n), ErrorMessages: repeat("", n),
+				})
+			},
+			[]string{"google_accounts_pkey"},
+		},
+		"UnsealedTokens": {
+			func(ctx context.Context, q *store.Queries) { _, _ = q.UnsealedTokens(ctx, 100) },
+			[]string{"google_accounts_unsealed_idx"},
+		},
+		"StoredTokens": {
+			func(ctx context.Context, q *store.Queries) {
+				_, _ = q.StoredTokens(ctx, store.StoredTokensParams{After: b.users[0], MaxRows: 100})
+			},
+			[]string{"google_accounts_pkey"},
+		},
+		"ReplaceTokens": {
+			func(ctx context.Context, q *store.Queries) {
+				_, _ = q.ReplaceTokens(ctx, store.ReplaceTokensParams{UserIds: b.users, OldTokens: repeat("token", n), NewTokens: repeat("sealed:", n)})
+			},
+			[]string{"google_accounts_pkey"},
+		},
 		"StoreRotatedToken": {
 			func(ctx context.Context, q *store.Queries) {
-				_, _ = q.StoreRotatedToken(ctx, store.StoreRotatedTokenParams{UserID: b.users[0], OldToken: "a", NewToken: "b"})
+				_, _ = q.StoreRotatedToken(ctx, store.StoreRotatedTokenParams{UserID: b.users[0], Consent: time.Now(), NewToken: "b"})
 			},
 			[]string{"google_accounts_pkey"},
 		},

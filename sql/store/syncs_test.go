@@ -2,6 +2,7 @@ package store_test
 
 import (
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/uuid"
@@ -257,14 +258,40 @@ func TestRotatedTokenReplacesOnlyTheOld(t *testing.T) {
 	b := newBase(t)
 	user := b.user()
 	b.exec(`select reminder_worker.put_google_account($1, 'one')`, user)
-	for _, try := range []struct {
-		old  string
-		want int64
-	}{{"another", 0}, {"one", 1}, {"one", 0}} {
-		n := must[int64](t)(b.q.StoreRotatedToken(t.Context(), store.StoreRotatedTokenParams{UserID: user, OldToken: try.old, NewToken: "two"}))
-		if n != try.want {
-			t.Errorf("replacing %q touched %d rows, want %d", try.old, n, try.want)
+	consent := list[time.Time](b, `select connected_at from reminder_worker.google_accounts`)[0]
+	rotate := func(consent time.Time, token string, want int64) {
+		t.Helper()
+		n := must[int64](t)(b.q.StoreRotatedToken(t.Context(), store.StoreRotatedTokenParams{UserID: user, Consent: consent, NewToken: token}))
+		if n != want {
+			t.Errorf("%q replaced %d tokens, want %d", token, n, want)
 		}
+	}
+	rotate(consent.Add(-time.Second), "of an older consent", 0)
+	rotate(consent, "two", 1)
+	b.exec(`update reminder_worker.google_accounts set refresh_token = 'sealed:two'`)
+	rotate(consent, "three", 1)
+	b.exec(`select reminder_worker.put_google_account($1, 'new')`, user)
+	rotate(consent, "four", 0)
+	if got := list[string](b, `select refresh_token from reminder_worker.google_accounts`)[0]; got != "new" {
+		t.Errorf("stored is %q", got)
+	}
+}
+
+// Only what is still there as it was read is replaced, and nothing that somebody is at is waited for.
+func TestReplaceTokens(t *testing.T) {
+	t.Parallel()
+	b, ctx := newBase(t), impatient(t)
+	theirs, free := b.occupied()
+	moved := b.user()
+	b.exec(`select reminder_worker.put_google_account($1, 'moved on')`, moved)
+	users := []uuid.UUID{theirs.UserID, free.UserID, moved}
+	n, err := b.q.ReplaceTokens(ctx, store.ReplaceTokensParams{UserIds: users, OldTokens: repeat("token", 3), NewTokens: repeat("sealed:x", 3)})
+	if err != nil || n != 1 {
+		t.Errorf("%d replaced, want 1, %v", n, err)
+	}
+	rows := must[[]store.UnsealedTokensRow](t)(b.q.UnsealedTokens(ctx, 10))
+	if len(rows) != 2 {
+		t.Errorf("%d are unsealed, want 2", len(rows))
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"time"
 
 	"github.com/google/uuid"
 )
@@ -14,6 +15,8 @@ import (
 type Account struct {
 	UserID       uuid.UUID
 	RefreshToken string
+	// Consent is when the user gave it. It tells one consent from the next where the token itself is not to be seen.
+	Consent time.Time
 	// CalendarID is "primary", an e-mail address, or the id of a secondary calendar. Empty means "primary".
 	CalendarID string
 }

@@ -147,7 +147,7 @@ func (c *Client) admit(ctx context.Context) error {
 
 func (c *Client) newGrant(a Account) *grant {
 	return &grant{
-		userID:   a.UserID,
+		account:  a,
 		given:    sha256.Sum256([]byte(a.RefreshToken)),
 		refresh:  a.RefreshToken,
 		exchange: c.exchange,

@@ -7,8 +7,6 @@ import (
 	"net/url"
 	"strings"
 	"time"
-
-	"github.com/google/uuid"
 )
 
 // Config says where Google is, who we are there, and how much of it we use at once.
@@ -38,9 +36,9 @@ type Config struct {
 	Admit func(context.Context) error
 
 	// OnRotate, if set, is told when Google has replaced an account's refresh token, so that the new one can be stored. It is
-	// called before the call that noticed goes on, by that call's goroutine, and must be safe for concurrent use.
-	// was is the token that was replaced: if another is stored by now, the user has connected again, and that one stays.
-	OnRotate func(userID uuid.UUID, was, is string)
+	// called before the call that noticed goes on, by that call's goroutine, and must be safe for concurrent use. If the user's
+	// consent is another by now than a's, they have connected again, and the new token is of no use.
+	OnRotate func(a Account, is string)
 }
 
 // DefaultConfig is Google itself; ClientID and ClientSecret are left for the caller.

@@ -17,10 +17,10 @@ import (
 // own context; if the first gives up, one of them takes over. So a token endpoint that hangs holds nobody longer than they
 // asked to wait, no goroutine is left behind, and a cancelled call spoils nothing for the next.
 type grant struct {
-	userID   uuid.UUID
+	account  Account           // as it was when the grant was made
 	given    [sha256.Size]byte // hash of the refresh token the grant was made from
 	exchange func(ctx context.Context, refreshToken string) (*oauth2.Token, error)
-	onRotate func(userID uuid.UUID, was, is string)
+	onRotate func(a Account, is string)
 
 	mu      sync.Mutex
 	refresh string
@@ -84,14 +84,13 @@ func (g *grant) lead(ctx context.Context, f *flight, refresh string) (*oauth2.To
 func (g *grant) keep(t *oauth2.Token) {
 	g.mu.Lock()
 	g.token = t
-	was := g.refresh
-	rotated := t.RefreshToken != "" && t.RefreshToken != was
+	rotated := t.RefreshToken != "" && t.RefreshToken != g.refresh
 	if rotated {
 		g.refresh = t.RefreshToken
 	}
 	g.mu.Unlock()
 	if rotated && g.onRotate != nil {
-		g.onRotate(g.userID, was, t.RefreshToken)
+		g.onRotate(g.account, t.RefreshToken)
 	}
 }
 
@@ -104,14 +103,18 @@ func (g *grant) discard(t *oauth2.Token) {
 	}
 }
 
-// madeFrom reports whether a refresh token is the grant's own: the one it was made from or the one that replaced it.
-func (g *grant) madeFrom(refreshToken string) bool {
-	if g.given == sha256.Sum256([]byte(refreshToken)) {
+// madeFrom reports whether an account is the grant's own: of the same consent, with the refresh token it was made from or the one that
+// replaced it.
+func (g *grant) madeFrom(a Account) bool {
+	if !g.account.Consent.Equal(a.Consent) {
+		return false
+	}
+	if g.given == sha256.Sum256([]byte(a.RefreshToken)) {
 		return true
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return g.refresh == refreshToken
+	return g.refresh == a.RefreshToken
 }
 
 // grants remembers the grants of the most recently used accounts. One user has one; a new refresh token replaces it.
@@ -131,7 +134,7 @@ func (gs *grants) get(a Account, create func() *grant) *grant {
 	gs.mu.Lock()
 	defer gs.mu.Unlock()
 	if el, ok := gs.byID[a.UserID]; ok {
-		if g := el.Value.(*grant); g.madeFrom(a.RefreshToken) {
+		if g := el.Value.(*grant); g.madeFrom(a) {
 			gs.order.MoveToFront(el)
 			return g
 		}
@@ -154,7 +157,7 @@ func (gs *grants) forget(userID uuid.UUID) {
 }
 
 func (gs *grants) remove(el *list.Element) {
-	delete(gs.byID, gs.order.Remove(el).(*grant).userID)
+	delete(gs.byID, gs.order.Remove(el).(*grant).account.UserID)
 }
 
 func isContextual(err error) bool {

@@ -187,7 +187,7 @@ func TestRotatedRefreshTokenIsReported(t *testing.T) {
 	var mu sync.Mutex
 	var rotated []string
 	f := newFixture(t, gcalfake.Config{RotateTokens: true, TokenLifetime: 5 * time.Second}, func(c *gcal.Config) {
-		c.OnRotate = func(_ uuid.UUID, _, token string) {
+		c.OnRotate = func(_ gcal.Account, token string) {
 			mu.Lock()
 			defer mu.Unlock()
 			rotated = append(rotated, token)

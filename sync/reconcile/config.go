@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/parentpal/reminder-worker/sync/seal"
 )
 
 // Config holds the settings of a Reconciler. Start from DefaultConfig.
@@ -35,6 +37,9 @@ type Config struct {
 	MaxAttempts int
 	// ProjectPause is how long every calendar is left alone after a fault of our own registration with Google. More than 0.
 	ProjectPause time.Duration
+
+	// Keys open the refresh tokens that are stored sealed. Nil: none is.
+	Keys *seal.Keys
 
 	// SweepInterval is the longest time between two looks at the queue. More than 0.
 	SweepInterval time.Duration

@@ -38,7 +38,8 @@
 //
 // Errors of Google are classified by gcal. Retry: attempts are counted in the row, with growing pauses, for about a day. Throttled:
 // that user's calendar pauses, for what waits in the lane at once. Reconnect: the account is parked, its events become 'scheduled'
-// until the user connects again. Project: every calendar pauses, an error is logged, no user is marked and no attempt is used.
+// until the user connects again, which the sender asks them for, once. Project: every calendar pauses, an error is logged, no user is
+// marked and no attempt is used. A refresh token that is sealed with a key which is not there waits for the key: likewise.
 // Permanent: the event is 'failed', its reminders stay. A call that fails after long pauses its user's calendar for a while, and
 // calls of several users stuck in a row pause all, as does a quota of ours that is used up: events then leave memory instead of filling it, and
 // what is due for Google only is not claimed. If the database is away results

@@ -17,6 +17,7 @@ type job struct {
 	attempts    int
 	removal     bool
 	account     gcal.Account
+	stored      string // the account's refresh token as its row has it
 	content     gcal.Event
 	known       gcal.Copy
 

@@ -16,6 +16,7 @@ type Metrics struct {
 	calls          *prometheus.CounterVec
 	callSeconds    prometheus.Histogram
 	sweepFound     prometheus.Counter
+	unopened       prometheus.Counter
 	databaseErrors prometheus.Counter
 }
 
@@ -39,6 +40,9 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 			Name: "reminder_worker_sweep_found_total", Help: "Work that only the sweep found; none in a healthy system.",
 			ConstLabels: prometheus.Labels{"kind": "event"},
 		}),
+		unopened: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "reminder_worker_refresh_tokens_unreadable_total", Help: "Copies that wait because the key is not there which the refresh token is sealed with.",
+		}),
 		databaseErrors: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "reminder_worker_reconcile_database_errors_total", Help: "Statements of reconciling that failed and were repeated.",
 		}),
@@ -57,7 +61,7 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		}
 	}
 	if reg != nil {
-		reg.MustRegister(m.events, m.removals, m.calls, m.callSeconds, m.sweepFound, m.databaseErrors)
+		reg.MustRegister(m.events, m.removals, m.calls, m.callSeconds, m.sweepFound, m.unopened, m.databaseErrors)
 	}
 	return m
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/parentpal/reminder-worker/sync/gcal"
+	"github.com/parentpal/reminder-worker/sync/seal"
 )
 
 // outcome is what became of one event or removal, to be recorded.
@@ -100,6 +101,20 @@ func reconnect(o outcome, why string) outcome {
 	o.reconnect = why
 	o.status, o.message = eventScheduled, waitsForConsent(why)
 	return o
+}
+
+// unopened is the outcome where an account's refresh token cannot be read. If it is our keys that are wrong, nobody is marked, and no attempt
+// is used: with the right ones all goes on.
+func (r *Reconciler) unopened(j *job, err error) outcome {
+	if unknown := (*seal.UnknownKeyError)(nil); !errors.As(err, &unknown) {
+		return reconnect(outcome{job: j, retry: never}, err.Error())
+	}
+	r.m.unopened.Inc()
+	if left, _ := r.locked.left(); left == 0 {
+		r.locked.set(time.Now().Add(r.cfg.ProjectPause), err.Error())
+		r.log.Error().Err(err).Stringer("user", j.user).Msg("refresh tokens cannot be read: TOKEN_ENCRYPTION_KEY lacks a key")
+	}
+	return outcome{job: j, status: eventPending, retry: r.cfg.ProjectPause, message: "the user's refresh token cannot be read: " + err.Error()}
 }
 
 func waitsForConsent(why string) string {

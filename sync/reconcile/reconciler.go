@@ -39,6 +39,7 @@ type Reconciler struct {
 	lanes   *lanes
 	results chan outcome
 	pause   pause
+	locked  pause // while the last fault of our keys is told
 
 	// rows is held by the statement that writes to rows of events in flight: the recorder's, or that which extends their leases. Each
 	// passes over rows that somebody else is at, and must not take the other for somebody else.
@@ -89,6 +90,9 @@ func (r *Reconciler) Wake() {
 
 // Paused tells for how much longer no calendar is called, and why; 0: they are.
 func (r *Reconciler) Paused() (time.Duration, string) { return r.pause.left() }
+
+// Locked tells for how much longer copies wait for a key of Config.Keys that is not there, and which; 0: none does.
+func (r *Reconciler) Locked() (time.Duration, string) { return r.locked.left() }
 
 // Run serves events until ctx ends. Calls under way then finish under work, which is the caller's to end; the rest is given back.
 func (r *Reconciler) Run(ctx, work context.Context) error {

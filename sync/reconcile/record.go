@@ -104,7 +104,7 @@ func (r *Reconciler) writeAccounts(ctx context.Context, batch []outcome) error {
 		case o.reconnect != "" && !parked[a.UserID]:
 			parked[a.UserID] = true
 			arg.UserIds = append(arg.UserIds, a.UserID)
-			arg.RefreshTokens = append(arg.RefreshTokens, a.RefreshToken)
+			arg.RefreshTokens = append(arg.RefreshTokens, o.job.stored)
 			arg.Reasons = append(arg.Reasons, storable(o.reconnect))
 		case o.pause > 0:
 			err := r.db.PauseAccount(ctx, store.PauseAccountParams{UserID: a.UserID, PauseMs: o.pause.Milliseconds(), Reason: storable(o.why)})

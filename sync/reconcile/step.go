@@ -265,8 +265,19 @@ func (r *Reconciler) dispatch(p planned) {
 		o.retry = p.row.AccountPausedUntil.Sub(p.now)
 		r.settle(o)
 	default:
-		r.enqueue(j)
+		r.unseal(j)
 	}
+}
+
+// unseal opens the account's refresh token and hands the job on.
+func (r *Reconciler) unseal(j *job) {
+	token, err := r.cfg.Keys.Open(j.user, j.stored)
+	if err == nil {
+		j.account.RefreshToken = token
+		r.enqueue(j)
+		return
+	}
+	r.settle(r.unopened(j, err))
 }
 
 // enqueue hands a job to its user's lane. One lane does not fill the memory that all share, or a large import into a slow calendar
@@ -295,8 +306,8 @@ func newJob(p planned, lease time.Duration) *job {
 	row := p.row
 	j := &job{
 		event: row.ID, user: row.UserID, revision: row.SyncRevision, attempts: int(row.SyncAttempts), content: p.plan.Content,
-		account: gcal.Account{UserID: row.UserID, RefreshToken: row.RefreshToken, CalendarID: calendarOf(row)},
-		known:   gcal.Copy{GoogleID: copyID(row)},
+		account: gcal.Account{UserID: row.UserID, Consent: row.ConnectedAt, CalendarID: calendarOf(row)}, stored: row.RefreshToken,
+		known: gcal.Copy{GoogleID: copyID(row)},
 
 		holdsUntil: p.claimed.Add(lease),
 	}
@@ -325,8 +336,8 @@ func (r *Reconciler) takeRemovals(ctx context.Context, limit int) (int, error) {
 func (r *Reconciler) dispatchRemoval(row store.ClaimRemovalsRow, holdsUntil time.Time) {
 	j := &job{
 		event: row.EventID, user: row.UserID, attempts: int(row.Attempts), removal: true, holdsUntil: holdsUntil,
-		account: gcal.Account{UserID: row.UserID, RefreshToken: row.RefreshToken, CalendarID: row.CalendarID},
-		known:   gcal.Copy{GoogleID: row.GoogleEventID, Generation: int(row.Generation), ETag: row.Etag, Hash: row.ContentHash},
+		account: gcal.Account{UserID: row.UserID, Consent: row.ConnectedAt, CalendarID: row.CalendarID}, stored: row.RefreshToken,
+		known: gcal.Copy{GoogleID: row.GoogleEventID, Generation: int(row.Generation), ETag: row.Etag, Hash: row.ContentHash},
 	}
 	now := row.LeaseUntil.Add(-r.cfg.Lease)
 	switch {
@@ -337,6 +348,6 @@ func (r *Reconciler) dispatchRemoval(row store.ClaimRemovalsRow, holdsUntil time
 	case row.AccountPausedUntil.After(now):
 		r.settle(outcome{job: j, retry: row.AccountPausedUntil.Sub(now), message: "Google asked for a pause of this user's calendar"})
 	default:
-		r.enqueue(j)
+		r.unseal(j)
 	}
 }

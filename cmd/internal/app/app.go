@@ -7,7 +7,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rs/zerolog"
@@ -21,6 +20,7 @@ import (
 	"github.com/parentpal/reminder-worker/sql/store"
 	"github.com/parentpal/reminder-worker/sync/gcal"
 	"github.com/parentpal/reminder-worker/sync/reconcile"
+	"github.com/parentpal/reminder-worker/sync/seal"
 )
 
 // App is the program, wired. Make it with New and use it for one Run or Once.
@@ -37,6 +37,8 @@ type App struct {
 	listener *listener.Listener
 	events   *reconcile.Reconciler
 	sender   *notify.Sender
+	keys     *seal.Keys  // nil: refresh tokens are stored in plain text
+	sealer   *sealer     // nil: likewise
 	http     *ops.Server // nil: no HTTP
 	start    phase
 }
@@ -71,10 +73,16 @@ func (a *App) wire(build ops.Build) (err error) {
 	if err != nil {
 		return err
 	}
+	if a.keys, err = a.cfg.Keys(); err != nil {
+		return err
+	}
+	if a.keys != nil {
+		a.sealer = newSealer(db, a.keys, a.log)
+	}
 	if a.cfg.WritesCalendars() {
 		c := a.cfg.gcal()
 		c.Admit = func(ctx context.Context) error { _, err := requests.Take(ctx, 1); return err }
-		c.OnRotate = func(user uuid.UUID, was, is string) { a.storeRotated(db, user, was, is) }
+		c.OnRotate = func(account gcal.Account, is string) { a.storeRotated(db, account, is) }
 		if a.cal, err = gcal.New(c); err != nil {
 			return fmt.Errorf("configure calendar client: %w", err)
 		}
@@ -151,6 +159,9 @@ func (a *App) serve(ctx context.Context) error {
 	g.Go(func() error { return a.events.Run(ctx, work) })
 	g.Go(func() error { return a.sender.Run(ctx, work) })
 	g.Go(func() error { a.warm(ctx); return nil })
+	if a.sealer != nil {
+		g.Go(func() error { a.sealer.run(ctx); return nil })
+	}
 	err := g.Wait()
 	a.log.Info().Msg("stopped")
 	return err
@@ -162,6 +173,9 @@ func (a *App) Once(ctx context.Context) error {
 	if err := a.prepare(ctx); err != nil {
 		return err
 	}
+	if a.sealer != nil {
+		a.sealer.seal(ctx)
+	}
 	work, end := graceful(ctx, a.cfg.ShutdownGrace)
 	defer end()
 	if err := a.events.Drain(ctx, work); err != nil {
@@ -172,6 +186,9 @@ func (a *App) Once(ctx context.Context) error {
 
 // heard passes a change on to both parts. It never blocks.
 func (a *App) heard(c listener.Change) {
+	if a.sealer != nil {
+		a.sealer.look()
+	}
 	if c.Cause == listener.Sweep {
 		a.events.Sweep()
 	} else {
@@ -198,11 +215,12 @@ func (a *App) armed(reminders []reconcile.Armed) {
 }
 
 // storeRotated keeps the refresh token that Google has put in another's place; the old one may not work for long.
-func (a *App) storeRotated(db *store.Queries, user uuid.UUID, was, is string) {
+func (a *App) storeRotated(db *store.Queries, account gcal.Account, is string) {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
-	if _, err := db.StoreRotatedToken(ctx, store.StoreRotatedTokenParams{UserID: user, OldToken: was, NewToken: is}); err != nil {
-		a.log.Error().Err(err).Stringer("user", user).Msg("rotated refresh token not stored")
+	sealed := a.keys.Seal(account.UserID, is)
+	if _, err := db.StoreRotatedToken(ctx, store.StoreRotatedTokenParams{UserID: account.UserID, Consent: account.Consent, NewToken: sealed}); err != nil {
+		a.log.Error().Err(err).Stringer("user", account.UserID).Msg("rotated refresh token not stored")
 	}
 }
 

@@ -95,7 +95,8 @@ type Config struct {
 	// ShutdownGrace is how long requests on the wire may take after a signal to stop.
 	ShutdownGrace time.Duration `env:"SHUTDOWN_GRACE" envDefault:"10s"`
 
-	// TokenEncryptionKey is refused while set: this version keeps tokens unsealed, and must not seem to do otherwise.
+	// TokenEncryptionKey seals the refresh tokens in the database; see reminder-worker tokens. Several, separated by commas: the first
+	// seals, the others open what was sealed before.
 	TokenEncryptionKey string `env:"TOKEN_ENCRYPTION_KEY" secret:"true"`
 }
 
@@ -129,8 +130,8 @@ func (c Config) validateOutside() error {
 	if strings.ContainsFunc(c.ExpoAccessToken, func(r rune) bool { return r <= ' ' || r > '~' }) {
 		fault("EXPO_ACCESS_TOKEN: contains a blank or a character that no access token has")
 	}
-	if c.TokenEncryptionKey != "" {
-		fault("TOKEN_ENCRYPTION_KEY: this version does not seal refresh tokens; unset it, and keep the database's disk encrypted")
+	if _, err := c.Keys(); err != nil {
+		faults = append(faults, err)
 	}
 	faults = append(faults, c.validateSource(), c.validateHTTPAddr())
 	if _, err := zerolog.ParseLevel(c.LogLevel); err != nil || c.LogLevel == "" {
@@ -214,6 +215,7 @@ func (c Config) reconcile() reconcile.Config {
 	r := reconcile.DefaultConfig()
 	r.Offsets, r.Zone, r.Lease, r.RetryBase, r.SweepInterval = c.ReminderOffsets, c.Zone(), c.Lease, c.RetryBase, c.SweepInterval
 	r.RetryMax = max(r.RetryMax, c.RetryBase)
+	r.Keys, _ = c.Keys() // a valid configuration has them
 	return r
 }
 

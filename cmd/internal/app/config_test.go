@@ -79,8 +79,8 @@ func TestFaults(t *testing.T) {
 		{"access token cut from a page", []string{someDatabase, "EXPO_ACCESS_TOKEN=abc def"}, []string{
 			"EXPO_ACCESS_TOKEN: contains a blank or a character that no access token has",
 		}},
-		{"sealing", []string{someDatabase, "TOKEN_ENCRYPTION_KEY=key"}, []string{
-			"TOKEN_ENCRYPTION_KEY: this version does not seal refresh tokens; unset it, and keep the database's disk encrypted",
+		{"sealing", []string{someDatabase, "TOKEN_ENCRYPTION_KEY=a password"}, []string{
+			"TOKEN_ENCRYPTION_KEY: key 1 of 1: neither base64 nor hexadecimal of 32 bytes; reminder-worker tokens key makes one",
 		}},
 		{"words", []string{someDatabase, "CHANGE_SOURCE=guess", "LOG_LEVEL=loud", "LOG_FORMAT=xml", "HTTP_ADDR=8080"}, []string{
 			`CHANGE_SOURCE: "guess" is none of auto, notify, wal, poll`,

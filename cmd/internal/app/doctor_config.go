@@ -22,7 +22,7 @@ func examineConfiguration(c Config, invalid error) Finding {
 
 // remarks are about what is set, or not set, and works all the same.
 func remarks(c Config) []Finding {
-	return []Finding{remarkServiceRole(c), remarkServiceAccount(c), remarkSealing(), remarkTimeZone(c)}
+	return []Finding{remarkServiceRole(c), remarkServiceAccount(c), remarkSealing(c), remarkTimeZone(c)}
 }
 
 func remarkServiceRole(c Config) Finding {
@@ -40,9 +40,16 @@ func remarkServiceAccount(c Config) Finding {
 		"Unset GOOGLE_CLIENT_EMAIL and GOOGLE_PRIVATE_KEY; a key that is not there cannot be lost.")
 }
 
-func remarkSealing() Finding {
-	return warn("token_sealing", "refresh tokens and push tokens are stored unsealed in the schema reminder_worker",
-		"Keep the database's disk and its backups encrypted, and grant nobody the schema reminder_worker.")
+func remarkSealing(c Config) Finding {
+	keys, err := c.Keys()
+	switch {
+	case err != nil:
+		return skip("token_sealing", "TOKEN_ENCRYPTION_KEY cannot be read", "Correct it: reminder-worker tokens key makes one.")
+	case keys == nil:
+		return warn("token_sealing", "users' refresh tokens are stored in plain text in the schema reminder_worker",
+			"Set TOKEN_ENCRYPTION_KEY to what reminder-worker tokens key prints, and keep a copy of it where the database's backups are not.")
+	}
+	return pass("token_sealing", "users' refresh tokens are sealed with key "+keys.KeyID())
 }
 
 func remarkTimeZone(c Config) Finding {

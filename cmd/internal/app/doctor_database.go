@@ -48,6 +48,7 @@ var examinations = []examination{
 	{"replication", examineReplication},
 	{"clock", examineClock},
 	{"queue", examineQueue},
+	{"sealed_tokens", examineSealed},
 }
 
 // examineDatabase connects and examines, one thing after the other.

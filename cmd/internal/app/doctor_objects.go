@@ -39,8 +39,9 @@ var objects = []object{
 	},
 	{
 		"reminder_worker.google_accounts",
-		"user_id refresh_token calendar_id state reason paused_until connected_at updated_at",
-		"google_accounts_pkey",
+		"user_id refresh_token calendar_id state reason paused_until connected_at updated_at " +
+			"notice_due_at notice_lease notice_attempts noticed_at notice_error",
+		"google_accounts_pkey google_accounts_unsealed_idx google_accounts_notice_due_idx",
 	},
 	{
 		"reminder_worker.push_devices",

@@ -14,7 +14,7 @@ import (
 // ids are those that scripts may rely on, in their order.
 var ids = []string{
 	"configuration", "database", "server_version", "writable", "schema", "triggers", "privileges", "row_security", "round_trip", "pooler",
-	"replication", "clock", "queue", "google_client", "google_token", "google_calendar", "expo_push", "service_role_key", "service_account",
+	"replication", "clock", "queue", "sealed_tokens", "google_client", "google_token", "google_calendar", "expo_push", "service_role_key", "service_account",
 	"token_sealing", "time_zone",
 }
 

@@ -1,0 +1,221 @@
+package notify
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/parentpal/reminder-worker/notify/expo"
+	"github.com/parentpal/reminder-worker/sql/settings"
+	"github.com/parentpal/reminder-worker/sql/store"
+)
+
+// What follows tells users, once, that access to their Google Calendar has ended. Such a notice is no reminder: it has no event and no moment
+// that it could miss, so it waits while the sender rests, and its requests say nothing about the sender's health.
+
+const (
+	// noticeBatch is how many users are told by one claim.
+	noticeBatch = 50
+	// maxNotices is how often a notice is offered, with pauses that double from noticePause to noticeLast: within a day or so.
+	maxNotices  = 10
+	noticePause = time.Minute
+	noticeLast  = 6 * time.Hour
+	// noticeExpiry is for how long the push services hold it for a device that is off.
+	noticeExpiry = 3 * 24 * time.Hour
+)
+
+// noticeKind is what the app finds under "kind" in the push's data.
+const noticeKind = "reconnect_google_calendar"
+
+// tellUsers tells what is due whenever a sweep asks for it, until ctx ends.
+func (s *Sender) tellUsers(ctx, work context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-s.notices:
+			if err := s.drainNotices(ctx, work); err != nil && ctx.Err() == nil {
+				s.m.databaseErrors.Inc()
+				s.log.Warn().Err(err).Msg("users not told that access to their calendar has ended: they are at the next sweep")
+			}
+		}
+	}
+}
+
+// lookForNotices never blocks.
+func (s *Sender) lookForNotices() {
+	select {
+	case s.notices <- struct{}{}:
+	default:
+	}
+}
+
+// drainNotices tells all users who are due, batch by batch.
+func (s *Sender) drainNotices(ctx, work context.Context) error {
+	for ctx.Err() == nil {
+		if left, _ := s.pace.left(); left > 0 {
+			return nil
+		}
+		asked := time.Now()
+		rows, err := s.db.ClaimNotices(work, store.ClaimNoticesParams{MaxRows: noticeBatch, LeaseMs: s.cfg.Lease.Milliseconds()})
+		if err != nil {
+			return fmt.Errorf("claim notices: %w", err)
+		}
+		if len(rows) == 0 {
+			return nil
+		}
+		if err := s.tell(work, rows, asked); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// notice is what became of telling one user.
+type notice struct {
+	told   bool
+	final  bool          // there is nothing more to try
+	wait   time.Duration // until quiet hours are over; no attempt is used
+	faults []string
+}
+
+// tell offers a claimed batch and records what became of it.
+func (s *Sender) tell(ctx context.Context, rows []store.ClaimNoticesRow, claimed time.Time) error {
+	notices := make([]notice, len(rows))
+	var pushes []push
+	for i, row := range rows {
+		own, n := s.address(i, row)
+		pushes, notices[i] = append(pushes, own...), n
+	}
+	for _, chunk := range s.chunks(pushes) {
+		s.offerNotices(ctx, chunk, notices, claimed)
+	}
+	return s.recordNotices(ctx, rows, notices)
+}
+
+// address makes one message for each of the user's devices, or says why there is none now.
+func (s *Sender) address(i int, row store.ClaimNoticesRow) (pushes []push, n notice) {
+	switch {
+	case row.PushOff:
+		return nil, notice{final: true, faults: []string{"push is turned off in the user's settings"}}
+	case len(row.Tokens) == 0:
+		return nil, notice{final: true, faults: []string{"no device: the user has no push token registered"}}
+	}
+	now := s.now()
+	hours := settings.Quiet{From: settings.Clock(row.QuietFrom), Until: settings.Clock(row.QuietUntil)}
+	zone := s.zones.Find(row.TimeZone, s.cfg.Zone)
+	var next time.Time
+	if hours.On() {
+		if _, end, inside := hours.Period(now, zone); inside {
+			return nil, notice{wait: end.Sub(now) + time.Millisecond}
+		}
+		next, _ = hours.Next(now, zone)
+	}
+	m := s.noticeMessage(row, now)
+	for k, token := range row.Tokens {
+		m.To = token
+		p := push{reminder: i, token: token, message: m, notAfter: next}
+		if k < len(row.Projects) && row.Projects[k] != s.cfg.Project {
+			p.project = row.Projects[k]
+		}
+		pushes = append(pushes, p)
+	}
+	return pushes, notice{}
+}
+
+// noticeMessage is the same for every attempt, so that a device folds a repeat.
+func (s *Sender) noticeMessage(row store.ClaimNoticesRow, now time.Time) expo.Message {
+	title, body := s.cfg.Texts.CutOff(row.Locale)
+	data, _ := json.Marshal(map[string]string{"kind": noticeKind}) // always encodes
+	name := "reconnect-" + row.UserID.String()
+	return expo.Message{
+		Title: title, Body: body, Data: data, Sound: expo.DefaultSound, Priority: expo.PriorityHigh, ChannelID: s.cfg.Channel,
+		CollapseID: name, Tag: name, Expiration: now.Add(noticeExpiry).Unix(),
+	}
+}
+
+// offerNotices makes one request, and notes its answer for each user. What Expo refuses for its composition is divided, until one user's stand
+// alone.
+func (s *Sender) offerNotices(ctx context.Context, chunk []*push, notices []notice, claimed time.Time) {
+	until, ok := s.admitInTime(ctx, claimed, len(chunk))
+	if !ok {
+		failNotices(chunk, notices, errors.New("the quota of pushes is used up"))
+		return
+	}
+	before := earlier(s.lastRequest(claimed), until)
+	messages := make([]expo.Message, len(chunk))
+	for i, p := range chunk {
+		messages[i] = p.message
+		if !p.notAfter.IsZero() {
+			before = earlier(before, p.notAfter.Add(-time.Duration(s.offset.Load())))
+		}
+	}
+	answer, cancel := context.WithDeadline(ctx, s.lastAnswer(claimed))
+	defer cancel()
+	tickets, err := s.expo.SendBefore(answer, messages, before)
+	if err != nil {
+		e, _ := errors.AsType[*expo.Error](err)
+		if e != nil && (e.Kind == expo.Split || e.Kind == expo.Permanent) && reminders(chunk) > 1 {
+			half := slices.IndexFunc(chunk, func(p *push) bool { return p.reminder >= middle(chunk) })
+			s.offerNotices(ctx, chunk[:half], notices, claimed)
+			s.offerNotices(ctx, chunk[half:], notices, claimed)
+			return
+		}
+		failNotices(chunk, notices, err)
+		return
+	}
+	for i, p := range chunk {
+		n := &notices[p.reminder]
+		if e := tickets[i].Err; e != nil {
+			n.faults = append(n.faults, expo.Mask(p.token)+": "+e.Error())
+		} else {
+			n.told = true
+		}
+	}
+}
+
+// middle is the user with whom the second half of a chunk begins; the chunk has several.
+func middle(chunk []*push) int {
+	first, last := chunk[0].reminder, chunk[len(chunk)-1].reminder
+	return first + (last-first+1)/2
+}
+
+func failNotices(chunk []*push, notices []notice, err error) {
+	for _, p := range chunk {
+		if n := &notices[p.reminder]; len(n.faults) == 0 || n.faults[len(n.faults)-1] != err.Error() {
+			n.faults = append(n.faults, err.Error())
+		}
+	}
+}
+
+func (s *Sender) recordNotices(ctx context.Context, rows []store.ClaimNoticesRow, notices []notice) error {
+	var arg store.RecordNoticesParams
+	told := 0
+	for i, n := range notices {
+		retryMs, outcome := int64(-1), "failed"
+		switch {
+		case n.told:
+			outcome = "told"
+			told++
+		case n.wait > 0:
+			retryMs, outcome = n.wait.Milliseconds(), "deferred"
+		case !n.final && int(rows[i].Attempts) < maxNotices:
+			retryMs, outcome = s.cfg.Jitter(grow(noticePause, noticeLast, int(rows[i].Attempts)-1)).Milliseconds(), "retry"
+		}
+		s.m.notices.WithLabelValues(outcome).Inc()
+		arg.UserIds, arg.Leases = append(arg.UserIds, rows[i].UserID), append(arg.Leases, rows[i].Lease)
+		arg.RetryMs, arg.Counts = append(arg.RetryMs, retryMs), append(arg.Counts, n.wait == 0)
+		arg.Told, arg.ErrorMessages = append(arg.Told, n.told), append(arg.ErrorMessages, storable(strings.Join(n.faults, "; ")))
+	}
+	if told > 0 {
+		s.log.Info().Int("users", told).Msg("users told that access to their calendar has ended")
+	}
+	if err := s.db.RecordNotices(ctx, arg); err != nil {
+		return fmt.Errorf("record notices: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,170 @@
+package notify
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/parentpal/reminder-worker/notify/expo/expofake"
+)
+
+// cutOff is a user whose consent has ended, with so many phones.
+func (w *world) cutOff(phones int) (id uuid.UUID, tokens []string) {
+	w.t.Helper()
+	id, tokens = w.user(phones)
+	w.exec(`insert into reminder_worker.google_accounts (user_id, refresh_token, state, notice_due_at) values ($1, 'gone', 'needs_reconnect', now())`, id)
+	return id, tokens
+}
+
+// told is how a user's notice stands.
+func (w *world) told(user uuid.UUID) string {
+	w.t.Helper()
+	return one[string](w, `select concat_ws(', ', case when noticed_at is not null then 'told' else 'not told' end,
+		case when notice_due_at is null then 'done' when notice_lease > now() then 'claimed' when notice_due_at > now() + interval '20 minutes' then 'much later' when notice_due_at > now() then 'later' else 'due' end,
+		notice_attempts || ' tries', notice_error) from reminder_worker.google_accounts where user_id = $1`, user)
+}
+
+func (w *world) untilTold(s *Sender, user uuid.UUID, want string) {
+	w.t.Helper()
+	w.until(want, func() bool {
+		s.Look(Overdue)
+		return strings.HasPrefix(w.told(user), want)
+	})
+}
+
+// Each of the user's phones is told, in the user's language, once: the push has words and a name of its own, and data that the app can act on.
+func TestUserIsTold(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	user, tokens := w.cutOff(2)
+	other, _ := w.user(1)
+	w.exec(`insert into reminder_worker.google_accounts (user_id, refresh_token) values ($1, 'good')`, other)
+	w.exec(`insert into notification_settings (user_id, locale) values ($1, 'de')`, user)
+	s, _ := w.start()
+	w.untilTold(s, user, "told, done, 1 tries")
+	id := w.own(user, 0)
+	s.Look(Overdue)
+	w.untilStatus(id, "sent")
+	var got []string
+	for _, p := range w.expo.Pushes() {
+		if p.CollapseID == id.String() {
+			continue
+		}
+		got = append(got, p.Token)
+		if p.Title != "Google Kalender ist getrennt" || p.CollapseID != "reconnect-"+user.String() || p.Tag != p.CollapseID || string(p.Data) != `{"kind":"reconnect_google_calendar"}` {
+			t.Errorf("push %+v", p)
+		}
+		if left := time.Until(time.Unix(p.Expiration, 0)); left < 71*time.Hour || left > 72*time.Hour {
+			t.Errorf("expires in %s", left)
+		}
+	}
+	slices.Sort(got)
+	slices.Sort(tokens)
+	if !slices.Equal(got, tokens) {
+		t.Errorf("told %v, want %v", got, tokens)
+	}
+}
+
+// Who does not want pushes, has no phone, sleeps, or has connected again is not told, or not now.
+func TestUserIsNotTold(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	mute, _ := w.cutOff(1)
+	w.exec(`insert into notification_settings (user_id, push_enabled) values ($1, false)`, mute)
+	none, _ := w.cutOff(0)
+	asleep, _ := w.cutOff(1)
+	w.exec(`insert into notification_settings (user_id, time_zone, quiet_from, quiet_until)
+		values ($1, 'UTC', (now() at time zone 'UTC' - interval '1 hour')::time, (now() at time zone 'UTC' + interval '1 hour')::time)`, asleep)
+	back, _ := w.cutOff(1)
+	w.exec(`select reminder_worker.put_google_account($1, 'new')`, back)
+	s, _ := w.start()
+	w.untilTold(s, mute, "not told, done, 1 tries, push is turned off in the user's settings")
+	w.untilTold(s, none, "not told, done, 1 tries, no device: the user has no push token registered")
+	w.untilTold(s, asleep, "not told, much later, 0 tries")
+	w.untilTold(s, back, "not told, done, 1 tries")
+	if n := w.expo.Counts().Requests; n != 0 {
+		t.Errorf("%d requests to Expo", n)
+	}
+}
+
+// While Expo is away a notice waits, longer each time, and in the end it is given up; a phone that is gone does not keep the others from being
+// told; what is refused together is told one by one.
+func TestNoticesAreTriedAgain(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.cfg.Jitter = func(d time.Duration) time.Duration { return d }
+	user, _ := w.cutOff(1)
+	w.expo.Fail(func(expofake.Request) *expofake.Fault { return expofake.Status(503, "no healthy upstream") })
+	s, _ := w.start()
+	again := func() {
+		w.exec(`update reminder_worker.google_accounts set notice_due_at = now() where user_id = $1`, user)
+	}
+	for n := 1; n < maxNotices; n++ {
+		wait := "later"
+		if n > 5 {
+			wait = "much later"
+		}
+		w.untilTold(s, user, fmt.Sprintf("not told, %s, %d tries, expo: status 503", wait, n))
+		again()
+	}
+	w.untilTold(s, user, fmt.Sprintf("not told, done, %d tries, expo: status 503", maxNotices))
+	if left, _ := s.Paused(); left != 0 {
+		t.Error("the sender rests for a notice")
+	}
+
+	w.expo.Fail(nil)
+	gone, tokens := w.cutOff(2)
+	w.expo.RefuseTicket(tokens[0], "DeviceNotRegistered")
+	w.untilTold(s, gone, "told, done, 1 tries, ExponentPushToken[")
+
+	var all []uuid.UUID
+	var bad string
+	for range 5 {
+		user, tokens := w.cutOff(1)
+		all, bad = append(all, user), tokens[0]
+	}
+	w.expo.Fail(func(r expofake.Request) *expofake.Fault {
+		if slices.Contains(r.Tokens, bad) {
+			return expofake.Refuse(400, "VALIDATION_ERROR")
+		}
+		return nil
+	})
+	for i, user := range all {
+		want := "told, done, 1 tries"
+		if i == len(all)-1 {
+			want = "not told, later, 1 tries, expo: status 400"
+		}
+		w.untilTold(s, user, want)
+	}
+}
+
+// A worker that stops between the claim and the record leaves the notice to its lease; what it had sent is folded by the phone.
+func TestNoticeOfADeadWorker(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.cfg.Lease = time.Second
+	user, tokens := w.cutOff(1)
+	s := w.sender()
+	stopped, stop := context.WithCancel(t.Context())
+	w.expo.Fail(expofake.Once(expofake.SendEndpoint, 1, expofake.DropAfter()))
+	stop()
+	if err := s.drainNotices(stopped, stopped); err != nil {
+		t.Fatal(err)
+	}
+	if got := w.told(user); got != "not told, due, 0 tries" {
+		t.Errorf("claimed by a worker that was stopped: %s", got)
+	}
+	w.exec(`update reminder_worker.google_accounts set notice_due_at = now() + interval '300 milliseconds', notice_lease = now() + interval '300 milliseconds', notice_attempts = 1`)
+	s, _ = w.start()
+	w.untilTold(s, user, "not told, later, 2 tries") // its answer was lost
+	w.exec(`update reminder_worker.google_accounts set notice_due_at = now()`)
+	w.untilTold(s, user, "told, done, 3 tries")
+	if n := len(w.expo.Shown(tokens[0])); n != 1 {
+		t.Errorf("the phone shows %d", n)
+	}
+}
