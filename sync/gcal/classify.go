@@ -16,9 +16,9 @@ import (
 
 // The pauses that are taken when Google does not name one.
 const (
-	ratePause  = 15 * time.Second // the rate is measured over a sliding minute
-	quotaPause = 2 * time.Hour    // quotaExceeded makes a calendar read-only for hours
-	maxPause   = 24 * time.Hour   // no header may put an account to sleep for longer
+	ratePause  = 2 * time.Second // to begin with: the rate is measured over a sliding minute
+	quotaPause = 2 * time.Hour   // quotaExceeded makes a calendar read-only for hours
+	maxPause   = 24 * time.Hour  // no header may put an account to sleep for longer
 )
 
 const (
@@ -115,6 +115,7 @@ func classifyAnswer(op string, g *googleapi.Error, now time.Time) *Error {
 		Kind: a.kind(op, g.Code), Op: op, Status: g.Code, Reason: a.reason, Message: oneLine(g.Message),
 		RetryAfter: retryAfter(g.Header, now),
 	}
+	e.asked = e.RetryAfter > 0
 	if e.Kind == Throttled && e.RetryAfter == 0 {
 		e.RetryAfter = pause(a.reason, now)
 	}

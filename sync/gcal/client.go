@@ -27,6 +27,7 @@ type Client struct {
 	token  *http.Client      // for the token and revoke endpoints
 	api    *calendar.Service // for every account: the access token travels in the request's context
 	grants *grants
+	pace   *governor
 	now    func() time.Time
 }
 
@@ -41,6 +42,7 @@ func New(c Config) (*Client, error) {
 		base:   base,
 		token:  newHTTPClient(c, limited{base}),
 		grants: newGrants(c.MaxAccounts),
+		pace:   &governor{now: time.Now},
 		now:    time.Now,
 	}
 	api, err := calendar.NewService(context.Background(),
@@ -111,38 +113,56 @@ func (c *Client) judgeRevoke(res *http.Response, body []byte) error {
 	return classify(OpRevoke, &oauth2.RetrieveError{Response: res, ErrorCode: code}, c.now())
 }
 
+// maxRefusals is how often one request is made that is refused because too many are made.
+const maxRefusals = 5
+
 // do makes one exchange for an account: obtains an access token, lends it to call, and classifies what comes back. A token that
-// Google refuses although it should be good is renewed once.
+// Google refuses although it should be good is renewed once. A request that is refused because all workers together make too many is made
+// again when its turn comes.
 func (c *Client) do(ctx context.Context, a Account, op string, call func(context.Context) error) error {
 	if a.RefreshToken == "" {
 		return &Error{Kind: Reconnect, Op: OpToken, Reason: "missing"}
 	}
 	g := c.grants.get(a, func() *grant { return c.newGrant(a) })
-	for attempt := 0; ; attempt++ {
+	for renewed, refusals := false, 0; ; {
 		token, err := g.accessToken(ctx)
 		if err != nil {
 			return classify(OpToken, err, c.now())
 		}
-		if err := c.admit(ctx); err != nil {
+		done, err := c.admit(ctx, a.UserID)
+		if err != nil {
 			return classify(op, err, c.now())
 		}
 		err = call(context.WithValue(ctx, tokenKey{}, token))
 		if err == nil {
+			done(accepted)
 			return nil
 		}
-		if !unauthorized(err) || attempt > 0 {
-			return classify(op, err, c.now())
+		e := classify(op, err, c.now())
+		again := done(verdictOf(e))
+		switch {
+		case again && !e.asked && refusals < maxRefusals:
+			refusals++
+		case unauthorized(err) && !renewed:
+			renewed = true
+			g.discard(token)
+		default:
+			return e
 		}
-		g.discard(token)
 	}
 }
 
-// admit asks whether one more request may be made.
-func (c *Client) admit(ctx context.Context) error {
-	if c.config.Admit == nil {
-		return nil
+// admit asks whether one more request may be made: Google first, as far as is known what it takes, then the caller.
+func (c *Client) admit(ctx context.Context, user uuid.UUID) (done func(verdict) (again bool), err error) {
+	done, err = c.pace.admit(ctx, user)
+	if err != nil || c.config.Admit == nil {
+		return done, err
 	}
-	return c.config.Admit(ctx)
+	if err := c.config.Admit(ctx); err != nil {
+		done(neutral)
+		return nil, err
+	}
+	return done, nil
 }
 
 func (c *Client) newGrant(a Account) *grant {

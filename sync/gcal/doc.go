@@ -38,11 +38,12 @@
 // # Failure
 //
 // Every failed call returns *Error. Its Kind says what to do (again later, not this event, pause, ask the user, ask the operator), and
-// is decided by classify from status codes and Google's reasons, never from text. Nothing is repeated in here but what needs no
+// is decided by classify from status codes and Google's reasons, never from text. Nothing is repeated in here but what needs little
 // waiting: a refused access token is renewed once, a copy that changed is read again. Pauses and attempts are the caller's, whose
 // rows survive a restart.
 //
-// A quota of the project's requests is the caller's, too: Config.Admit is asked before each of them.
+// A quota of the project's requests is the caller's, too: Config.Admit is asked before each of them. Where Google takes fewer, which shows
+// in requests of several users being refused for their rate, the client finds out how many, and makes no more (governor.go).
 //
 // Refresh tokens, access tokens and the client secret appear in no error and no log; Account prints without its token. Tokens are
 // sent to the configured addresses only, no redirect is followed.

@@ -62,6 +62,7 @@ type Error struct {
 	Status int
 	// RetryAfter is how long to pause; 0 leaves it to the caller. Throttled always has one.
 	RetryAfter time.Duration
+	asked      bool // RetryAfter is Google's word
 	// Err is the cause when there was no answer: a context's end, a network error.
 	Err error
 }

@@ -37,7 +37,7 @@
 // # Failure
 //
 // Errors of Google are classified by gcal. Retry: attempts are counted in the row, with growing pauses, for about a day. Throttled:
-// that user's calendar pauses, for what waits in the lane at once. Reconnect: the account is parked, its events become 'scheduled'
+// that user's calendar pauses, for what waits in the lane at once, and for longer if it happens again within a minute. Reconnect: the account is parked, its events become 'scheduled'
 // until the user connects again, which the sender asks them for, once. Project: every calendar pauses, an error is logged, no user is
 // marked and no attempt is used. A refresh token that is sealed with a key which is not there waits for the key: likewise.
 // Permanent: the event is 'failed', its reminders stay. A call that fails after long pauses its user's calendar for a while, and

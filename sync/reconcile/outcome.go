@@ -62,9 +62,11 @@ func (r *Reconciler) judge(j *job, c gcal.Copy, err error) outcome {
 	case gcal.Permanent, gcal.CalendarGone:
 		return r.refused(o, ge)
 	case gcal.Throttled:
-		o.retry, o.pause, o.why = ge.RetryAfter, ge.RetryAfter, ge.Error()
-		if ge.Shared() {
-			o.pause = 0
+		o.retry, o.why = ge.RetryAfter, ge.Error()
+		if !ge.Shared() {
+			o.pause = r.patience.throttled(j.account, ge.RetryAfter)
+			o.retry = o.pause
+		} else {
 			r.holdAll(levelOf(ge), ge.RetryAfter, ge.Error())
 		}
 		return o

@@ -20,6 +20,7 @@ type patience struct {
 	pauses   map[uuid.UUID]userPause
 	refusals map[uuid.UUID]refusal
 	since    map[uuid.UUID]bool // users whose calls were stuck since anybody's was answered
+	throttle map[uuid.UUID]throttle
 }
 
 // userPause is a time before which one user's calendar is not called.
@@ -28,6 +29,12 @@ type userPause struct {
 	until time.Time
 	why   string
 	times int // how often in a row calls were stuck
+}
+
+// throttle is the last pause that Google asked for.
+type throttle struct {
+	at   time.Time
+	last time.Duration
 }
 
 // refusal is a refresh token that Google has refused.
@@ -43,7 +50,26 @@ const (
 	stuckUsers = 3
 	// stuckLimit is the longest pause of everybody because of stuck calls.
 	stuckLimit = 15 * time.Second
+	// throttleLimit is how far the pauses of a user grow whose requests are refused for their rate: it is counted over a minute.
+	throttleLimit = time.Minute
 )
+
+// throttled is for how long an account is to be left alone of which Google would have a pause of d: for longer if it has asked before,
+// within the last minute.
+func (p *patience) throttled(a gcal.Account, d time.Duration) time.Duration {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	now := time.Now()
+	if p.throttle == nil {
+		p.throttle = map[uuid.UUID]throttle{}
+	}
+	maps.DeleteFunc(p.throttle, func(_ uuid.UUID, t throttle) bool { return now.Sub(t.at) > throttleLimit+t.last })
+	if t, before := p.throttle[a.UserID]; before {
+		d = max(d, min(2*t.last, throttleLimit))
+	}
+	p.throttle[a.UserID] = throttle{now, d}
+	return d
+}
 
 // left is for how much longer an account is left alone, and why; 0: it may be called.
 func (p *patience) left(a gcal.Account) (time.Duration, string) {

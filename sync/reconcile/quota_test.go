@@ -2,9 +2,13 @@ package reconcile
 
 import (
 	"context"
+	"net/http"
+	"os"
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/parentpal/reminder-worker/sync/gcal/gcalfake"
 )
 
 // usedUp is a quota's answer: not before so long.
@@ -47,5 +51,47 @@ func TestQuotaUsedUp(t *testing.T) {
 	}
 	if n := w.log.count("all calendars paused"); n == 0 || n > 1+int(time.Since(began)/pause) {
 		t.Errorf("the pause was logged %d times", n)
+	}
+}
+
+// Google takes fewer requests than it is said to: the rate is found out, hardly any is refused, and no attempt is used. With
+// REMINDER_WORKER_TEST_FULL=1 there are 10,000 events, which takes two minutes.
+func TestRateIsFoundOut(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	const perSecond = 100
+	users, each, refusedAtMost := 50, 12, 0.15 // the limit is found by being refused, which weighs more the fewer there are
+	full := os.Getenv("REMINDER_WORKER_TEST_FULL") == "1"
+	if full {
+		each, refusedAtMost = 200, 0.02
+	}
+	w.google.Fail(gcalfake.ProjectQuota(perSecond, time.Second))
+	for range users {
+		w.events(w.user(), each)
+	}
+	began := time.Now()
+	r, _ := w.start()
+	r.Wake()
+	total := users * each
+	for synced := 0; synced < total; {
+		w.until("progress", func() bool {
+			n := one[int](w, `select count(*)::int from events where status = 'synced'`)
+			moved := n > synced
+			synced = max(synced, n)
+			return moved
+		})
+	}
+	took := time.Since(began)
+	done, refused := w.google.Count(gcalfake.OpInsert, http.StatusOK), w.google.Count("", http.StatusForbidden)
+	use, share := float64(done)/(perSecond*took.Seconds()), float64(refused)/float64(done+refused)
+	t.Logf("%d events in %s: %.1f %% of what is allowed; %d requests refused, %.2f %%", done, took.Round(time.Millisecond), 100*use, refused, 100*share)
+	if done != total || share > refusedAtMost {
+		t.Errorf("%d copies written, want %d; %.1f %% of the requests were refused, want at most %.0f", done, total, 100*share, 100*refusedAtMost)
+	}
+	if full && use < 0.95 {
+		t.Errorf("%.1f %% of what is allowed was used, want 95", 100*use)
+	}
+	if n := one[int](w, `select max(sync_attempts) from events`); n != 0 {
+		t.Errorf("%d attempts were used", n)
 	}
 }

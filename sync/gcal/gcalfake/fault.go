@@ -110,6 +110,29 @@ func Quota(perSecond int) Rule {
 	}
 }
 
+// ProjectQuota lets all users together make so many Calendar requests in any window, and answers 403 rateLimitExceeded to the others. What it
+// refuses does not count.
+func ProjectQuota(allowed int, window time.Duration) Rule {
+	var mu sync.Mutex
+	var taken []time.Time // within the window
+	return func(r Request) *Fault {
+		if r.Op == OpToken || r.Op == OpRevoke {
+			return nil
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		now := time.Now()
+		for len(taken) > 0 && now.Sub(taken[0]) >= window {
+			taken = taken[1:]
+		}
+		if len(taken) >= allowed {
+			return new(Status(http.StatusForbidden, "rateLimitExceeded"))
+		}
+		taken = append(taken, now)
+		return nil
+	}
+}
+
 // Fail adds a rule. Of several, the one added first decides. The returned function takes it away again.
 func (s *Server) Fail(rule Rule) (stop func()) {
 	entry := &rule
