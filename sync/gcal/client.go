@@ -65,6 +65,13 @@ func (c *Client) Close() { c.base.CloseIdleConnections() }
 // Forget drops what is remembered of a user's consent: the next call exchanges the refresh token anew.
 func (c *Client) Forget(userID uuid.UUID) { c.grants.forget(userID) }
 
+// Remembered is how many accounts' access tokens are held in memory, at most Config.MaxAccounts.
+func (c *Client) Remembered() int {
+	c.grants.mu.Lock()
+	defer c.grants.mu.Unlock()
+	return c.grants.order.Len()
+}
+
 // Delete removes a copy. One that is gone already is no error, and neither is a Copy that names none.
 func (c *Client) Delete(ctx context.Context, a Account, known Copy) error {
 	if known.GoogleID == "" {
