@@ -20,10 +20,13 @@ import (
 const (
 	// noticeBatch is how many users are told by one claim.
 	noticeBatch = 50
-	// maxNotices is how often a notice is offered, with pauses that double from noticePause to noticeLast: within a day or so.
+	// maxNotices is how often a notice is offered that devices refuse for the time being, with pauses that double from noticePause to noticeLast:
+	// within half a day to a day.
 	maxNotices  = 10
-	noticePause = time.Minute
+	noticePause = 3 * time.Minute
 	noticeLast  = 6 * time.Hour
+	// noticeRest is the pause after a request that said nothing about the notice: no attempt is used.
+	noticeRest = time.Minute
 	// noticeExpiry is for how long the push services hold it for a device that is off.
 	noticeExpiry = 3 * 24 * time.Hour
 )
@@ -68,6 +71,7 @@ func (s *Sender) drainNotices(ctx, work context.Context) error {
 		if len(rows) == 0 {
 			return nil
 		}
+		rows = slices.DeleteFunc(rows, func(row store.ClaimNoticesRow) bool { return !row.Stands })
 		if err := s.tell(work, rows, asked); err != nil {
 			return err
 		}
@@ -79,7 +83,8 @@ func (s *Sender) drainNotices(ctx, work context.Context) error {
 type notice struct {
 	told   bool
 	final  bool          // there is nothing more to try
-	wait   time.Duration // until quiet hours are over; no attempt is used
+	gone   bool          // every device so far has refused for good
+	wait   time.Duration // before it is offered again, no attempt being used
 	faults []string
 }
 
@@ -87,6 +92,9 @@ type notice struct {
 func (s *Sender) tell(ctx context.Context, rows []store.ClaimNoticesRow, claimed time.Time) error {
 	notices := make([]notice, len(rows))
 	var pushes []push
+	if len(rows) == 0 {
+		return nil
+	}
 	for i, row := range rows {
 		own, n := s.address(i, row)
 		pushes, notices[i] = append(pushes, own...), n
@@ -100,6 +108,8 @@ func (s *Sender) tell(ctx context.Context, rows []store.ClaimNoticesRow, claimed
 // address makes one message for each of the user's devices, or says why there is none now.
 func (s *Sender) address(i int, row store.ClaimNoticesRow) (pushes []push, n notice) {
 	switch {
+	case row.CalendarOff:
+		return nil, notice{final: true, faults: []string{"the calendar is turned off in the user's settings"}}
 	case row.PushOff:
 		return nil, notice{final: true, faults: []string{"push is turned off in the user's settings"}}
 	case len(row.Tokens) == 0:
@@ -127,7 +137,7 @@ func (s *Sender) address(i int, row store.ClaimNoticesRow) (pushes []push, n not
 	return pushes, notice{}
 }
 
-// noticeMessage is the same for every attempt, so that a device folds a repeat.
+// noticeMessage has the same name at every attempt, so that a device folds a repeat.
 func (s *Sender) noticeMessage(row store.ClaimNoticesRow, now time.Time) expo.Message {
 	title, body := s.cfg.Texts.CutOff(row.Locale)
 	data, _ := json.Marshal(map[string]string{"kind": noticeKind}) // always encodes
@@ -139,11 +149,14 @@ func (s *Sender) noticeMessage(row store.ClaimNoticesRow, now time.Time) expo.Me
 }
 
 // offerNotices makes one request, and notes its answer for each user. What Expo refuses for its composition is divided, until one user's stand
-// alone.
+// alone. A request that says nothing about them uses no attempt.
 func (s *Sender) offerNotices(ctx context.Context, chunk []*push, notices []notice, claimed time.Time) {
-	until, ok := s.admitInTime(ctx, claimed, len(chunk))
-	if !ok {
-		failNotices(chunk, notices, errors.New("the quota of pushes is used up"))
+	until, err := s.permitNotices(ctx, claimed, len(chunk))
+	if err != nil {
+		putOff(chunk, notices, fmt.Errorf("not offered: %w", err))
+		return
+	}
+	if chunk = s.stillCalm(chunk, notices); len(chunk) == 0 {
 		return
 	}
 	before := earlier(s.lastRequest(claimed), until)
@@ -154,27 +167,71 @@ func (s *Sender) offerNotices(ctx context.Context, chunk []*push, notices []noti
 			before = earlier(before, p.notAfter.Add(-time.Duration(s.offset.Load())))
 		}
 	}
+	asked := s.now()
 	answer, cancel := context.WithDeadline(ctx, s.lastAnswer(claimed))
 	defer cancel()
 	tickets, err := s.expo.SendBefore(answer, messages, before)
-	if err != nil {
-		e, _ := errors.AsType[*expo.Error](err)
-		if e != nil && (e.Kind == expo.Split || e.Kind == expo.Permanent) && reminders(chunk) > 1 {
-			half := slices.IndexFunc(chunk, func(p *push) bool { return p.reminder >= middle(chunk) })
-			s.offerNotices(ctx, chunk[:half], notices, claimed)
-			s.offerNotices(ctx, chunk[half:], notices, claimed)
-			return
-		}
-		failNotices(chunk, notices, err)
-		return
+	e, _ := errors.AsType[*expo.Error](err)
+	switch {
+	case err == nil:
+		s.noteNotices(ctx, chunk, tickets, notices, asked)
+	case e == nil || e.Kind != expo.Split && e.Kind != expo.Permanent:
+		putOff(chunk, notices, err)
+	case reminders(chunk) > 1:
+		half := slices.IndexFunc(chunk, func(p *push) bool { return p.reminder >= middle(chunk) })
+		s.offerNotices(ctx, chunk[:half], notices, claimed)
+		s.offerNotices(ctx, chunk[half:], notices, claimed)
+	default:
+		notices[chunk[0].reminder].faults = append(notices[chunk[0].reminder].faults, err.Error())
 	}
+}
+
+// permitNotices takes permits, and holds up nothing else if there are none in time.
+func (s *Sender) permitNotices(ctx context.Context, claimed time.Time, n int) (until time.Time, err error) {
+	ctx, cancel := context.WithDeadline(ctx, s.lastRequest(claimed))
+	defer cancel()
+	return s.quota.Take(ctx, n)
+}
+
+// stillCalm drops the pushes to users whose quiet hours have begun while permits were waited for.
+func (s *Sender) stillCalm(chunk []*push, notices []notice) []*push {
+	now := s.now()
+	return slices.DeleteFunc(slices.Clone(chunk), func(p *push) bool {
+		late := !p.notAfter.IsZero() && !now.Before(p.notAfter)
+		if late {
+			notices[p.reminder].wait = time.Second // the next claim finds out until when
+		}
+		return late
+	})
+}
+
+// noteNotices reads the tickets of one request, and retires devices that are gone.
+func (s *Sender) noteNotices(ctx context.Context, chunk []*push, tickets []expo.Ticket, notices []notice, asked time.Time) {
+	var gone []string
 	for i, p := range chunk {
 		n := &notices[p.reminder]
-		if e := tickets[i].Err; e != nil {
-			n.faults = append(n.faults, expo.Mask(p.token)+": "+e.Error())
-		} else {
+		e := tickets[i].Err
+		switch {
+		case e == nil:
 			n.told = true
+			continue
+		case e.Kind == expo.DeviceGone:
+			gone = append(gone, p.token)
+			n.gone = n.gone || len(n.faults) == 0
+		case e.Kind == expo.Project:
+			n.wait = noticeRest
+			n.gone = false
+		default:
+			n.gone = false
 		}
+		n.faults = append(n.faults, expo.Mask(p.token)+": "+e.Error())
+	}
+	if len(gone) == 0 {
+		return
+	}
+	err := s.db.RetireDevices(ctx, store.RetireDevicesParams{Tokens: gone, Before: asked, Reason: retiredGone})
+	if err != nil {
+		s.log.Warn().Err(fmt.Errorf("retire devices: %w", err)).Msg("devices that are gone not retired: they are when they are pushed to next")
 	}
 }
 
@@ -184,9 +241,12 @@ func middle(chunk []*push) int {
 	return first + (last-first+1)/2
 }
 
-func failNotices(chunk []*push, notices []notice, err error) {
+// putOff has the users of a chunk told later.
+func putOff(chunk []*push, notices []notice, err error) {
 	for _, p := range chunk {
-		if n := &notices[p.reminder]; len(n.faults) == 0 || n.faults[len(n.faults)-1] != err.Error() {
+		n := &notices[p.reminder]
+		n.wait = noticeRest
+		if len(n.faults) == 0 || n.faults[len(n.faults)-1] != err.Error() {
 			n.faults = append(n.faults, err.Error())
 		}
 	}
@@ -203,7 +263,7 @@ func (s *Sender) recordNotices(ctx context.Context, rows []store.ClaimNoticesRow
 			told++
 		case n.wait > 0:
 			retryMs, outcome = n.wait.Milliseconds(), "deferred"
-		case !n.final && int(rows[i].Attempts) < maxNotices:
+		case !n.final && !n.gone && int(rows[i].Attempts) < maxNotices:
 			retryMs, outcome = s.cfg.Jitter(grow(noticePause, noticeLast, int(rows[i].Attempts)-1)).Milliseconds(), "retry"
 		}
 		s.m.notices.WithLabelValues(outcome).Inc()

@@ -1,7 +1,6 @@
 package notify
 
 import (
-	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -10,7 +9,9 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/parentpal/reminder-worker/notify/expo"
 	"github.com/parentpal/reminder-worker/notify/expo/expofake"
+	"github.com/parentpal/reminder-worker/sql/store"
 )
 
 // cutOff is a user whose consent has ended, with so many phones.
@@ -82,45 +83,66 @@ func TestUserIsNotTold(t *testing.T) {
 		values ($1, 'UTC', (now() at time zone 'UTC' - interval '1 hour')::time, (now() at time zone 'UTC' + interval '1 hour')::time)`, asleep)
 	back, _ := w.cutOff(1)
 	w.exec(`select reminder_worker.put_google_account($1, 'new')`, back)
+	off, _ := w.cutOff(1)
+	w.exec(`update reminder_worker.google_accounts set state = 'off' where user_id = $1`, off)
+	without, _ := w.cutOff(1)
+	w.exec(`insert into notification_settings (user_id, calendar_enabled) values ($1, false)`, without)
 	s, _ := w.start()
 	w.untilTold(s, mute, "not told, done, 1 tries, push is turned off in the user's settings")
 	w.untilTold(s, none, "not told, done, 1 tries, no device: the user has no push token registered")
 	w.untilTold(s, asleep, "not told, much later, 0 tries")
-	w.untilTold(s, back, "not told, done, 1 tries")
+	w.untilTold(s, back, "not told, done, 0 tries")
+	w.untilTold(s, off, "not told, done, 0 tries")
+	w.untilTold(s, without, "not told, done, 1 tries, the calendar is turned off in the user's settings")
 	if n := w.expo.Counts().Requests; n != 0 {
 		t.Errorf("%d requests to Expo", n)
 	}
 }
 
-// While Expo is away a notice waits, longer each time, and in the end it is given up; a phone that is gone does not keep the others from being
-// told; what is refused together is told one by one.
+// What Expo refuses for the time being is offered again, longer each time, and in the end given up; what says nothing about the notice uses no
+// attempt: an outage, a refused access token, a quota that is used up. A phone that is gone is retired, and does not keep the others from being told;
+// what is refused together is told one by one.
 func TestNoticesAreTriedAgain(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.cfg.Jitter = func(d time.Duration) time.Duration { return d }
-	user, _ := w.cutOff(1)
-	w.expo.Fail(func(expofake.Request) *expofake.Fault { return expofake.Status(503, "no healthy upstream") })
+	user, tokens := w.cutOff(1)
+	w.expo.Fail(func(expofake.Request) *expofake.Fault { return expofake.Status(502, "") })
 	s, _ := w.start()
-	again := func() {
+	w.untilTold(s, user, "not told, later, 0 tries, expo: status 502")
+	again := func(user uuid.UUID) {
 		w.exec(`update reminder_worker.google_accounts set notice_due_at = now() where user_id = $1`, user)
 	}
+	for fault, words := range map[*expofake.Fault]string{
+		expofake.Status(503, "no healthy upstream"): "expo: status 503", expofake.BadAccessToken(): "expo: status 401", expofake.Drop(): "expo: ",
+	} {
+		w.expo.Fail(func(expofake.Request) *expofake.Fault { return fault })
+		again(user)
+		w.untilTold(s, user, "not told, later, 0 tries, "+words)
+		if left, _ := s.Paused(); left != 0 {
+			t.Error("the sender rests for a notice")
+		}
+	}
+	w.expo.Fail(nil)
+	w.expo.RefuseTicket(tokens[0], "ExpoError")
 	for n := 1; n < maxNotices; n++ {
 		wait := "later"
-		if n > 5 {
+		if n > 3 {
 			wait = "much later"
 		}
-		w.untilTold(s, user, fmt.Sprintf("not told, %s, %d tries, expo: status 503", wait, n))
-		again()
+		again(user)
+		w.untilTold(s, user, fmt.Sprintf("not told, %s, %d tries, ExponentPushToken[", wait, n))
 	}
-	w.untilTold(s, user, fmt.Sprintf("not told, done, %d tries, expo: status 503", maxNotices))
-	if left, _ := s.Paused(); left != 0 {
-		t.Error("the sender rests for a notice")
-	}
+	again(user)
+	w.untilTold(s, user, fmt.Sprintf("not told, done, %d tries, ExponentPushToken[", maxNotices))
 
-	w.expo.Fail(nil)
 	gone, tokens := w.cutOff(2)
 	w.expo.RefuseTicket(tokens[0], "DeviceNotRegistered")
 	w.untilTold(s, gone, "told, done, 1 tries, ExponentPushToken[")
+	alone, last := w.cutOff(1)
+	w.expo.RefuseTicket(last[0], "DeviceNotRegistered")
+	w.untilTold(s, alone, "not told, done, 1 tries, ExponentPushToken[")
+	w.same("retired", "2", `select count(*)::text from reminder_worker.push_devices where retired_reason = 'Expo: DeviceNotRegistered' and token = any ($1)`, append(last, tokens[0]))
 
 	var all []uuid.UUID
 	var bad string
@@ -143,27 +165,45 @@ func TestNoticesAreTriedAgain(t *testing.T) {
 	}
 }
 
-// A worker that stops between the claim and the record leaves the notice to its lease; what it had sent is folded by the phone.
+// Many whose access is back do not hide those who are to be told.
+func TestStaleNotices(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.exec(`with u as (insert into auth.users (email) select 'parent@example.org' from generate_series(1, $1) returning id)
+		insert into reminder_worker.google_accounts (user_id, refresh_token, notice_due_at) select id, 'back', now() - interval '1 hour' from u`, 2*noticeBatch+10)
+	user, _ := w.cutOff(1)
+	s := w.sender()
+	if err := s.drainNotices(t.Context(), t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if got := w.told(user); got != "told, done, 1 tries" {
+		t.Errorf("notice: %s", got)
+	}
+	w.same("still due", "0", `select count(*)::text from reminder_worker.google_accounts where notice_due_at is not null`)
+}
+
+// A worker that dies between the claim and the record leaves the notice to its lease; what it had sent is folded by the phone.
 func TestNoticeOfADeadWorker(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	w.cfg.Lease = time.Second
 	user, tokens := w.cutOff(1)
-	s := w.sender()
-	stopped, stop := context.WithCancel(t.Context())
-	w.expo.Fail(expofake.Once(expofake.SendEndpoint, 1, expofake.DropAfter()))
-	stop()
-	if err := s.drainNotices(stopped, stopped); err != nil {
+	dead := w.sender()
+	rows, err := dead.db.ClaimNotices(t.Context(), store.ClaimNoticesParams{MaxRows: noticeBatch, LeaseMs: 300})
+	if err != nil || len(rows) != 1 {
+		t.Fatalf("%d claimed, %v", len(rows), err)
+	}
+	pushes, _ := dead.address(0, rows[0])
+	if _, err := dead.expo.Send(t.Context(), []expo.Message{pushes[0].message}); err != nil {
 		t.Fatal(err)
 	}
-	if got := w.told(user); got != "not told, due, 0 tries" {
-		t.Errorf("claimed by a worker that was stopped: %s", got)
+	s, _ := w.start()
+	w.untilTold(s, user, "told, done, 2 tries")
+	if err := dead.recordNotices(t.Context(), rows, []notice{{wait: time.Minute}}); err != nil { // it wakes up
+		t.Fatal(err)
 	}
-	w.exec(`update reminder_worker.google_accounts set notice_due_at = now() + interval '300 milliseconds', notice_lease = now() + interval '300 milliseconds', notice_attempts = 1`)
-	s, _ = w.start()
-	w.untilTold(s, user, "not told, later, 2 tries") // its answer was lost
-	w.exec(`update reminder_worker.google_accounts set notice_due_at = now()`)
-	w.untilTold(s, user, "told, done, 3 tries")
+	if got := w.told(user); got != "told, done, 2 tries" {
+		t.Errorf("after the result of a claim that was over: %s", got)
+	}
 	if n := len(w.expo.Shown(tokens[0])); n != 1 {
 		t.Errorf("the phone shows %d", n)
 	}

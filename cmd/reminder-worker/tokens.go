@@ -18,10 +18,12 @@ func newTokensCommand() *cobra.Command {
 		Use:   "tokens",
 		Short: "Seal the refresh tokens in the database, replace the key, or unseal them",
 		Long: `With TOKEN_ENCRYPTION_KEY set, users' Google refresh tokens are sealed in the database with AES-256-GCM: a backup or a
-reader of the table gives nobody's calendar away. Workers seal what the app stores within seconds.
+reader of the table gives nobody's calendar away. Workers seal what the app stores as soon as they hear of it, or at the next sweep.
 
-To begin:            reminder-worker tokens key, and set TOKEN_ENCRYPTION_KEY to it
-To replace the key:  TOKEN_ENCRYPTION_KEY=NEW,OLD for all workers, then reminder-worker tokens seal, then NEW alone
+To begin:            reminder-worker tokens key, and set TOKEN_ENCRYPTION_KEY to it for all workers at once. A worker of a version before
+                     sealing, or without the key, cannot read what the others seal: bring all to this version first
+To replace the key:  TOKEN_ENCRYPTION_KEY=OLD,NEW for all workers, so that each can read both; then NEW,OLD for all; then
+                     reminder-worker tokens seal; then NEW alone
 To end it:           stop the workers, reminder-worker tokens unseal, then unset TOKEN_ENCRYPTION_KEY
 
 Keep a copy of the key where the database's backups are not. Without it all users have to connect Google again.`,

@@ -186,7 +186,8 @@ create or replace view public.reminder_deliveries with (security_barrier) as
   where r.user_id = (select auth.uid());
 
 create or replace view public.calendar_connection with (security_barrier) as
-  select a.user_id, a.state, a.reason, a.calendar_id, a.connected_at, case when a.paused_until > now() then a.paused_until end as paused_until
+  select a.user_id, a.state, case when a.state <> 'connected' or a.paused_until > now() then a.reason end as reason, a.calendar_id, a.connected_at,
+    case when a.paused_until > now() then a.paused_until end as paused_until
   from reminder_worker.google_accounts a
   where a.user_id = (select auth.uid());
 

@@ -96,7 +96,7 @@ func serveAs(t *testing.T, conn *pgx.Conn) {
 	_, err = q.RecordSyncs(t.Context(), store.RecordSyncsParams{
 		EventIds: ids(e.ID), UserIds: ids(e.UserID), Revisions: []int64{e.SyncRevision}, Statuses: texts("synced"), ErrorMessages: texts(""),
 		RetryMs: []int64{-1}, CountAttempts: []bool{false}, GoogleIds: texts("g1"), CalendarIds: texts("primary"), Generations: []int32{0},
-		Etags: texts(""), Hashes: texts(""),
+		Etags: texts("1"), Hashes: texts(""),
 	})
 	if err != nil {
 		t.Fatalf("record syncs: %v", err)

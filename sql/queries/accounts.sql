@@ -19,12 +19,12 @@ where a.user_id in (
   select x.user_id from reminder_worker.google_accounts x where x.user_id = sqlc.arg(user_id)::uuid
   for no key update skip locked);
 
--- StoreRotatedToken replaces a refresh token by the one Google sent in its place, unless the user has connected again. A consent is told by
--- the time at which it was given: the token may have been sealed meanwhile.
+-- StoreRotatedToken replaces a refresh token by the one Google sent in its place, unless the user has connected again with another. A consent is
+-- told by the time at which it was given, for the token may have been sealed meanwhile, or by the token, for the app may have stored it again.
 -- name: StoreRotatedToken :execrows
 update reminder_worker.google_accounts a
 set refresh_token = sqlc.arg(new_token)::text, updated_at = now()
-where a.user_id = sqlc.arg(user_id)::uuid and a.connected_at = sqlc.arg(consent)::timestamptz;
+where a.user_id = sqlc.arg(user_id)::uuid and (a.connected_at = sqlc.arg(consent)::timestamptz or a.refresh_token = sqlc.arg(old_token)::text);
 
 -- UnsealedTokens returns refresh tokens that are stored in plain text.
 -- name: UnsealedTokens :many

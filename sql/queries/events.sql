@@ -262,7 +262,7 @@ with input as (
   set status = case when e.sync_revision <> i.revision or e.status = 'cancelled' then e.status when i.connected then 'pending' else i.status end,
       sync_planned = case when e.sync_revision = i.revision and coalesce(i.planned, true) then i.revision else e.sync_planned end,
       error_message = case when e.sync_revision = i.revision then nullif(i.error_message, '') else e.error_message end,
-      google_calendar_id = case when i.google_id <> '' and e.user_id = i.user_id then i.google_id else e.google_calendar_id end,
+      google_calendar_id = case when i.etag <> '' and e.user_id = i.user_id then i.google_id else e.google_calendar_id end,
       sync_attempts = case when e.sync_revision = i.revision and i.retry_ms >= 0 then e.sync_attempts + i.count_attempt::integer else 0 end,
       sync_due_at = case
         when e.sync_revision <> i.revision or i.connected then now()
@@ -288,7 +288,7 @@ with input as (
       generation = case when i.kept then i.generation else k.generation end,
       etag = case when i.kept then i.etag else k.etag end,
       content_hash = case when i.google_id = '' then k.content_hash when i.kept and not i.again then i.hash else '' end,
-      written_at = case when i.google_id <> '' then now() else k.written_at end,
+      written_at = case when i.etag <> '' then now() else k.written_at end,
       due_at = case when k.tombstoned_at is not null then now() end
   from (
     select f.*, f.google_id <> '' and f.id not in (select s.id from strayed s) as kept,

@@ -1,6 +1,6 @@
 -- ClaimNotices takes accounts whose users are to be told that access to their calendar has ended, with all that is needed to tell them. The
--- claim is over at its lease; then, or if what became of it is not recorded, they are due again. Who has connected again, or turned the
--- calendar off, is not told. Rows that somebody else is at are due still.
+-- claim is over at its lease; then, or if what became of it is not recorded, they are due again. Of those whose access is back, or was turned off,
+-- nothing is due any more: they are answered without stands. Rows that somebody else is at are due still.
 -- name: ClaimNotices :many
 with due as (
   select a.user_id, a.state = 'needs_reconnect' as stands
@@ -13,14 +13,15 @@ with due as (
   update reminder_worker.google_accounts a
   set notice_due_at = case when d.stands then now() + sqlc.arg(lease_ms)::bigint * interval '1 millisecond' end,
       notice_lease = case when d.stands then now() + sqlc.arg(lease_ms)::bigint * interval '1 millisecond' end,
-      notice_attempts = a.notice_attempts + 1
+      notice_attempts = a.notice_attempts + d.stands::integer
   from due d
   where a.user_id = d.user_id
-  returning a.user_id, a.connected_at, a.notice_lease, a.notice_attempts
+  returning a.user_id, a.notice_lease, a.notice_attempts
 )
-select t.user_id, t.connected_at, t.notice_lease::timestamptz as lease, t.notice_attempts as attempts,
+select t.user_id, (t.notice_lease is not null)::boolean as stands, coalesce(t.notice_lease, 'epoch')::timestamptz as lease, t.notice_attempts as attempts,
   dev.tokens::text[] as tokens, dev.projects::text[] as projects,
   coalesce(not n.push_enabled, false)::boolean as push_off,
+  coalesce(not n.calendar_enabled, false)::boolean as calendar_off,
   coalesce(n.time_zone, '')::text as time_zone,
   coalesce(reminder_worker.minute_of(n.quiet_from), -1)::integer as quiet_from,
   coalesce(reminder_worker.minute_of(n.quiet_until), -1)::integer as quiet_until,
@@ -36,7 +37,6 @@ cross join lateral (
     where x.user_id = t.user_id and x.retired_at is null
     order by x.registered_at desc, x.id desc
     limit 20) p) dev
-where t.notice_lease is not null
 order by t.user_id;
 
 -- RecordNotices writes what became of claimed notices: due again after retry_ms, or, if that is negative, done with. One whose claim has
@@ -55,3 +55,15 @@ from (
   join reminder_worker.google_accounts x on x.user_id = g.user_id and x.notice_lease = g.lease
   for no key update of x skip locked) i
 where a.user_id = i.user_id;
+
+-- RetireDevices retires devices that are gone, unless they were registered again since before. Those that somebody else is at are retired when
+-- they are pushed to next.
+-- name: RetireDevices :exec
+update reminder_worker.push_devices d
+set retired_at = now(), retired_reason = sqlc.arg(reason)::text
+where d.id in (
+  select x.id
+  from reminder_worker.push_devices x
+  where x.token = any (sqlc.arg(tokens)::text[]) and x.registered_at < sqlc.arg(before)::timestamptz
+    and (x.retired_at is null) is true -- hidden from the index of those in use, all of which the planner might read
+  for no key update skip locked);

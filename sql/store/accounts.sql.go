@@ -137,19 +137,25 @@ func (q *Queries) ReplaceTokens(ctx context.Context, arg ReplaceTokensParams) (i
 const StoreRotatedToken = `-- name: StoreRotatedToken :execrows
 update reminder_worker.google_accounts a
 set refresh_token = $1::text, updated_at = now()
-where a.user_id = $2::uuid and a.connected_at = $3::timestamptz
+where a.user_id = $2::uuid and (a.connected_at = $3::timestamptz or a.refresh_token = $4::text)
 `
 
 type StoreRotatedTokenParams struct {
 	NewToken string
 	UserID   uuid.UUID
 	Consent  time.Time
+	OldToken string
 }
 
-// StoreRotatedToken replaces a refresh token by the one Google sent in its place, unless the user has connected again. A consent is told by
-// the time at which it was given: the token may have been sealed meanwhile.
+// StoreRotatedToken replaces a refresh token by the one Google sent in its place, unless the user has connected again with another. A consent is
+// told by the time at which it was given, for the token may have been sealed meanwhile, or by the token, for the app may have stored it again.
 func (q *Queries) StoreRotatedToken(ctx context.Context, arg StoreRotatedTokenParams) (int64, error) {
-	result, err := q.db.Exec(ctx, StoreRotatedToken, arg.NewToken, arg.UserID, arg.Consent)
+	result, err := q.db.Exec(ctx, StoreRotatedToken,
+		arg.NewToken,
+		arg.UserID,
+		arg.Consent,
+		arg.OldToken,
+	)
 	if err != nil {
 		return 0, err
 	}

@@ -24,14 +24,15 @@ with due as (
   update reminder_worker.google_accounts a
   set notice_due_at = case when d.stands then now() + $2::bigint * interval '1 millisecond' end,
       notice_lease = case when d.stands then now() + $2::bigint * interval '1 millisecond' end,
-      notice_attempts = a.notice_attempts + 1
+      notice_attempts = a.notice_attempts + d.stands::integer
   from due d
   where a.user_id = d.user_id
-  returning a.user_id, a.connected_at, a.notice_lease, a.notice_attempts
+  returning a.user_id, a.notice_lease, a.notice_attempts
 )
-select t.user_id, t.connected_at, t.notice_lease::timestamptz as lease, t.notice_attempts as attempts,
+select t.user_id, (t.notice_lease is not null)::boolean as stands, coalesce(t.notice_lease, 'epoch')::timestamptz as lease, t.notice_attempts as attempts,
   dev.tokens::text[] as tokens, dev.projects::text[] as projects,
   coalesce(not n.push_enabled, false)::boolean as push_off,
+  coalesce(not n.calendar_enabled, false)::boolean as calendar_off,
   coalesce(n.time_zone, '')::text as time_zone,
   coalesce(reminder_worker.minute_of(n.quiet_from), -1)::integer as quiet_from,
   coalesce(reminder_worker.minute_of(n.quiet_until), -1)::integer as quiet_until,
@@ -47,7 +48,6 @@ cross join lateral (
     where x.user_id = t.user_id and x.retired_at is null
     order by x.registered_at desc, x.id desc
     limit 20) p) dev
-where t.notice_lease is not null
 order by t.user_id
 `
 
@@ -58,12 +58,13 @@ type ClaimNoticesParams struct {
 
 type ClaimNoticesRow struct {
 	UserID      uuid.UUID
-	ConnectedAt time.Time
+	Stands      bool
 	Lease       time.Time
 	Attempts    int32
 	Tokens      []string
 	Projects    []string
 	PushOff     bool
+	CalendarOff bool
 	TimeZone    string
 	QuietFrom   int32
 	QuietUntil  int32
@@ -71,8 +72,8 @@ type ClaimNoticesRow struct {
 }
 
 // ClaimNotices takes accounts whose users are to be told that access to their calendar has ended, with all that is needed to tell them. The
-// claim is over at its lease; then, or if what became of it is not recorded, they are due again. Who has connected again, or turned the
-// calendar off, is not told. Rows that somebody else is at are due still.
+// claim is over at its lease; then, or if what became of it is not recorded, they are due again. Of those whose access is back, or was turned off,
+// nothing is due any more: they are answered without stands. Rows that somebody else is at are due still.
 func (q *Queries) ClaimNotices(ctx context.Context, arg ClaimNoticesParams) ([]ClaimNoticesRow, error) {
 	rows, err := q.db.Query(ctx, ClaimNotices, arg.MaxRows, arg.LeaseMs)
 	if err != nil {
@@ -84,12 +85,13 @@ func (q *Queries) ClaimNotices(ctx context.Context, arg ClaimNoticesParams) ([]C
 		var i ClaimNoticesRow
 		if err := rows.Scan(
 			&i.UserID,
-			&i.ConnectedAt,
+			&i.Stands,
 			&i.Lease,
 			&i.Attempts,
 			&i.Tokens,
 			&i.Projects,
 			&i.PushOff,
+			&i.CalendarOff,
 			&i.TimeZone,
 			&i.QuietFrom,
 			&i.QuietUntil,
@@ -141,5 +143,29 @@ func (q *Queries) RecordNotices(ctx context.Context, arg RecordNoticesParams) er
 		arg.Told,
 		arg.ErrorMessages,
 	)
+	return err
+}
+
+const RetireDevices = `-- name: RetireDevices :exec
+update reminder_worker.push_devices d
+set retired_at = now(), retired_reason = $1::text
+where d.id in (
+  select x.id
+  from reminder_worker.push_devices x
+  where x.token = any ($2::text[]) and x.registered_at < $3::timestamptz
+    and (x.retired_at is null) is true -- hidden from the index of those in use, all of which the planner might read
+  for no key update skip locked)
+`
+
+type RetireDevicesParams struct {
+	Reason string
+	Tokens []string
+	Before time.Time
+}
+
+// RetireDevices retires devices that are gone, unless they were registered again since before. Those that somebody else is at are retired when
+// they are pushed to next.
+func (q *Queries) RetireDevices(ctx context.Context, arg RetireDevicesParams) error {
+	_, err := q.db.Exec(ctx, RetireDevices, arg.Reason, arg.Tokens, arg.Before)
 	return err
 }

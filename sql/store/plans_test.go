@@ -218,6 +218,12 @@ func ofAccounts(b batch) map[string]asked {
 			},
 			[]string{"google_accounts_notice_due_idx", "push_devices_user_idx"},
 		},
+		"RetireDevices": {
+			func(ctx context.Context, q *store.Queries) {
+				_ = q.RetireDevices(ctx, store.RetireDevicesParams{Tokens: repeat("ExponentPushToken[x]", n), Before: time.Now(), Reason: "gone"})
+			},
+			[]string{"push_devices_token_key"},
+		},
 		"RecordNotices": {
 			func(ctx context.Context, q *store.Queries) {
 				_ = q.RecordNotices(ctx, store.RecordNoticesParams{
@@ -244,7 +250,7 @@ func ofAccounts(b batch) map[string]asked {
 		},
 		"StoreRotatedToken": {
 			func(ctx context.Context, q *store.Queries) {
-				_, _ = q.StoreRotatedToken(ctx, store.StoreRotatedTokenParams{UserID: b.users[0], Consent: time.Now(), NewToken: "b"})
+				_, _ = q.StoreRotatedToken(ctx, store.StoreRotatedTokenParams{UserID: b.users[0], Consent: time.Now(), OldToken: "a", NewToken: "b"})
 			},
 			[]string{"google_accounts_pkey"},
 		},

@@ -261,17 +261,20 @@ func TestRotatedTokenReplacesOnlyTheOld(t *testing.T) {
 	consent := list[time.Time](b, `select connected_at from reminder_worker.google_accounts`)[0]
 	rotate := func(consent time.Time, token string, want int64) {
 		t.Helper()
-		n := must[int64](t)(b.q.StoreRotatedToken(t.Context(), store.StoreRotatedTokenParams{UserID: user, Consent: consent, NewToken: token}))
+		n := must[int64](t)(b.q.StoreRotatedToken(t.Context(), store.StoreRotatedTokenParams{UserID: user, Consent: consent, OldToken: "one", NewToken: token}))
 		if n != want {
 			t.Errorf("%q replaced %d tokens, want %d", token, n, want)
 		}
 	}
-	rotate(consent.Add(-time.Second), "of an older consent", 0)
+	rotate(consent.Add(-time.Second), "its token is stored again", 1)
 	rotate(consent, "two", 1)
 	b.exec(`update reminder_worker.google_accounts set refresh_token = 'sealed:two'`)
 	rotate(consent, "three", 1)
 	b.exec(`select reminder_worker.put_google_account($1, 'new')`, user)
 	rotate(consent, "four", 0)
+	b.exec(`select reminder_worker.put_google_account($1, 'one')`, user)
+	rotate(consent, "five", 1)
+	b.exec(`select reminder_worker.put_google_account($1, 'new')`, user)
 	if got := list[string](b, `select refresh_token from reminder_worker.google_accounts`)[0]; got != "new" {
 		t.Errorf("stored is %q", got)
 	}

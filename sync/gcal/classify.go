@@ -25,6 +25,8 @@ const (
 	reasonDailyLimit = "dailyLimitExceeded"
 	// ReasonOwnQuota is ours, not Google's: what all workers together allow themselves is used up.
 	ReasonOwnQuota = "sharedQuotaUsedUp"
+	// ReasonPaced is ours, too: Google takes fewer requests than are made, and this one's turn is later.
+	ReasonPaced = "waitsForItsTurn"
 )
 
 // later is an error that tells when it is worth another try.
@@ -39,7 +41,7 @@ var reasonKinds = map[string]Kind{
 	"calendarLimitsExceeded":          Throttled,
 	"RATE_LIMIT_EXCEEDED":             Throttled,
 	reasonDailyLimit:                  Throttled,
-	"authError":                       Reconnect,
+	"authError":                       Retry, // a renewed access token was refused, too: a grant that is gone shows when it is renewed
 	"insufficientPermissions":         Reconnect,
 	"ACCESS_TOKEN_SCOPE_INSUFFICIENT": Reconnect,
 	"accessNotConfigured":             Project,
@@ -77,7 +79,11 @@ func classify(op string, err error, now time.Time) *Error {
 		return classifyAnswer(op, g, now)
 	}
 	if wait := later(nil); errors.As(err, &wait) {
-		return &Error{Kind: Throttled, Op: op, Reason: ReasonOwnQuota, RetryAfter: min(max(wait.RetryAfter(), time.Millisecond), maxPause), Err: err}
+		reason := ReasonOwnQuota
+		if _, paced := errors.AsType[governed](err); paced {
+			reason = ReasonPaced
+		}
+		return &Error{Kind: Throttled, Op: op, Reason: reason, RetryAfter: min(max(wait.RetryAfter(), time.Millisecond), maxPause), Err: err}
 	}
 	return &Error{Kind: Retry, Op: op, Err: bareCause(op, err)}
 }
@@ -165,10 +171,8 @@ func (a answer) kind(op string, status int) Kind {
 		return Throttled
 	case status == http.StatusRequestTimeout, status >= 500, status < 400:
 		return Retry
-	case status == http.StatusUnauthorized && a.reason != "":
-		return Reconnect
 	case status == http.StatusUnauthorized:
-		return Retry // a gateway's page: no reason to bother the user
+		return Retry // likewise, or a gateway's page: no reason to bother the user
 	case status == http.StatusForbidden:
 		return a.forbiddenKind()
 	case status == http.StatusNotFound:

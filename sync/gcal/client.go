@@ -131,15 +131,18 @@ func (c *Client) do(ctx context.Context, a Account, op string, call func(context
 		return &Error{Kind: Reconnect, Op: OpToken, Reason: "missing"}
 	}
 	g := c.grants.get(a, func() *grant { return c.newGrant(a) })
+	waited := time.Duration(0)
 	for renewed, refusals := false, 0; ; {
 		token, err := g.accessToken(ctx)
 		if err != nil {
 			return classify(OpToken, err, c.now())
 		}
+		began := c.now()
 		done, err := c.admit(ctx, a.UserID)
 		if err != nil {
 			return classify(op, err, c.now())
 		}
+		waited += c.now().Sub(began)
 		err = call(context.WithValue(ctx, tokenKey{}, token))
 		if err == nil {
 			done(accepted)
@@ -154,6 +157,7 @@ func (c *Client) do(ctx context.Context, a Account, op string, call func(context
 			renewed = true
 			g.discard(token)
 		default:
+			e.Waited = waited
 			return e
 		}
 	}

@@ -36,8 +36,8 @@ type Config struct {
 	Admit func(context.Context) error
 
 	// OnRotate, if set, is told when Google has replaced an account's refresh token, so that the new one can be stored. It is
-	// called before the call that noticed goes on, by that call's goroutine, and must be safe for concurrent use. If the user's
-	// consent is another by now than a's, they have connected again, and the new token is of no use.
+	// called before the call that noticed goes on, by that call's goroutine, and must be safe for concurrent use. If another
+	// consent or token than a's is stored by now, the user has connected again, and that one stays.
 	OnRotate func(a Account, is string)
 }
 

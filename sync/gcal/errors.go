@@ -63,6 +63,8 @@ type Error struct {
 	// RetryAfter is how long to pause; 0 leaves it to the caller. Throttled always has one.
 	RetryAfter time.Duration
 	asked      bool // RetryAfter is Google's word
+	// Waited is for how long the call waited for its turn, before Google was asked.
+	Waited time.Duration
 	// Err is the cause when there was no answer: a context's end, a network error.
 	Err error
 }
@@ -91,7 +93,7 @@ func (e *Error) Unwrap() error { return e.Err }
 
 // Shared reports whether every account meets the same fault, so that pausing one is not enough.
 func (e *Error) Shared() bool {
-	return e.Kind == Project || e.Kind == Throttled && (e.Reason == reasonDailyLimit || e.Reason == ReasonOwnQuota)
+	return e.Kind == Project || e.Kind == Throttled && (e.Reason == reasonDailyLimit || e.Reason == ReasonOwnQuota || e.Reason == ReasonPaced)
 }
 
 // Advice is what a person can do about it, as a sentence.

@@ -31,6 +31,9 @@ type Copy struct {
 	ETag string
 	// Hash is the Event.Hash that was last written.
 	Hash string
+	// Tries is how often the present write was tried before, if it failed. Only then a copy that Google does not find, and that should be
+	// there, is taken for lost.
+	Tries int
 }
 
 // Hash is the fingerprint of everything a copy shows. It is the same in every process; its prefix changes with what is

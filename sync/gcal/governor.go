@@ -2,6 +2,7 @@ package gcal
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"net/http"
 	"sync"
@@ -17,29 +18,36 @@ import (
 type governor struct {
 	now func() time.Time
 
-	mu       sync.Mutex
-	rate     float64               // requests a second; 0: as many as come
-	top      float64               // the rate at which requests were refused last
-	next     time.Time             // when the next request may go
-	grown    time.Time             // when rate was last raised
-	until    time.Time             // nothing goes before
-	hold     time.Duration         // the last pause; the next one is twice as long
-	probe    chan struct{}         // closed when the one that is tried has come back; nil: none is
-	eased    time.Time             // when requests were taken again after the last pause
-	taken    [meterSlots]int       // requests that were taken, by slot of time
-	slot     int64                 // the newest of them
-	refusals map[uuid.UUID]refusal // by user
+	mu    sync.Mutex
+	rate  float64               // requests a second; 0: as many as come
+	top   float64               // the rate at which requests were refused last
+	next  time.Time             // when the next request may go
+	grown time.Time             // when rate was last raised
+	until time.Time             // nothing goes before
+	hold  time.Duration         // the last pause; the next one is twice as long
+	probe chan struct{}         // closed when the one that is tried has come back; nil: none is
+	eased time.Time             // when requests were taken again after the last pause
+	taken [meterSlots]int       // requests that were taken, by slot of time
+	slot  int64                 // the newest of them
+	users map[uuid.UUID]*record // of late
+	since time.Time             // when users was begun
 }
 
-// refusal is when a user's request was refused for its rate.
-type refusal struct{ at time.Time }
+// record is how a user's requests have fared.
+type record struct {
+	refused    int       // how many
+	seen, last time.Time // when there was one, and when one was refused
+}
 
 const (
 	meterSlots = 11 // a second, and the slot that is not over
 	meterSlot  = time.Second / (meterSlots - 1)
 
-	// manyUsers refused within a second are not each at fault.
-	manyUsers = 3
+	// It takes manyUsers, and one in manyShare of those who make requests, refused within a second to say that they are not each at fault.
+	manyUsers = 5
+	manyShare = 10
+	// memory is for how long records are kept.
+	memory = 30 * time.Second
 	// firstHold and lastHold bound the pauses. A quota by the minute may be used up for most of one.
 	firstHold = 50 * time.Millisecond
 	lastHold  = 16 * time.Second
@@ -52,6 +60,7 @@ const (
 	yieldALittle = 0.97
 	// Growth in a second: cautious near the rate that was refused, else quick.
 	growSlowly  = 0.003
+	growAtLeast = 0.3 // requests a second
 	growQuickly = 0.2
 	nearTop     = 0.95
 	// freeAgain is at how many times the rate that was refused there is no limit any more.
@@ -81,31 +90,53 @@ func (g governed) RetryAfter() time.Duration { return g.wait }
 // called with what came of the request; it reports whether the request was refused as many others are, so that trying it again is for this
 // governor to pace.
 func (g *governor) admit(ctx context.Context, user uuid.UUID) (done func(verdict) (again bool), err error) {
-	began := g.now()
+	ctx, cancel := context.WithTimeout(ctx, patient)
+	defer cancel()
 	for {
 		wait, probe, ok := g.turn()
 		if ok {
 			return func(v verdict) bool { return g.settle(user, v, probe) }, nil
 		}
-		if wait > patient || g.now().Sub(began) > patient {
-			return nil, governed{max(wait, meterSlot)}
+		if wait > patient {
+			return nil, governed{wait}
 		}
-		if probe != nil {
-			select {
-			case <-ctx.Done():
-				return nil, ctx.Err()
-			case <-probe:
-			}
-			continue
+		if probe == nil {
+			err = pauseFor(ctx, wait)
+		} else {
+			err = waitFor(ctx, probe)
 		}
-		t := time.NewTimer(wait)
-		select {
-		case <-ctx.Done():
-			t.Stop()
-			return nil, ctx.Err()
-		case <-t.C:
+		if err != nil {
+			return nil, err
 		}
 	}
+}
+
+func pauseFor(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return notAdmitted(ctx)
+	case <-t.C:
+		return nil
+	}
+}
+
+func waitFor(ctx context.Context, done <-chan struct{}) error {
+	select {
+	case <-ctx.Done():
+		return notAdmitted(ctx)
+	case <-done:
+		return nil
+	}
+}
+
+// notAdmitted is why a call ended that waited for its turn. Nothing was sent: that its time is over says nothing about Google.
+func notAdmitted(ctx context.Context) error {
+	if errors.Is(ctx.Err(), context.Canceled) {
+		return ctx.Err()
+	}
+	return governed{meterSlot}
 }
 
 // turn lets a request through (ok), or says how long to wait, or for which probe. A request that goes as a probe is given it.
@@ -124,7 +155,9 @@ func (g *governor) turn() (wait time.Duration, probe chan struct{}, ok bool) {
 	case g.rate == 0:
 		return 0, nil, true
 	}
-	g.grow(now)
+	if g.grow(now); g.rate == 0 {
+		return 0, nil, true
+	}
 	if now.Before(g.next) {
 		return g.next.Sub(now), nil, false
 	}
@@ -142,7 +175,7 @@ func (g *governor) grow(now time.Time) {
 	g.grown = now
 	by := growQuickly
 	if g.rate > nearTop*g.top && g.rate < g.top/nearTop {
-		by = growSlowly
+		by = max(growSlowly, growAtLeast/g.rate)
 	}
 	if g.rate *= 1 + by*passed; g.rate > freeAgain*g.top {
 		g.rate, g.top = 0, 0
@@ -158,33 +191,72 @@ func (g *governor) settle(user uuid.UUID, v verdict, probe chan struct{}) (again
 		g.probe = nil
 		close(probe)
 	}
+	r := g.recordOf(user, now)
 	switch v {
 	case accepted:
 		g.count(now)
-		delete(g.refusals, user)
 		if probe != nil {
 			g.eased, g.next = now, now
 		}
 	case overRate:
-		return g.refused(user, now, probe != nil)
+		r.refused++
+		r.last = now
+		return g.refused(r, now, probe != nil)
 	}
 	return false
 }
 
-func (g *governor) refused(user uuid.UUID, now time.Time, probe bool) (many bool) {
-	if g.refusals == nil {
-		g.refusals = map[uuid.UUID]refusal{}
+// recordOf is the record of a user who makes requests now.
+func (g *governor) recordOf(user uuid.UUID, now time.Time) *record {
+	if g.users == nil || now.Sub(g.since) > memory {
+		g.forget(now)
 	}
-	maps.DeleteFunc(g.refusals, func(_ uuid.UUID, r refusal) bool { return now.Sub(r.at) > time.Second })
-	g.refusals[user] = refusal{now}
-	if g.rate == 0 && len(g.refusals) < manyUsers {
-		return false // their own affair, for all that is known
+	r := g.users[user]
+	if r == nil {
+		r = &record{}
+		g.users[user] = r
 	}
+	r.seen = now
+	return r
+}
+
+// forget begins the records anew, and keeps those of users who are at a limit of their own.
+func (g *governor) forget(now time.Time) {
+	maps.DeleteFunc(g.users, func(_ uuid.UUID, r *record) bool { return !g.own(r) || now.Sub(r.last) > memory })
+	if g.users == nil {
+		g.users = map[uuid.UUID]*record{}
+	}
+	g.since = now
+}
+
+// own reports whether a user is at a limit of their own, for which Google has the same word. The first refusal of each user may be everybody's; if it
+// was, the rate is lower now, and there is rarely a second.
+func (g *governor) own(r *record) bool { return r.refused > 1 }
+
+// many reports whether requests of so many users were refused within a second that it is not they.
+func (g *governor) many(now time.Time) bool {
+	active, refused := 0, 0
+	for _, r := range g.users {
+		if now.Sub(r.seen) > time.Second {
+			continue
+		}
+		if active++; now.Sub(r.last) <= time.Second && !g.own(r) {
+			refused++
+		}
+	}
+	return refused >= manyUsers && refused*manyShare >= active
+}
+
+func (g *governor) refused(r *record, now time.Time, probe bool) (again bool) {
 	switch {
-	case now.Before(g.until):
+	case g.own(r):
+		return false
+	case now.Before(g.until), g.hold > 0 && g.eased.IsZero() && !probe:
 		return true // it was on the wire when the pause began
-	case probe || g.hold > 0 && g.eased.IsZero():
+	case probe:
 		g.hold = min(2*g.hold, lastHold)
+	case g.rate == 0 && !g.many(now):
+		return false // their own affair, for all that is known
 	default:
 		g.yield(now)
 		g.hold = max(firstHold, time.Duration(2*float64(time.Second)/g.rate))

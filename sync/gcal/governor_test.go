@@ -143,7 +143,7 @@ func TestGovernorLeavesOthersAlone(t *testing.T) {
 		if took := time.Since(began); took > 0 {
 			t.Errorf("others waited %s", took)
 		}
-		for range manyUsers {
+		for range 10 {
 			request(uuid.New(), overRate)
 		}
 		if pace.rate == 0 {
@@ -156,6 +156,63 @@ func TestGovernorLeavesOthersAlone(t *testing.T) {
 			t.Errorf("after 10,000 requests that were taken there is a limit of %.1f a second", pace.rate)
 		}
 	})
+}
+
+// Users at their own limits, for which Google has the same word, do not slow others down: whether it is seen at once that it is their own, or, where
+// nobody else was there to compare with, when others come.
+func TestOwnLimitsAreOwn(t *testing.T) {
+	t.Parallel()
+	for name, alone := range map[string]time.Duration{"among others": 0, "at first alone": 10 * time.Second} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				ctx, cancel := context.WithTimeout(t.Context(), alone+60*time.Second)
+				defer cancel()
+				pace := &governor{now: time.Now}
+				var calls sync.WaitGroup
+				for range 6 { // importers, who may make five requests a second each
+					own, user := &google{allowed: 5, window: time.Second}, uuid.New()
+					calls.Go(func() {
+						for ctx.Err() == nil {
+							if callOf(ctx, own, pace, user) == overRate {
+								nap(ctx, 2*time.Second)
+							}
+						}
+					})
+				}
+				nap(ctx, alone)
+				all := &google{allowed: 1 << 30, window: time.Second}
+				for range 8 { // others, about 60 requests a second
+					calls.Go(func() {
+						for ctx.Err() == nil {
+							callOf(ctx, all, pace, uuid.New())
+							nap(ctx, 120*time.Millisecond)
+						}
+					})
+				}
+				calls.Wait()
+				t.Logf("%s: others made %.0f requests a second", name, float64(all.accepted)/60)
+				if all.accepted < 60*40 {
+					t.Errorf("others made %d requests in a minute", all.accepted)
+				}
+			})
+		})
+	}
+}
+
+// callOf makes one request and returns what it came to at last.
+func callOf(ctx context.Context, g *google, pace *governor, user uuid.UUID) (v verdict) {
+	for range maxRefusals + 1 {
+		done, err := pace.admit(ctx, user)
+		if err != nil {
+			return neutral
+		}
+		nap(ctx, 10*time.Millisecond)
+		if v = g.take(); !done(v) {
+			return v
+		}
+	}
+	return v
 }
 
 // A call does not wait for long: it is told when to come back. The end of its context ends it at once.
@@ -193,8 +250,14 @@ func TestGovernorIsNotWaitedForLong(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		began := time.Now()
-		if _, err := pace.admit(ctx, uuid.New()); !errors.Is(err, context.DeadlineExceeded) || time.Since(began) != time.Second {
+		var later governed
+		if _, err := pace.admit(ctx, uuid.New()); !errors.As(err, &later) || time.Since(began) != time.Second {
 			t.Errorf("%v after %s", err, time.Since(began))
+		}
+		ended, end := context.WithCancel(t.Context())
+		end()
+		if _, err := pace.admit(ended, uuid.New()); !errors.Is(err, context.Canceled) {
+			t.Errorf("a call that was ended: %v", err)
 		}
 		done(neutral)
 		if done, err = pace.admit(t.Context(), uuid.New()); err != nil {

@@ -20,7 +20,12 @@ type bearer struct{ base http.RoundTripper }
 func (b bearer) RoundTrip(req *http.Request) (*http.Response, error) {
 	token, _ := req.Context().Value(tokenKey{}).(*oauth2.Token)
 	signed := oauth2.Transport{Source: oauth2.StaticTokenSource(token), Base: b.base}
-	return signed.RoundTrip(req)
+	res, err := signed.RoundTrip(req)
+	if err == nil && req.Method == http.MethodDelete && res.StatusCode < 300 && res.StatusCode != http.StatusNoContent {
+		// Google answers 204. Something else that says yes is a page of whoever stands in between, and nothing has been deleted.
+		res.StatusCode, res.Status = http.StatusBadGateway, "502 answered by somebody else"
+	}
+	return res, err
 }
 
 // limited cuts answers off at maxAnswer, so that no server can fill the memory.

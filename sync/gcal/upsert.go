@@ -11,6 +11,7 @@ import (
 const (
 	maxSteps = 24 // exchanges of one Upsert, tokens aside: eight generations at worst
 	maxStale = 3  // how often a copy may change under our hands
+	maxLost  = 3  // how often a copy is looked for that should be there
 )
 
 // Upsert makes the user's calendar show e and returns what is known then, for the next time. What was known decides the way:
@@ -32,7 +33,7 @@ func (c *Client) Upsert(ctx context.Context, a Account, e Event, known Copy) (Co
 	if e.Start.IsZero() || e.End.IsZero() {
 		return known, &Error{Kind: Permanent, Op: OpInsert, Reason: "required", Message: "The event needs a start and an end."}
 	}
-	u := &upsert{client: c, account: a, event: e, hash: hash, generation: known.Generation, id: known.GoogleID}
+	u := &upsert{client: c, account: a, event: e, hash: hash, generation: known.Generation, id: known.GoogleID, tries: known.Tries}
 	err := u.run(ctx, known.GoogleID != "" && (known.ETag != "" || !u.own()))
 	switch {
 	case err == nil:
@@ -54,6 +55,7 @@ type upsert struct {
 	id         string
 	generation int
 	taken      bool // the calendar has refused to insert under our own id
+	tries      int  // of the caller, before
 	stale      int  // times the copy changed between reading and writing it
 	result     Copy
 }
@@ -99,6 +101,9 @@ func (u *upsert) revise(ctx context.Context) (step, error) {
 		return err
 	})
 	switch {
+	case status(err) == http.StatusNotFound && gone(err) && (u.taken || !u.own()) && u.tries < maxLost:
+		// The id is taken, or the copy was written by another: to make another one now would make a twin of it, should it turn up.
+		return nil, err
 	case gone(err):
 		return u.renew()
 	case err != nil:

@@ -3,6 +3,7 @@ package gcal_test
 import (
 	"errors"
 	"maps"
+	"net/http"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -131,7 +132,7 @@ var decisions = []struct {
 		requests: "get 200, update 403, insert 200",
 	}, {
 		name:     "an older service's copy that is not there",
-		before:   func(*fixture, gcal.Event) gcal.Copy { return gcal.Copy{GoogleID: "abcdefgh"} },
+		before:   func(*fixture, gcal.Event) gcal.Copy { return gcal.Copy{GoogleID: "abcdefgh", Tries: 3} },
 		requests: "get 404, insert 200",
 	}, {
 		name: "a copied row names another event's copy",
@@ -142,6 +143,42 @@ var decisions = []struct {
 		},
 		requests: "get 200, insert 200",
 	},
+}
+
+// A copy that should be there and is not found is looked for again before another is made, which would be its twin.
+func TestCopyIsLookedForAgain(t *testing.T) {
+	t.Parallel()
+	for name, before := range map[string]func(*fixture, gcal.Event) gcal.Copy{
+		"an older service's": func(f *fixture, _ gcal.Event) gcal.Copy {
+			id, err := f.google.UserInsert(anna, map[string]any{
+				"summary": "Football", "start": map[string]any{"dateTime": "2027-03-28T00:30:00Z"}, "end": map[string]any{"dateTime": "2027-03-28T02:30:00Z"},
+			})
+			f.must(err)
+			return gcal.Copy{GoogleID: id}
+		},
+		"one that is taken": func(f *fixture, e gcal.Event) gcal.Copy {
+			f.upsert(e, gcal.Copy{})
+			return gcal.Copy{}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := newFixture(t, gcalfake.Config{})
+			e := newEvent("Football")
+			known := before(f, e)
+			stop := f.google.Fail(gcalfake.Always(gcalfake.OpGet, gcalfake.Status(http.StatusNotFound, "notFound")))
+			for known.Tries = range 3 {
+				_, err := f.client.Upsert(t.Context(), f.account, e, known)
+				wantKind(t, err, gcal.Retry)
+			}
+			stop()
+			known.Tries = 3
+			f.upsert(e, known)
+			if n := len(f.live()); n != 1 {
+				t.Errorf("%d copies", n)
+			}
+		})
+	}
 }
 
 func TestUpsertDecides(t *testing.T) {

@@ -40,9 +40,11 @@
 // that user's calendar pauses, for what waits in the lane at once, and for longer if it happens again within a minute. Reconnect: the account is parked, its events become 'scheduled'
 // until the user connects again, which the sender asks them for, once. Project: every calendar pauses, an error is logged, no user is
 // marked and no attempt is used. A refresh token that is sealed with a key which is not there waits for the key: likewise.
-// Permanent: the event is 'failed', its reminders stay. A call that fails after long pauses its user's calendar for a while, and
-// calls of several users stuck in a row pause all, as does a quota of ours that is used up: events then leave memory instead of filling it, and
-// what is due for Google only is not claimed. If the database is away results
+// Permanent: the event is 'failed', its reminders stay. A call that fails after long pauses its user's calendar for a while. When calls of
+// several users fail in a row it is Google that is away: all calendars rest, for longer each time, and no attempt is used. So they do when a quota of
+// ours is used up, or Google takes fewer requests than are made: events then leave memory instead of filling it, and what is due for Google
+// only is not claimed. A calendar that is gone has its copies written to the one that the account writes to now; if it is that one, the event is
+// 'failed' and says so. If the database is away results
 // wait in memory; nothing new is claimed meanwhile. A row that refuses every update (a constraint it has violated since before, a trigger
 // that raises) is found, reported and left alone, so that it holds up no other.
 //

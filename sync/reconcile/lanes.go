@@ -18,6 +18,7 @@ type job struct {
 	removal     bool
 	account     gcal.Account
 	stored      string // the account's refresh token as its row has it
+	home        string // the calendar that the account writes to; empty for a removal
 	content     gcal.Event
 	known       gcal.Copy
 

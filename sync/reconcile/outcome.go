@@ -59,7 +59,10 @@ func (r *Reconciler) judge(j *job, c gcal.Copy, err error) outcome {
 		return r.again(o)
 	}
 	switch ge.Kind {
-	case gcal.Permanent, gcal.CalendarGone:
+	case gcal.CalendarGone:
+		r.log.Warn().Err(ge).Stringer("user", j.user).Str("calendar", j.account.CalendarID).Msg("a user's calendar is gone")
+		return r.refused(o, ge)
+	case gcal.Permanent:
 		return r.refused(o, ge)
 	case gcal.Throttled:
 		o.retry, o.why = ge.RetryAfter, ge.Error()
@@ -77,13 +80,17 @@ func (r *Reconciler) judge(j *job, c gcal.Copy, err error) outcome {
 		r.holdAll(zerolog.ErrorLevel, o.retry, o.message)
 		return o
 	default:
-		return r.again(o)
+		o = r.again(o)
+		if o.retry >= 0 {
+			o.retry = max(o.retry, ge.RetryAfter)
+		}
+		return o
 	}
 }
 
 // levelOf tells a quota of our own that is used up, which is nobody's fault, from one of Google's.
 func levelOf(ge *gcal.Error) zerolog.Level {
-	if ge.Reason == gcal.ReasonOwnQuota {
+	if ge.Reason == gcal.ReasonOwnQuota || ge.Reason == gcal.ReasonPaced {
 		return zerolog.WarnLevel
 	}
 	return zerolog.ErrorLevel
@@ -102,8 +109,14 @@ func (r *Reconciler) refused(o outcome, ge *gcal.Error) outcome {
 func reconnect(o outcome, why string) outcome {
 	o.reconnect = why
 	o.status, o.message = eventScheduled, waitsForConsent(why)
+	if o.job.removal {
+		o.message = fmt.Sprintf("still in Google Calendar: access has ended (%s). It is removed when the user connects Google Calendar again.", why)
+	}
 	return o
 }
+
+// unopenedPause is how long an event is left alone whose user's refresh token this worker cannot open.
+const unopenedPause = 5 * time.Second
 
 // unopened is the outcome where an account's refresh token cannot be read. If it is our keys that are wrong, nobody is marked, and no attempt
 // is used: with the right ones all goes on.
@@ -116,7 +129,11 @@ func (r *Reconciler) unopened(j *job, err error) outcome {
 		r.locked.set(time.Now().Add(r.cfg.ProjectPause), err.Error())
 		r.log.Error().Err(err).Stringer("user", j.user).Msg("refresh tokens cannot be read: TOKEN_ENCRYPTION_KEY lacks a key")
 	}
-	return outcome{job: j, status: eventPending, retry: r.cfg.ProjectPause, message: "the user's refresh token cannot be read: " + err.Error()}
+	// Soon, for another worker may have the key.
+	return outcome{
+		job: j, status: eventPending, retry: r.cfg.Jitter(min(r.cfg.ProjectPause, unopenedPause)),
+		message: "the user's refresh token cannot be read: " + err.Error(),
+	}
 }
 
 func waitsForConsent(why string) string {

@@ -169,18 +169,26 @@ func TestPatience(t *testing.T) {
 	}
 
 	for _, a := range []gcal.Account{anna, ben, anna} {
-		if all := p.stuck(a); all > 0 {
+		if all := p.failed(a, true); all > 0 {
 			t.Error("two users pause everybody")
 		}
 	}
 	if left, _ := p.left(anna); left < 110*time.Second || left > 2*time.Minute {
 		t.Errorf("stuck for the second time: paused for %s, want 2m", left)
 	}
-	if all := p.stuck(cleo); all != stuckLimit {
-		t.Errorf("three users stuck pause everybody for %s, want %s", all, stuckLimit)
+	if left, _ := p.left(cleo); left > 0 {
+		t.Error("a user is paused for nothing")
+	}
+	for _, a := range []gcal.Account{cleo, anna, ben} {
+		if all := p.failed(a, false); all < p.base-time.Second || all > p.base {
+			t.Errorf("three users' failures pause everybody for %s, want %s", all, p.base)
+		}
+	}
+	if left, _ := p.left(cleo); left > 0 {
+		t.Error("a user is paused whose calls fail at once")
 	}
 	p.answered(ben)
-	if all := p.stuck(cleo); all > 0 {
+	if all := p.failed(cleo, true); all > 0 {
 		t.Error("everybody is paused although somebody was answered")
 	}
 

@@ -19,8 +19,11 @@ type patience struct {
 	mu       sync.Mutex
 	pauses   map[uuid.UUID]userPause
 	refusals map[uuid.UUID]refusal
-	since    map[uuid.UUID]bool // users whose calls were stuck since anybody's was answered
+	since    map[uuid.UUID]bool // users whose calls have failed since anybody's was answered
 	throttle map[uuid.UUID]throttle
+
+	outages   int       // pauses of everybody since anybody's call was answered
+	outageEnd time.Time // when the last of them is over
 }
 
 // userPause is a time before which one user's calendar is not called.
@@ -46,10 +49,10 @@ type refusal struct {
 const (
 	// stuckTime is how long a failing call must have taken to hold up what is behind it.
 	stuckTime = time.Second
-	// stuckUsers is how many users' calls in a row must have been stuck to say that it is not they.
-	stuckUsers = 3
-	// stuckLimit is the longest pause of everybody because of stuck calls.
-	stuckLimit = 15 * time.Second
+	// failedUsers is how many users' calls in a row must have failed to say that it is not they.
+	failedUsers = 3
+	// outageLimit is the longest pause of everybody because calls fail.
+	outageLimit = 30 * time.Second
 	// throttleLimit is how far the pauses of a user grow whose requests are refused for their rate: it is counted over a minute.
 	throttleLimit = time.Minute
 )
@@ -100,22 +103,29 @@ func (p *patience) set(a gcal.Account, u userPause) {
 	p.pauses[a.UserID] = u
 }
 
-// stuck pauses an account whose call failed and took long, each time for longer. It returns for how long everybody is to pause,
-// if calls of several users have been stuck and none was answered.
-func (p *patience) stuck(a gcal.Account) (all time.Duration) {
+// failed notes that an account's call failed, and if it took long, pauses the account, each time for longer. It returns for how long everybody
+// is to pause, each time for longer, if calls of several users have failed and none was answered.
+func (p *patience) failed(a gcal.Account, stuck bool) (all time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	times := p.pauses[a.UserID].times
-	d := grow(p.base, p.limit, times)
-	p.set(a, userPause{until: time.Now().Add(d), why: "Google did not answer in time for this user's calendar", times: times + 1})
+	if stuck {
+		times := p.pauses[a.UserID].times
+		d := grow(p.base, p.limit, times)
+		p.set(a, userPause{until: time.Now().Add(d), why: "Google did not answer in time for this user's calendar", times: times + 1})
+	}
 	if p.since == nil {
 		p.since = map[uuid.UUID]bool{}
 	}
 	p.since[a.UserID] = true
-	if len(p.since) < stuckUsers {
+	if len(p.since) < failedUsers {
 		return 0
 	}
-	return min(grow(p.base, p.limit, times), stuckLimit)
+	now := time.Now()
+	if !now.Before(p.outageEnd) { // what was on the wire together is one failure
+		p.outageEnd = now.Add(grow(p.base, max(p.base, outageLimit), p.outages))
+		p.outages++
+	}
+	return p.outageEnd.Sub(now)
 }
 
 // answered notes that Google talks to an account, and so to all.
@@ -124,6 +134,7 @@ func (p *patience) answered(a gcal.Account) {
 	defer p.mu.Unlock()
 	delete(p.pauses, a.UserID)
 	clear(p.since)
+	p.outages, p.outageEnd = 0, time.Time{}
 }
 
 // refuse notes that Google has refused an account's grant.

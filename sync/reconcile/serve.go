@@ -2,6 +2,7 @@ package reconcile
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -63,25 +64,36 @@ func (r *Reconciler) carry(work context.Context, j *job) (o outcome, known bool)
 		return o, false
 	}
 	r.callTook.Store((3*r.callTook.Load() + int64(took)) / 4) // two at once lose one: it is an estimate
-	o = r.judge(j, c, err)
-	r.learn(j.account, o, err, took)
-	return o, true
+	return r.learn(j.account, r.judge(j, c, err), err, took), true
 }
 
-// learn draws from one call what the next ones are to know: those that wait in the lane, and everybody's if Google as a whole is stuck.
-func (r *Reconciler) learn(a gcal.Account, o outcome, err error, took time.Duration) {
+// learn draws from one call what the next ones are to know: those that wait in the lane, and everybody's if Google as a whole is away. Then
+// it is not the event's fault, and no attempt is used.
+func (r *Reconciler) learn(a gcal.Account, o outcome, err error, took time.Duration) outcome {
 	switch {
 	case o.reconnect != "":
 		r.patience.refuse(a)
 	case o.pause > 0:
 		r.patience.pause(a, o.pause, o.why)
-	case o.counts && took >= stuckTime:
-		if all := r.patience.stuck(a); all > 0 {
-			r.holdAll(zerolog.ErrorLevel, all, "Google does not answer in time: "+err.Error())
+	case o.counts && failedByItself(err):
+		if e, ok := errors.AsType[*gcal.Error](err); ok {
+			took -= e.Waited
+		}
+		all := r.patience.failed(a, took >= stuckTime)
+		if all > 0 {
+			r.holdAll(zerolog.ErrorLevel, all, "Google fails for everybody: "+err.Error())
+			o.counts, o.retry = false, max(o.retry, all)
 		}
 	default:
 		r.patience.answered(a)
 	}
+	return o
+}
+
+// failedByItself reports whether a call failed in a way that says nothing of its event.
+func failedByItself(err error) bool {
+	e, ok := errors.AsType[*gcal.Error](err)
+	return !ok || e.Kind == gcal.Retry
 }
 
 // holdAll keeps away from every calendar for d.
@@ -96,5 +108,12 @@ func (r *Reconciler) call(ctx context.Context, j *job) (gcal.Copy, error) {
 	if j.removal {
 		return gcal.Copy{}, r.cal.Delete(ctx, j.account, j.known)
 	}
+	c, err := r.cal.Upsert(ctx, j.account, j.content, j.known)
+	e, ok := errors.AsType[*gcal.Error](err)
+	if !ok || e.Kind != gcal.CalendarGone || j.account.CalendarID == j.home {
+		return c, err
+	}
+	// The calendar that held the copy is gone, and the copy with it. The user writes to another one now.
+	j.account.CalendarID, j.known = j.home, gcal.Copy{}
 	return r.cal.Upsert(ctx, j.account, j.content, j.known)
 }

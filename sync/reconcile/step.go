@@ -307,10 +307,12 @@ func newJob(p planned, lease time.Duration) *job {
 	j := &job{
 		event: row.ID, user: row.UserID, revision: row.SyncRevision, attempts: int(row.SyncAttempts), content: p.plan.Content,
 		account: gcal.Account{UserID: row.UserID, Consent: row.ConnectedAt, CalendarID: calendarOf(row)}, stored: row.RefreshToken,
+		home:  row.CalendarID,
 		known: gcal.Copy{GoogleID: copyID(row)},
 
 		holdsUntil: p.claimed.Add(lease),
 	}
+	j.known.Tries = j.attempts
 	if row.HasCopy {
 		j.known.Generation, j.known.ETag, j.known.Hash = int(row.CopyGeneration), row.CopyEtag, row.CopyHash
 	}

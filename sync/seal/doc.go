@@ -11,6 +11,8 @@
 // mistaken for another nor go under two names. The first of the given keys seals, and every one opens: a key is replaced by putting the new one in
 // front, sealing everything anew, and taking the old one away.
 //
+// What a later version has sealed in another way waits for that version, like a token whose key is not there.
+//
 // What is not sealed opens as it is. So a database can be sealed, or unsealed, while workers use it.
 //
 // # What it does not

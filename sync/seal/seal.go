@@ -43,12 +43,15 @@ type Keys struct {
 
 // UnknownKeyError says that a token was sealed with a key that is not among the given ones.
 type UnknownKeyError struct {
-	// KeyID is the key's fingerprint.
+	// KeyID is the key's fingerprint; empty: it was sealed by a later version of this package.
 	KeyID string
 }
 
 // Error names the key that is missing.
 func (e *UnknownKeyError) Error() string {
+	if e.KeyID == "" {
+		return "the token is sealed in a way that this version does not know"
+	}
 	return fmt.Sprintf("the token is sealed with key %s, which is not among the given ones", e.KeyID)
 }
 
@@ -153,9 +156,7 @@ func (k *Keys) Open(user uuid.UUID, stored string) (string, error) {
 	switch {
 	case !sealed:
 		return stored, nil
-	case data == "":
-		return "", ErrDamaged
-	case !k.Knows(id):
+	case id == "", !k.Knows(id):
 		return "", &UnknownKeyError{KeyID: id}
 	}
 	box, err := base64.RawURLEncoding.Strict().DecodeString(data)

@@ -95,6 +95,12 @@ func TestKeysAreReplaced(t *testing.T) {
 	if _, err := keys(t, is).Open(her, old); !errors.As(err, &unknown) || unknown.KeyID != keys(t, was).KeyID() {
 		t.Errorf("%v", err)
 	}
+	if _, err := both.Open(her, "sealed:v2:another:way"); !errors.As(err, &unknown) || unknown.KeyID != "" || !strings.Contains(err.Error(), "this version") {
+		t.Errorf("of a later version: %v", err)
+	}
+	if _, err := keys(t, is).Open(her, old); !errors.As(err, &unknown) {
+		t.Errorf("%v", err)
+	}
 	if !both.Knows(unknown.KeyID) || keys(t, is).Knows(unknown.KeyID) {
 		t.Error("Knows is wrong about the old key")
 	}

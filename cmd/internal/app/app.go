@@ -219,8 +219,14 @@ func (a *App) storeRotated(db *store.Queries, account gcal.Account, is string) {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
 	sealed := a.keys.Seal(account.UserID, is)
-	if _, err := db.StoreRotatedToken(ctx, store.StoreRotatedTokenParams{UserID: account.UserID, Consent: account.Consent, NewToken: sealed}); err != nil {
+	n, err := db.StoreRotatedToken(ctx, store.StoreRotatedTokenParams{
+		UserID: account.UserID, Consent: account.Consent, OldToken: account.RefreshToken, NewToken: sealed,
+	})
+	switch {
+	case err != nil:
 		a.log.Error().Err(err).Stringer("user", account.UserID).Msg("rotated refresh token not stored")
+	case n == 0:
+		a.log.Warn().Stringer("user", account.UserID).Msg("rotated refresh token not stored: the user has connected again")
 	}
 }
 
