@@ -71,7 +71,7 @@ func TestDiagnoseEmptyDatabase(t *testing.T) {
 	db := pgtest.NewEmpty(t)
 	w := newWorldOn(t, db.Pool, db.URL())
 	got := diagnosis(t, w.cfg, nil)
-	expect(t, got, map[string]Verdict{"schema": Fail, "triggers": Skip, "privileges": Skip, "row_security": Skip, "token_sealing": Warn})
+	expect(t, got, map[string]Verdict{"schema": Fail, "triggers": Skip, "privileges": Skip, "row_security": Skip, "sealed_tokens": Skip, "token_sealing": Warn})
 	if !strings.Contains(got["schema"].Fix, "reminder-worker migrate up") {
 		t.Errorf("fix %q", got["schema"].Fix)
 	}
