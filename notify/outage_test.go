@@ -244,7 +244,7 @@ func TestDrain(t *testing.T) {
 	if got := w.reminder(future); got != "pending, 0 tries, -" {
 		t.Errorf("what is not due is %s", got)
 	}
-	w.untilTrue(`now() > max(receipt_due_at) from reminder_worker.deliveries`)
+	w.untilTrue(`not exists (select from reminder_worker.deliveries where receipt_due_at >= now())`) // a slow machine has settled some already
 	if err := w.sender().Drain(t.Context(), t.Context()); err != nil {
 		t.Fatal(err)
 	}
