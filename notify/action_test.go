@@ -335,20 +335,8 @@ func (w *world) reminderIn(token string, in time.Duration) uuid.UUID {
 func (w *world) traffic() {
 	user, _ := w.user(1)
 	event := w.event(user, 5*time.Hour)
-	done, ended := make(chan struct{}), make(chan struct{})
-	go func() {
-		defer close(ended)
-		tick := time.NewTicker(30 * time.Millisecond)
-		defer tick.Stop()
-		for {
-			select {
-			case <-done:
-				return
-			case <-tick.C:
-				// A failure shows in what the test waits for.
-				_, _ = w.pool.Exec(context.Background(), `insert into reminders (event_id, user_id, notify_at_ts, message) values ($1, $2, clock_timestamp(), 'traffic')`, event, user)
-			}
-		}
-	}()
-	w.t.Cleanup(func() { close(done); <-ended })
+	w.repeatedly(30*time.Millisecond, func() {
+		// A failure shows in what the test waits for.
+		_, _ = w.pool.Exec(context.Background(), `insert into reminders (event_id, user_id, notify_at_ts, message) values ($1, $2, clock_timestamp(), 'traffic')`, event, user)
+	})
 }

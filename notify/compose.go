@@ -28,16 +28,23 @@ func (s *Sender) compose(rows []store.ClaimRemindersRow) (pushes []push, early [
 		if !quiet.IsZero() && quiet.Before(until) {
 			until = quiet
 		}
-		for n, token := range row.Tokens {
-			m.To = token
-			p := push{reminder: i, token: token, message: m.Fit(), notAfter: until}
-			if n < len(row.Projects) && row.Projects[n] != s.cfg.Project {
-				p.project = row.Projects[n]
-			}
-			pushes = append(pushes, p)
-		}
+		pushes = s.toDevices(pushes, i, row.Tokens, row.Projects, m, until)
 	}
 	return pushes, early
+}
+
+// toDevices appends one push for each device, all of the same message, none to be offered after notAfter.
+func (s *Sender) toDevices(pushes []push, reminder int, tokens, projects []string, m expo.Message, notAfter time.Time) []push {
+	m = m.Fit() // the token does not count
+	for n, token := range tokens {
+		m.To = token
+		p := push{reminder: reminder, token: token, message: m, notAfter: notAfter}
+		if n < len(projects) && projects[n] != s.cfg.Project {
+			p.project = projects[n]
+		}
+		pushes = append(pushes, p)
+	}
+	return pushes
 }
 
 // calm keeps the user's quiet hours. It returns when they begin next, and during them the verdict: the reminder comes at their end, if its

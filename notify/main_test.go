@@ -132,18 +132,21 @@ func (w *world) run(work context.Context, s *Sender) (stop func()) {
 }
 
 // sweep asks a sender to look for what is overdue, again and again, until the test ends.
-func (w *world) sweep(s *Sender) {
+func (w *world) sweep(s *Sender) { w.repeatedly(50*time.Millisecond, func() { s.Look(Overdue) }) }
+
+// repeatedly does something again and again until the test ends.
+func (w *world) repeatedly(d time.Duration, do func()) {
 	done, ended := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(ended)
-		tick := time.NewTicker(50 * time.Millisecond)
+		tick := time.NewTicker(d)
 		defer tick.Stop()
 		for {
 			select {
 			case <-done:
 				return
 			case <-tick.C:
-				s.Look(Overdue)
+				do()
 			}
 		}
 	}()

@@ -125,16 +125,7 @@ func (s *Sender) address(i int, row store.ClaimNoticesRow) (pushes []push, n not
 		}
 		next, _ = hours.Next(now, zone)
 	}
-	m := s.noticeMessage(row, now)
-	for k, token := range row.Tokens {
-		m.To = token
-		p := push{reminder: i, token: token, message: m, notAfter: next}
-		if k < len(row.Projects) && row.Projects[k] != s.cfg.Project {
-			p.project = row.Projects[k]
-		}
-		pushes = append(pushes, p)
-	}
-	return pushes, notice{}
+	return s.toDevices(nil, i, row.Tokens, row.Projects, s.noticeMessage(row, now), next), notice{}
 }
 
 // noticeMessage has the same name at every attempt, so that a device folds a repeat.
@@ -156,7 +147,14 @@ func (s *Sender) offerNotices(ctx context.Context, chunk []*push, notices []noti
 		putOff(chunk, notices, fmt.Errorf("not offered: %w", err))
 		return
 	}
-	if chunk = s.stillCalm(chunk, notices); len(chunk) == 0 {
+	all := chunk
+	chunk = s.timely(chunk)
+	for _, p := range all {
+		if p.state == stale { // quiet hours have begun while permits were waited for: the next claim finds out until when
+			notices[p.reminder].wait = time.Second
+		}
+	}
+	if len(chunk) == 0 {
 		return
 	}
 	before := earlier(s.lastRequest(claimed), until)
@@ -191,18 +189,6 @@ func (s *Sender) permitNotices(ctx context.Context, claimed time.Time, n int) (u
 	ctx, cancel := context.WithDeadline(ctx, s.lastRequest(claimed))
 	defer cancel()
 	return s.quota.Take(ctx, n)
-}
-
-// stillCalm drops the pushes to users whose quiet hours have begun while permits were waited for.
-func (s *Sender) stillCalm(chunk []*push, notices []notice) []*push {
-	now := s.now()
-	return slices.DeleteFunc(slices.Clone(chunk), func(p *push) bool {
-		late := !p.notAfter.IsZero() && !now.Before(p.notAfter)
-		if late {
-			notices[p.reminder].wait = time.Second // the next claim finds out until when
-		}
-		return late
-	})
 }
 
 // noteNotices reads the tickets of one request, and retires devices that are gone.

@@ -64,8 +64,8 @@ func (f *flight) send(ctx context.Context, chunk []*push, until time.Time) {
 }
 
 // timely drops the pushes whose moment has passed: their events have begun, or quiet hours have.
-func (f *flight) timely(chunk []*push) []*push {
-	now := f.now()
+func (s *Sender) timely(chunk []*push) []*push {
+	now := s.now()
 	return slices.DeleteFunc(slices.Clone(chunk), func(p *push) bool {
 		if p.notAfter.IsZero() || now.Before(p.notAfter) {
 			return false

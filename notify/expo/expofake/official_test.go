@@ -323,7 +323,7 @@ func (o *official) tokens() {
 		{"F5741A13-BCDA-434B-A316-5DC0E6FFA94", false, false},
 		{"F5741A13BCDA434BA3165DC0E6FFA94F", false, false},
 		{"{F5741A13-BCDA-434B-A316-5DC0E6FFA94F}", false, false},
-		{"dOKpuo4qbsM:APA91bHkSmF84ROx7Y-2eMGxc0lmpQeN33ZwDMG763dkjd8yjKK-rhPtiR1OoIWNG5ZshlL8oyxsTnQ5XtahyBNS9mJAvfeE6aHzv_mOF_Ve4vL2po4clMIYYV2-Iea_sZVJF7xFLXih4Y0y88JNYULxFfz-XXXXX", false, false}, // Google's
+		{"dOKpuo4qbsM:APA91bHkSmF84ROx7Y-2eMGxc0lmpQeN33ZwDMG763dkjd8yjKK-rhPtiR1OoIWNG5ZshlL8oyxsTnQ5XtahyBNS9mJAvfeE6aHzv_mOF_Ve4vL2po4clMIYYV2-Iea_sZVJF7xFLXih4Y0y88JNYULxFfz-Qw3rT", false, false}, // Google's
 		{"740f4707bebcf74f9b7c25d48e3358945f6aa01da5ddb387462c7eaf61bb78ad", false, false},                                                                                                              // Apple's
 
 		{"ExponentPushToken[]", true, false},
