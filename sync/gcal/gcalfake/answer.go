@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"strconv"
 	"time"
 )
 
@@ -13,6 +14,7 @@ type answer struct {
 	status     int
 	retryAfter time.Duration
 	html       bool
+	broken     bool // half of it is sent
 	body       any
 }
 
@@ -30,6 +32,8 @@ func (a answer) write(w http.ResponseWriter) {
 		w.Header().Set("Content-Type", "text/html; charset=UTF-8")
 		w.WriteHeader(a.status)
 		fmt.Fprintf(w, "<!DOCTYPE html><html><title>Error %d</title><p>%s</p></html>\n", a.status, http.StatusText(a.status))
+	case a.broken:
+		a.breakOff(w)
 	case a.body == nil:
 		w.WriteHeader(a.status)
 	default:
@@ -37,6 +41,18 @@ func (a answer) write(w http.ResponseWriter) {
 		w.WriteHeader(a.status)
 		_ = json.NewEncoder(w).Encode(a.body)
 	}
+}
+
+// breakOff sends half of what it has announced, or nothing of an answer that has no body, and closes the connection.
+func (a answer) breakOff(w http.ResponseWriter) {
+	if whole, err := json.Marshal(a.body); err == nil && a.body != nil {
+		w.Header().Set("Content-Type", "application/json; charset=UTF-8")
+		w.Header().Set("Content-Length", strconv.Itoa(len(whole)))
+		w.WriteHeader(a.status)
+		_, _ = w.Write(whole[:len(whole)/2])
+		_ = http.NewResponseController(w).Flush()
+	}
+	panic(http.ErrAbortHandler)
 }
 
 func success(body any) answer { return answer{status: http.StatusOK, body: body} }

@@ -31,8 +31,12 @@ type Fault struct {
 	Drop bool
 	// Lose does what was asked and closes the connection without an answer.
 	Lose bool
-	// Status, if set, is answered with an error; nothing is done.
+	// Break does what was asked and closes the connection in the middle of the answer.
+	Break bool
+	// Status, if set, is answered with an error; nothing is done, unless Done says otherwise.
 	Status int
+	// Done does what was asked before the error of Status is answered.
+	Done bool
 	// Reason and Message are Google's, or OAuth's error and error_description at the token endpoint. Without a Message the Calendar
 	// API answers the one that goes with the reason.
 	Reason, Message string

@@ -2,6 +2,7 @@ package gcalfake_test
 
 import (
 	"context"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -115,6 +116,37 @@ func TestLostAndDropped(t *testing.T) {
 		if n := f.google.Count(gcalfake.OpInsert, 0); n != 1 {
 			t.Errorf("%d connections were dropped, want 1", n)
 		}
+	}
+}
+
+// An answer that breaks off, and an error that comes after the work: the event is there, and the client has not been told.
+func TestDoneAndNotTold(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, gcalfake.Config{})
+	f.google.Fail(gcalfake.Next(1, gcalfake.OpInsert, gcalfake.Fault{Break: true}))
+	res, err := f.http.Do(f.request("POST", events, football(nil)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	if part, err := io.ReadAll(res.Body); err == nil || len(part) == 0 || int64(len(part)) >= res.ContentLength {
+		t.Errorf("%d of %d bytes were sent, and %v", len(part), res.ContentLength, err)
+	}
+	failing := gcalfake.Status(http.StatusServiceUnavailable, "backendError")
+	failing.Done = true
+	f.google.Fail(gcalfake.Next(1, gcalfake.OpInsert, failing))
+	f.wantReply(f.call("POST", events, football(object{"id": "handball"})), http.StatusServiceUnavailable, "backendError")
+	found := f.google.Events(anna)
+	if len(found) != 2 {
+		t.Fatalf("%d events are there, want 2", len(found))
+	}
+	f.google.Fail(gcalfake.Next(1, gcalfake.OpDelete, gcalfake.Fault{Break: true})) // an answer without a body
+	if res, err := f.http.Do(f.request("DELETE", events+"/"+found[0].ID, nil)); err == nil {
+		res.Body.Close()
+		t.Errorf("answered %d", res.StatusCode)
+	}
+	if found = f.google.Events(anna); found[0].Status != "cancelled" {
+		t.Errorf("the event is %s", found[0].Status)
 	}
 }
 

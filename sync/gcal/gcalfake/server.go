@@ -110,6 +110,9 @@ func (s *Server) decide(ctx context.Context, c *call, early *answer) answer {
 	case f != nil && f.Drop:
 		return dropped
 	case f != nil && f.Status != 0:
+		if f.Done && early == nil {
+			s.perform(c)
+		}
 		return f.answer(c.record.Op)
 	case early != nil:
 		return *early
@@ -118,6 +121,7 @@ func (s *Server) decide(ctx context.Context, c *call, early *answer) answer {
 	if f != nil && f.Lose {
 		return dropped
 	}
+	a.broken = f != nil && f.Break
 	return a
 }
 
