@@ -105,6 +105,11 @@ with input as (
   from input i
   join reminder_worker.calendar_copies k on k.event_id = i.event_id and k.user_id = i.user_id and k.tombstoned_at is not null
   for update of k skip locked
+), unlinked as (
+  select a.user_id
+  from reminder_worker.google_accounts a
+  where a.user_id in (select i.user_id from input i where not i.gone and i.retry_ms < 0) and a.state <> 'connected'
+  for share skip locked
 ), forgotten as (
   delete from reminder_worker.calendar_copies k
   using input i
@@ -115,7 +120,10 @@ with input as (
   update reminder_worker.calendar_copies k
   set due_at = case
         when i.retry_ms >= 0 then now() + i.retry_ms * interval '1 millisecond'
-        when exists (select from reminder_worker.google_accounts a where a.user_id = k.user_id and a.state = 'connected') then now()
+        when k.user_id in (select u.user_id from unlinked u) then null
+        else (
+          select now() + case when a.state = 'connected' then interval '0' else interval '100 milliseconds' end
+          from reminder_worker.google_accounts a where a.user_id = k.user_id)
       end,
       lease_until = null, attempts = k.attempts + coalesce(i.count_attempt, true)::integer, error_message = nullif(i.error_message, '')
   from input i
@@ -144,7 +152,8 @@ type RecordRemovalsParams struct {
 
 // RecordRemovals forgets the copies that are gone, and makes the others due again after retry_ms (negative: not until the account is
 // connected again). A copy that came back to life meanwhile is left alone. Rows that a transaction of the app has locked are passed over:
-// a removal done twice changes nothing.
+// a removal done twice changes nothing. An account is read from its locked row: whose user connects at this moment either shows it, or finds
+// what waits, or is at the row still, and then the removal is due again soon.
 func (q *Queries) RecordRemovals(ctx context.Context, arg RecordRemovalsParams) error {
 	_, err := q.db.Exec(ctx, RecordRemovals,
 		arg.EventIds,

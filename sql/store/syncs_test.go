@@ -1,11 +1,14 @@
 package store_test
 
 import (
+	"context"
+	"errors"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
 
 	"github.com/parentpal/reminder-worker/sql/store"
 )
@@ -211,6 +214,60 @@ func TestRemovalClaimedDuringPlanning(t *testing.T) {
 	}
 	if rows := b.commit(new(plan).event(row).copied("g")); len(rows) != 0 {
 		t.Error("a plan counted while a removal was being claimed")
+	}
+}
+
+// TestRemovalPutOffWhileConnecting: the removal found no account that is connected, and its user connects one at that very moment, before or
+// after. Either way it is not left to wait for the next time.
+func TestRemovalPutOffWhileConnecting(t *testing.T) {
+	t.Parallel()
+	for _, firstRecorded := range []bool{false, true} {
+		b := newBase(t)
+		event, removal := b.removal()
+		b.exec(`insert into reminder_worker.google_accounts (user_id, refresh_token, state) values ($1, 'old', 'off')`, removal.UserID)
+		record, connect := b.begin(), b.begin()
+		putOff := func() {
+			err := b.q.WithTx(record).RecordRemovals(impatient(t), store.RecordRemovalsParams{EventIds: []uuid.UUID{event},
+				UserIds: []uuid.UUID{removal.UserID}, Gone: []bool{false}, RetryMs: []int64{-1}, ErrorMessages: []string{"waits"}})
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		const put = `select reminder_worker.put_google_account($1, 'token')`
+		if firstRecorded {
+			putOff()
+			connected := make(chan error, 1)
+			go func() {
+				_, err := connect.Exec(impatient(t), put, removal.UserID)
+				connected <- err
+			}()
+			b.untilLocked(impatient(t), connect)
+			if err := errors.Join(record.Commit(t.Context()), <-connected); err != nil {
+				t.Fatal(err)
+			}
+		} else {
+			in(t, connect, put, removal.UserID)
+			putOff()
+			if err := record.Commit(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := connect.Commit(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if !ask[bool](b, `select coalesce(due_at <= now() + interval '1 second', false) from reminder_worker.calendar_copies`) {
+			t.Errorf("recorded first: %v; the removal is not due", firstRecorded)
+		}
+	}
+}
+
+// untilLocked waits until a transaction waits for a row.
+func (b *base) untilLocked(ctx context.Context, tx pgx.Tx) {
+	b.t.Helper()
+	for !ask[bool](b, `select exists (select from pg_stat_activity where pid = $1 and wait_event_type = 'Lock')`, tx.Conn().PgConn().PID()) {
+		if ctx.Err() != nil {
+			b.t.Fatal("the transaction waits for nobody")
+		}
 	}
 }
 
