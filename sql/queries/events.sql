@@ -1,26 +1,29 @@
 -- ClaimEvents takes due events for lease_ms milliseconds: up to max_rows whose reminders are not planned yet, and up to max_copies that
 -- wait for Google only. The first never stand behind the second. Rows whose state asks for nothing leave the queue and come back with that
--- state, for the caller to pass over; those in skip are left alone. Texts come bounded: their size (text_bytes) tells whether they were
+-- state, for the caller to pass over; those in skip are left alone, and so, for the moment, are those that have changed since the statement
+-- began: what belongs to them, as their user's settings, would be read as it was before. Texts come bounded: their size (text_bytes) tells whether they were
 -- cut. Null and infinite times come back as the epoch with has_start or has_end false, a null user as the nil UUID, for planning to refuse.
 -- name: ClaimEvents :many
 with unplanned as (
-  select e.id
+  select e.id, e.sync_revision, e.sync_due_at, e.sync_lease_until
   from public.events e
   where e.sync_due_at <= now() and e.sync_planned is distinct from e.sync_revision and e.id <> all (coalesce(sqlc.arg(skip)::uuid[], '{}'))
   order by e.sync_due_at, e.id
   limit sqlc.arg(max_rows)::integer
   for no key update skip locked
 ), waiting as (
-  select e.id
+  select e.id, e.sync_revision, e.sync_due_at, e.sync_lease_until
   from public.events e
   where e.sync_due_at <= now() and e.sync_planned = e.sync_revision and e.id <> all (coalesce(sqlc.arg(skip)::uuid[], '{}'))
   order by e.sync_due_at, e.id
   limit sqlc.arg(max_copies)::integer
   for no key update skip locked
 ), due as (
-  select u.id from unplanned u
-  union all
-  select w.id from waiting w
+  select l.id
+  from (select * from unplanned union all select * from waiting) l
+  where (
+    select (seen.sync_revision, seen.sync_due_at, seen.sync_lease_until) is not distinct from (l.sync_revision, l.sync_due_at, l.sync_lease_until)
+    from public.events seen where seen.id = l.id)
 ), taken as (
   update public.events e
   set sync_lease_until = case when e.status in ('pending', 'cancelled') then now() + sqlc.arg(lease_ms)::bigint * interval '1 millisecond' end,

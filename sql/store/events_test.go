@@ -1,6 +1,7 @@
 package store_test
 
 import (
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -45,6 +46,50 @@ func TestClaimEventsIsExclusive(t *testing.T) {
 	}
 	if len(seen) != 2000 {
 		t.Errorf("claimed %d of 2000 events", len(seen))
+	}
+}
+
+// TestClaimSeesWhatBelongsToTheEvent: while a claim is under way, a user chooses another time zone. An event that has been changed by it is not
+// claimed with the zone as it was before, which nobody would notice later.
+func TestClaimSeesWhatBelongsToTheEvent(t *testing.T) {
+	t.Parallel()
+	b := newBase(t)
+	user := b.user()
+	first := b.event(b.user(), day)
+	b.exec(`create function wait() returns trigger language plpgsql as $$
+		begin
+			perform pg_advisory_xact_lock(1);
+			return new;
+		end $$`)
+	b.exec(`create trigger wait before update on events for each row when (old.id = '` + first.String() + `') execute function wait()`)
+	second := b.event(user, day)
+	app, other, worker := b.begin(), b.begin(), b.begin()
+	in(t, app, `insert into notification_settings (user_id, time_zone) values ($1, 'Europe/Berlin')`, user)
+	in(t, other, `select pg_advisory_xact_lock(1)`)
+	in(t, worker, `set local enable_hashjoin = off`) // a hash would have all rows locked before the first is claimed
+	in(t, worker, `set local enable_mergejoin = off`)
+	claimed := make(chan []store.ClaimEventsRow, 1)
+	go func() {
+		rows, err := b.q.WithTx(worker).ClaimEvents(impatient(t), store.ClaimEventsParams{MaxRows: 10, MaxBytes: 65536, LeaseMs: lease.Milliseconds()})
+		if err != nil {
+			t.Error(err)
+		}
+		claimed <- rows
+	}()
+	b.untilLocked(impatient(t), worker)
+	if err := errors.Join(app.Commit(t.Context()), other.Commit(t.Context())); err != nil {
+		t.Fatal(err)
+	}
+	for _, row := range <-claimed {
+		if row.ID == second && row.TimeZone != "Europe/Berlin" {
+			t.Errorf("claimed at revision %d with the zone %q", row.SyncRevision, row.TimeZone)
+		}
+	}
+	if err := worker.Commit(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if row := b.claimEvent(); row.ID != second || row.TimeZone != "Europe/Berlin" {
+		t.Errorf("then %s is claimed with the zone %q", row.ID, row.TimeZone)
 	}
 }
 
