@@ -309,7 +309,9 @@ with patience as materialized (
   insert into reminder_worker.calendar_copies as k (event_id, user_id, calendar_id, google_event_id)
   select h.id, h.user_id, h.calendar_id, h.google_id from held h where h.google_id <> ''
   on conflict (event_id, user_id) do update
-    set tombstoned_at = null, due_at = null, lease_until = null, attempts = 0, error_message = null
+    set tombstoned_at = null, due_at = null, lease_until = null, attempts = 0, error_message = null,
+        -- A removal may have been carried out and not recorded: Google is to be asked.
+        content_hash = case when k.tombstoned_at is not null then '' else k.content_hash end
     where k.tombstoned_at is not null
   returning k.event_id
 ), buried as (

@@ -331,6 +331,31 @@ func TestWithoutCalendar(t *testing.T) {
 	}
 }
 
+// A copy is removed, which nobody hears of, and its event takes place after all; the first attempt to write the copy fails. What is remembered of
+// the copy must not pass for the copy.
+func TestRestoredAfterARemovalUnheardOf(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.cfg.RetryBase, w.cfg.RetryMax = time.Hour, time.Hour
+	user := w.user()
+	event := w.event(user, "Practice")
+	w.google.Fail(gcalfake.Next(1, gcalfake.OpDelete, gcalfake.Fault{Lose: true}))
+	r, _ := w.start()
+	w.untilStatus(event, "synced")
+	w.exec(`update events set status = 'cancelled' where id = $1`, event)
+	r.Wake()
+	w.untilTrue(`attempts = 1 and lease_until is null from reminder_worker.calendar_copies where event_id = $1`, event)
+	w.google.Fail(gcalfake.Next(1, gcalfake.OpInsert, gcalfake.Status(503, "backendError")))
+	w.exec(`update events set status = 'pending' where id = $1`, event)
+	r.Wake()
+	w.untilTrue(`sync_attempts = 1 and sync_lease_until is null from events where id = $1`, event)
+	w.wantCopies(user, 0)
+	w.exec(`update events set sync_due_at = now() where id = $1`, event)
+	r.Wake()
+	w.untilStatus(event, "synced")
+	w.wantCopies(user, 1)
+}
+
 // A state of the app's own is none of ours.
 func TestForeignStatus(t *testing.T) {
 	t.Parallel()
