@@ -26,18 +26,19 @@ left join reminder_worker.google_accounts a on a.user_id = t.user_id
 order by t.user_id, t.event_id;
 
 -- RecordRemovals forgets the copies that are gone, and makes the others due again after retry_ms (negative: not until the account is
--- connected again). A copy that came back to life meanwhile is left alone. Rows that a transaction of the app has locked are passed over:
+-- connected again). A claim is told by its lease: what has passed on meanwhile is left alone, for the copy may have been written since. Rows that a transaction of the app has locked are passed over:
 -- a removal done twice changes nothing. An account is read from its locked row: whose user connects at this moment either shows it, or finds
 -- what waits, or is at the row still, and then the removal is due again soon.
 -- name: RecordRemovals :exec
 with input as (
   select unnest(sqlc.arg(event_ids)::uuid[]) as event_id, unnest(sqlc.arg(user_ids)::uuid[]) as user_id, unnest(sqlc.arg(gone)::boolean[]) as gone,
     unnest(sqlc.arg(retry_ms)::bigint[]) as retry_ms, unnest(sqlc.arg(count_attempts)::boolean[]) as count_attempt,
-    unnest(sqlc.arg(error_messages)::text[]) as error_message
+    unnest(sqlc.arg(error_messages)::text[]) as error_message, unnest(sqlc.arg(leases)::timestamptz[]) as lease
 ), mine as (
   select k.event_id, k.user_id
   from input i
   join reminder_worker.calendar_copies k on k.event_id = i.event_id and k.user_id = i.user_id and k.tombstoned_at is not null
+    and k.lease_until = i.lease
   for update of k skip locked
 ), unlinked as (
   select a.user_id

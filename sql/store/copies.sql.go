@@ -99,11 +99,12 @@ const RecordRemovals = `-- name: RecordRemovals :exec
 with input as (
   select unnest($1::uuid[]) as event_id, unnest($2::uuid[]) as user_id, unnest($3::boolean[]) as gone,
     unnest($4::bigint[]) as retry_ms, unnest($5::boolean[]) as count_attempt,
-    unnest($6::text[]) as error_message
+    unnest($6::text[]) as error_message, unnest($7::timestamptz[]) as lease
 ), mine as (
   select k.event_id, k.user_id
   from input i
   join reminder_worker.calendar_copies k on k.event_id = i.event_id and k.user_id = i.user_id and k.tombstoned_at is not null
+    and k.lease_until = i.lease
   for update of k skip locked
 ), unlinked as (
   select a.user_id
@@ -148,10 +149,11 @@ type RecordRemovalsParams struct {
 	RetryMs       []int64
 	CountAttempts []bool
 	ErrorMessages []string
+	Leases        []time.Time
 }
 
 // RecordRemovals forgets the copies that are gone, and makes the others due again after retry_ms (negative: not until the account is
-// connected again). A copy that came back to life meanwhile is left alone. Rows that a transaction of the app has locked are passed over:
+// connected again). A claim is told by its lease: what has passed on meanwhile is left alone, for the copy may have been written since. Rows that a transaction of the app has locked are passed over:
 // a removal done twice changes nothing. An account is read from its locked row: whose user connects at this moment either shows it, or finds
 // what waits, or is at the row still, and then the removal is due again soon.
 func (q *Queries) RecordRemovals(ctx context.Context, arg RecordRemovalsParams) error {
@@ -162,6 +164,7 @@ func (q *Queries) RecordRemovals(ctx context.Context, arg RecordRemovalsParams) 
 		arg.RetryMs,
 		arg.CountAttempts,
 		arg.ErrorMessages,
+		arg.Leases,
 	)
 	return err
 }

@@ -103,8 +103,9 @@ func TestCopiesDoNotWaitForTheApp(t *testing.T) {
 	}
 	removals, err := b.q.ClaimRemovals(ctx, store.ClaimRemovalsParams{MaxRows: 10, LeaseMs: 1000})
 	if err != nil || len(removals) != 1 {
-		t.Errorf("claim removals: %d, want 1, %v", len(removals), err)
+		t.Fatalf("claim removals: %d, want 1, %v", len(removals), err)
 	}
+	arg.Leases = repeat(removals[0].LeaseUntil, 2)
 	if err := b.q.RecordRemovals(ctx, arg); err != nil {
 		t.Errorf("record removals: %v", err)
 	}
@@ -256,6 +257,7 @@ func (b *base) cycleRemovals(ctx context.Context) error {
 	for i, row := range rows {
 		arg.EventIds = append(arg.EventIds, row.EventID)
 		arg.UserIds = append(arg.UserIds, row.UserID)
+		arg.Leases = append(arg.Leases, row.LeaseUntil)
 		arg.Gone = append(arg.Gone, i%2 == 0)
 		arg.RetryMs = append(arg.RetryMs, 0)
 		arg.ErrorMessages = append(arg.ErrorMessages, "")

@@ -261,6 +261,7 @@ func ofCopies(b batch) map[string]asked {
 	n, limit := len(b.events), int32(len(b.events))
 	removals := store.RecordRemovalsParams{
 		EventIds: b.events, UserIds: b.users, Gone: repeat(true, n), RetryMs: repeat(int64(0), n), ErrorMessages: repeat("", n),
+		Leases: repeat(time.Now(), n),
 	}
 	return map[string]asked{
 		"ClaimRemovals": {

@@ -162,7 +162,7 @@ func TestUncancelWaitsForARemovalUnderWay(t *testing.T) {
 		t.Fatal("a plan counted while the copy is being removed")
 	}
 	b.exec(`update events set sync_lease_until = null, sync_due_at = now() where id = $1`, event)
-	err := b.q.RecordRemovals(t.Context(), store.RecordRemovalsParams{EventIds: []uuid.UUID{event}, UserIds: []uuid.UUID{removal.UserID},
+	err := b.q.RecordRemovals(t.Context(), store.RecordRemovalsParams{EventIds: []uuid.UUID{event}, UserIds: []uuid.UUID{removal.UserID}, Leases: []time.Time{removal.LeaseUntil},
 		Gone: []bool{true}, RetryMs: []int64{-1}, ErrorMessages: []string{""}})
 	if err != nil {
 		t.Fatal(err)
@@ -187,13 +187,42 @@ func TestUncancelRevivesACopyNotYetRemoved(t *testing.T) {
 	if rows := b.claimRemovals(); len(rows) != 0 {
 		t.Error("a revived copy is still to be removed")
 	}
-	late := store.RecordRemovalsParams{EventIds: []uuid.UUID{event}, UserIds: []uuid.UUID{removal.UserID},
+	late := store.RecordRemovalsParams{EventIds: []uuid.UUID{event}, UserIds: []uuid.UUID{removal.UserID}, Leases: []time.Time{removal.LeaseUntil},
 		Gone: []bool{true}, RetryMs: []int64{-1}, ErrorMessages: []string{""}}
 	if err := b.q.RecordRemovals(t.Context(), late); err != nil {
 		t.Fatal(err)
 	}
 	if n := ask[int](b, `select count(*) from reminder_worker.calendar_copies where tombstoned_at is null`); n != 1 {
 		t.Error("a removal recorded too late forgot a living copy")
+	}
+}
+
+// TestRemovalRecordedFarTooLate: a worker has removed a copy and cannot say so until its claim is long over. The event took place after all, had
+// its copy written again, and was deleted then. What the worker has to say is of another time.
+func TestRemovalRecordedFarTooLate(t *testing.T) {
+	t.Parallel()
+	b := newBase(t)
+	event, removal := b.removal()
+	b.exec(`update reminder_worker.calendar_copies set lease_until = lease_until - interval '1 hour', due_at = now()`)
+	removal.LeaseUntil = removal.LeaseUntil.Add(-hour)
+	b.exec(`update events set status = 'pending' where id = $1`, event)
+	b.record(synced("synced", b.copied()))
+	b.exec(`delete from events where id = $1`, event)
+	late := store.RecordRemovalsParams{EventIds: []uuid.UUID{event}, UserIds: []uuid.UUID{removal.UserID}, Leases: []time.Time{removal.LeaseUntil},
+		Gone: []bool{true}, RetryMs: []int64{-1}, ErrorMessages: []string{""}}
+	if err := b.q.RecordRemovals(t.Context(), late); err != nil {
+		t.Fatal(err)
+	}
+	rows := b.claimRemovals()
+	if len(rows) != 1 {
+		t.Fatalf("%d removals, want that of the copy written since", len(rows))
+	}
+	late.Leases[0] = rows[0].LeaseUntil
+	if err := b.q.RecordRemovals(t.Context(), late); err != nil {
+		t.Fatal(err)
+	}
+	if n := ask[int](b, `select count(*) from reminder_worker.calendar_copies`); n != 0 {
+		t.Error("a removal that was carried out is not recorded")
 	}
 }
 
@@ -228,7 +257,7 @@ func TestRemovalPutOffWhileConnecting(t *testing.T) {
 		record, connect := b.begin(), b.begin()
 		putOff := func() {
 			err := b.q.WithTx(record).RecordRemovals(impatient(t), store.RecordRemovalsParams{EventIds: []uuid.UUID{event},
-				UserIds: []uuid.UUID{removal.UserID}, Gone: []bool{false}, RetryMs: []int64{-1}, ErrorMessages: []string{"waits"}})
+				UserIds: []uuid.UUID{removal.UserID}, Leases: []time.Time{removal.LeaseUntil}, Gone: []bool{false}, RetryMs: []int64{-1}, ErrorMessages: []string{"waits"}})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -275,15 +304,16 @@ func TestRemovalRetriesAndWaitsForTheAccount(t *testing.T) {
 	t.Parallel()
 	b := newBase(t)
 	event, removal := b.removal()
-	arg := store.RecordRemovalsParams{EventIds: []uuid.UUID{event}, UserIds: []uuid.UUID{removal.UserID},
+	arg := store.RecordRemovalsParams{EventIds: []uuid.UUID{event}, UserIds: []uuid.UUID{removal.UserID}, Leases: []time.Time{removal.LeaseUntil},
 		Gone: []bool{false}, RetryMs: []int64{0}, ErrorMessages: []string{"Google is away"}}
 	if err := b.q.RecordRemovals(t.Context(), arg); err != nil {
 		t.Fatal(err)
 	}
-	if rows := b.claimRemovals(); len(rows) != 1 || rows[0].Attempts != 1 {
-		t.Errorf("removals %+v, want one with one attempt", rows)
+	rows := b.claimRemovals()
+	if len(rows) != 1 || rows[0].Attempts != 1 {
+		t.Fatalf("removals %+v, want one with one attempt", rows)
 	}
-	arg.RetryMs[0] = -1
+	arg.RetryMs[0], arg.Leases[0] = -1, rows[0].LeaseUntil
 	if err := b.q.RecordRemovals(t.Context(), arg); err != nil {
 		t.Fatal(err)
 	}

@@ -16,6 +16,7 @@ type job struct {
 	revision    int64
 	attempts    int
 	removal     bool
+	lease       time.Time // of a removal's claim, as its row has it
 	account     gcal.Account
 	stored      string // the account's refresh token as its row has it
 	home        string // the calendar that the account writes to; empty for a removal

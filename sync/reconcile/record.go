@@ -205,6 +205,7 @@ func (r *Reconciler) writeRemovals(ctx context.Context, batch []outcome) error {
 	for _, o := range batch {
 		arg.EventIds = append(arg.EventIds, o.job.event)
 		arg.UserIds = append(arg.UserIds, o.job.user)
+		arg.Leases = append(arg.Leases, o.job.lease)
 		arg.Gone = append(arg.Gone, o.gone)
 		arg.CountAttempts = append(arg.CountAttempts, o.counts)
 		arg.RetryMs = append(arg.RetryMs, millis(o.retry))

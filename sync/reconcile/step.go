@@ -337,7 +337,7 @@ func (r *Reconciler) takeRemovals(ctx context.Context, limit int) (int, error) {
 
 func (r *Reconciler) dispatchRemoval(row store.ClaimRemovalsRow, holdsUntil time.Time) {
 	j := &job{
-		event: row.EventID, user: row.UserID, attempts: int(row.Attempts), removal: true, holdsUntil: holdsUntil,
+		event: row.EventID, user: row.UserID, attempts: int(row.Attempts), removal: true, lease: row.LeaseUntil, holdsUntil: holdsUntil,
 		account: gcal.Account{UserID: row.UserID, Consent: row.ConnectedAt, CalendarID: row.CalendarID}, stored: row.RefreshToken,
 		known: gcal.Copy{GoogleID: row.GoogleEventID, Generation: int(row.Generation), ETag: row.Etag, Hash: row.ContentHash},
 	}
