@@ -1,0 +1,208 @@
+package reconcile
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/parentpal/reminder-worker/sync/gcal/gcalfake"
+)
+
+// marker is the private property by which a copy says whose it is.
+const marker, hashMarker = "reminder_worker_event", "reminder_worker_hash"
+
+// someCopy is one that stands in the calendar of its event's user; none: the entry is nil.
+func (t *trial) someCopy(dice *rand.Rand) (*entry, gcalfake.Event) {
+	u := pick(dice, t.users)
+	var events []*entry
+	var copies []gcalfake.Event
+	for _, c := range t.google.Events(u.id.String()) {
+		for _, e := range t.existing() {
+			if c.Status != "cancelled" && e.owner == u && c.Private[marker] == e.id.String() {
+				events, copies = append(events, e), append(copies, c)
+			}
+		}
+	}
+	if len(events) == 0 {
+		return nil, gcalfake.Event{}
+	}
+	i := dice.IntN(len(events))
+	return events[i], copies[i]
+}
+
+// touch notes how things stand when a user lays hands on a copy.
+func (t *trial) touch(e *entry, c gcalfake.Event) (*hand, error) {
+	h := e.hand(e.owner)
+	h.had = len(e.had)
+	err := t.pool.QueryRow(context.Background(), `
+		select e.sync_revision, e.status = 'synced' and e.sync_due_at is null and k.tombstoned_at is null and k.content_hash = $3 and k.google_event_id = $4
+		from events e join reminder_worker.calendar_copies k on k.event_id = e.id and k.user_id = $2
+		where e.id = $1`, e.id, e.owner.id, c.Private[hashMarker], c.ID).Scan(&h.revision, &h.settled)
+	if errors.Is(err, pgx.ErrNoRows) {
+		h.settled, err = false, nil
+	}
+	return h, err
+}
+
+// byHand changes a copy as its user does, in Google's own pages.
+func (t *trial) byHand(dice *rand.Rand) (string, error) {
+	e, c := t.someCopy(dice)
+	if e == nil {
+		return "", nil
+	}
+	t.causes++
+	what := fmt.Sprintf("%s of %s", e.name, e.owner.name)
+	h := e.hand(e.owner)
+	var err error
+	switch dice.IntN(4) {
+	case 0:
+		text := t.name("Ask grandma ")
+		if c.Description != "" && dice.IntN(2) == 0 {
+			text = "" // what they do not want, they delete; what was empty they have not touched
+		}
+		if err = t.google.UserEdit(c.User, c.ID, map[string]any{"description": text}); err == nil {
+			// What they have put back as we wrote it is ours again.
+			h.maybe = h.maybe || text == "" && slices.ContainsFunc(e.had, func(s shown) bool { return s.about == "" })
+			h.about, what = &text, fmt.Sprintf("user describes %s as %q", what, text)
+		}
+	case 1:
+		colour := fmt.Sprint(1 + dice.IntN(11))
+		if err = t.google.UserEdit(c.User, c.ID, map[string]any{"colorId": colour}); err == nil {
+			h.colour, what = colour, "user colours "+what
+		}
+	case 2:
+		before, failed := t.touch(e, c)
+		if failed != nil {
+			return what, failed
+		}
+		before.retitled = t.name("Hands off ")
+		what = "user retitles " + what
+		err = t.google.UserEdit(c.User, c.ID, map[string]any{"summary": before.retitled})
+	default:
+		before, failed := t.touch(e, c)
+		if failed != nil {
+			return what, failed
+		}
+		before.deleted, before.maybe = true, true
+		what = "user deletes " + what
+		err = t.google.UserDelete(c.User, c.ID)
+		if dice.IntN(4) == 0 && err == nil {
+			what += " for good"
+			err = t.google.Purge(c.User, c.ID)
+		}
+	}
+	return what, err
+}
+
+func (t *trial) revoke(dice *rand.Rand) (string, error) {
+	u := pick(dice, t.users)
+	t.google.RevokeUser(u.id.String())
+	u.dead, u.doubted = true, true
+	t.concerns(u)
+	return "revoke " + u.name, nil
+}
+
+func (t *trial) expire(*rand.Rand) (string, error) {
+	t.google.ExpireAccessTokens()
+	t.causes += len(t.users)
+	return "access tokens expire", nil
+}
+
+// trouble is a fault of Google's, of the network's, or of our own registration.
+type trouble struct {
+	what  string
+	ops   []string // one of them; none: any
+	fault gcalfake.Fault
+	most  int // times in a row
+	// refuses says that an event may be 'failed' for it, doubts that an account may be parked.
+	refuses, doubts bool
+}
+
+var (
+	anyCall = []string{gcalfake.OpInsert, gcalfake.OpGet, gcalfake.OpUpdate, gcalfake.OpDelete}
+	writing = []string{gcalfake.OpInsert, gcalfake.OpUpdate, gcalfake.OpDelete}
+	token   = []string{gcalfake.OpToken}
+)
+
+func troubles() []trouble {
+	status := gcalfake.Status
+	wait := func(f gcalfake.Fault, d time.Duration) gcalfake.Fault { f.RetryAfter = d; return f }
+	done := func(f gcalfake.Fault) gcalfake.Fault { f.Done = true; return f }
+	return []trouble{
+		{what: "answers 503", fault: status(http.StatusServiceUnavailable, "backendError"), most: 3},
+		{what: "answers 500", ops: anyCall, fault: status(http.StatusInternalServerError, "internalError"), most: 3},
+		{what: "answers 503 after the work", ops: writing, fault: done(status(http.StatusServiceUnavailable, "backendError")), most: 2},
+		{what: "shows a page for 502", fault: gcalfake.Page(http.StatusBadGateway), most: 3},
+		{what: "shows a page for 200", fault: gcalfake.Page(http.StatusOK), most: 2},
+		{what: "shows a page for 403", ops: anyCall, fault: gcalfake.Page(http.StatusForbidden), most: 2},
+		{what: "shows a page for 404", ops: anyCall, fault: gcalfake.Page(http.StatusNotFound), most: 2},
+		{what: "answers 408", ops: anyCall, fault: status(http.StatusRequestTimeout, ""), most: 2},
+		{what: "answers 429 and names a time", ops: anyCall, fault: wait(status(http.StatusTooManyRequests, "rateLimitExceeded"), time.Second), most: 3},
+		{what: "says rateLimitExceeded", ops: anyCall, fault: status(http.StatusForbidden, "rateLimitExceeded"), most: 4},
+		{what: "says userRateLimitExceeded", ops: anyCall, fault: status(http.StatusForbidden, "userRateLimitExceeded"), most: 2},
+		{what: "says quotaExceeded", ops: writing, fault: status(http.StatusForbidden, "quotaExceeded"), most: 2},
+		{what: "says dailyLimitExceeded", ops: anyCall, fault: status(http.StatusForbidden, "dailyLimitExceeded"), most: 1},
+		{what: "says accessNotConfigured", ops: anyCall, fault: status(http.StatusForbidden, "accessNotConfigured"), most: 2},
+		{what: "says authError", ops: anyCall, fault: status(http.StatusUnauthorized, "authError"), most: 3},
+		{what: "says insufficientPermissions", ops: anyCall, fault: status(http.StatusForbidden, "insufficientPermissions"), most: 1, doubts: true},
+		{what: "says forbidden", ops: writing, fault: status(http.StatusForbidden, "forbidden"), most: 1, refuses: true},
+		{what: "says invalid", ops: writing, fault: status(http.StatusBadRequest, "invalid"), most: 1, refuses: true},
+		{what: "finds no calendar", ops: []string{gcalfake.OpInsert}, fault: status(http.StatusNotFound, "notFound"), most: 1, refuses: true},
+		{what: "finds no event", ops: []string{gcalfake.OpGet, gcalfake.OpUpdate}, fault: status(http.StatusNotFound, "notFound"), most: 1},
+		{what: "says duplicate", ops: []string{gcalfake.OpInsert}, fault: status(http.StatusConflict, "duplicate"), most: 1},
+		{what: "says conditionNotMet", ops: []string{gcalfake.OpUpdate}, fault: status(http.StatusPreconditionFailed, "conditionNotMet"), most: 3},
+		{what: "drops the connection", fault: gcalfake.Fault{Drop: true}, most: 3},
+		{what: "loses the answer", fault: gcalfake.Fault{Lose: true}, most: 2},
+		{what: "breaks the answer off", fault: gcalfake.Fault{Break: true}, most: 2},
+		{what: "hangs", fault: gcalfake.Fault{Hang: true}, most: 1},
+		{what: "is slow", fault: gcalfake.Fault{Delay: trialCall / 4}, most: 3},
+		{what: "says invalid_grant", ops: token, fault: gcalfake.InvalidGrant(), most: 1, doubts: true},
+		{what: "says invalid_client", ops: token, fault: status(http.StatusUnauthorized, "invalid_client"), most: 2},
+		{what: "says server_error", ops: token, fault: status(http.StatusInternalServerError, "server_error"), most: 2},
+	}
+}
+
+// trouble has one user's next requests, or everybody's, go wrong.
+func (t *trial) trouble(dice *rand.Rand) (string, error) {
+	x := pick(dice, troubles())
+	op, n := pick(dice, x.ops), 1+dice.IntN(x.most)
+	rule := gcalfake.Next(n, op, x.fault)
+	what, whose := fmt.Sprintf("Google %s, %d times, to %s", x.what, n, op), t.users
+	if dice.IntN(2) == 0 {
+		u := pick(dice, t.users)
+		rule, whose = gcalfake.ForUser(u.id.String(), rule), []*owner{u}
+		what += " of " + u.name
+	}
+	for _, u := range whose {
+		u.doubted = u.doubted || x.doubts
+	}
+	t.refusing = t.refusing || x.refuses
+	t.google.Fail(func(r gcalfake.Request) *gcalfake.Fault {
+		f := rule(r)
+		if f != nil {
+			t.met.Add(1)
+		}
+		return f
+	})
+	return what, nil
+}
+
+// lag has the next requests take their time on the way: they are served, even if whoever sent them is not there any more.
+func (t *trial) lag(dice *rand.Rand) (string, error) {
+	d, n := time.Duration(1+dice.IntN(int(trialLease/10/time.Millisecond)))*time.Millisecond, 1+dice.IntN(4)
+	var met atomic.Int64
+	t.google.Fail(func(gcalfake.Request) *gcalfake.Fault {
+		if met.Add(1) <= int64(n) {
+			time.Sleep(d)
+		}
+		return nil
+	})
+	return fmt.Sprintf("%d requests take %s", n, d), nil
+}
