@@ -61,4 +61,7 @@
 // # Testing
 //
 // Planning is pure: testdata shows rows and what comes of them. The rest is tested against a real Postgres and gcalfake over HTTP.
+//
+// TestRandomOperations has apps, users, Google and workers do and fail at random, and compares what is there when all has come to rest with a
+// model. What can happen stands in its table of operations; whoever adds a way to write, move or remove copies adds it there.
 package reconcile

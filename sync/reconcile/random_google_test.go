@@ -37,18 +37,23 @@ func (t *trial) someCopy(dice *rand.Rand) (*entry, gcalfake.Event) {
 	return events[i], copies[i]
 }
 
-// touch notes how things stand when a user lays hands on a copy.
-func (t *trial) touch(e *entry, c gcalfake.Event) (*hand, error) {
-	h := e.hand(e.owner)
-	h.had = len(e.had)
-	err := t.pool.QueryRow(context.Background(), `
-		select e.sync_revision, e.status = 'synced' and e.sync_due_at is null and k.tombstoned_at is null and k.content_hash = $3 and k.google_event_id = $4
+// standing is how things stand when a user lays hands on a copy.
+type standing struct {
+	revision int64 // of the event's row
+	settled  bool  // the copy is as it should be, and so are the rows
+	stays    bool  // it is not about to be removed
+}
+
+func (t *trial) standing(e *entry, c gcalfake.Event) (s standing, err error) {
+	err = t.pool.QueryRow(context.Background(), `
+		select e.sync_revision, e.status <> 'cancelled' and k.tombstoned_at is null,
+			e.status = 'synced' and e.sync_due_at is null and k.tombstoned_at is null and k.content_hash = $3 and k.google_event_id = $4
 		from events e join reminder_worker.calendar_copies k on k.event_id = e.id and k.user_id = $2
-		where e.id = $1`, e.id, e.owner.id, c.Private[hashMarker], c.ID).Scan(&h.revision, &h.settled)
+		where e.id = $1`, e.id, e.owner.id, c.Private[hashMarker], c.ID).Scan(&s.revision, &s.stays, &s.settled)
 	if errors.Is(err, pgx.ErrNoRows) {
-		h.settled, err = false, nil
+		return standing{}, nil
 	}
-	return h, err
+	return s, err
 }
 
 // byHand changes a copy as its user does, in Google's own pages.
@@ -57,48 +62,44 @@ func (t *trial) byHand(dice *rand.Rand) (string, error) {
 	if e == nil {
 		return "", nil
 	}
+	s, err := t.standing(e, c)
+	if err != nil {
+		return "look at " + e.name, err
+	}
 	t.causes++
-	what := fmt.Sprintf("%s of %s", e.name, e.owner.name)
 	h := e.hand(e.owner)
-	var err error
+	h.maybe = h.maybe || !s.stays
+	if h.deleted { // it is back, as it should be or may be
+		h.deleted, h.retitled = false, ""
+	}
+	name := fmt.Sprintf("%s of %s", e.name, e.owner.name)
 	switch dice.IntN(4) {
 	case 0:
 		text := t.name("Ask grandma ")
 		if c.Description != "" && dice.IntN(2) == 0 {
 			text = "" // what they do not want, they delete; what was empty they have not touched
 		}
-		if err = t.google.UserEdit(c.User, c.ID, map[string]any{"description": text}); err == nil {
-			// What they have put back as we wrote it is ours again.
-			h.maybe = h.maybe || text == "" && slices.ContainsFunc(e.had, func(s shown) bool { return s.about == "" })
-			h.about, what = &text, fmt.Sprintf("user describes %s as %q", what, text)
-		}
+		// What they have put back as we wrote it is ours again.
+		h.maybe = h.maybe || text == "" && slices.ContainsFunc(e.had, func(s shown) bool { return s.about == "" })
+		h.about = &text
+		return fmt.Sprintf("user describes %s as %q", name, text), t.google.UserEdit(c.User, c.ID, map[string]any{"description": text})
 	case 1:
-		colour := fmt.Sprint(1 + dice.IntN(11))
-		if err = t.google.UserEdit(c.User, c.ID, map[string]any{"colorId": colour}); err == nil {
-			h.colour, what = colour, "user colours "+what
-		}
+		h.colour = fmt.Sprint(1 + dice.IntN(11))
+		return "user colours " + name, t.google.UserEdit(c.User, c.ID, map[string]any{"colorId": h.colour})
 	case 2:
-		before, failed := t.touch(e, c)
-		if failed != nil {
-			return what, failed
-		}
-		before.retitled = t.name("Hands off ")
-		what = "user retitles " + what
-		err = t.google.UserEdit(c.User, c.ID, map[string]any{"summary": before.retitled})
-	default:
-		before, failed := t.touch(e, c)
-		if failed != nil {
-			return what, failed
-		}
-		before.deleted, before.maybe = true, true
-		what = "user deletes " + what
-		err = t.google.UserDelete(c.User, c.ID)
-		if dice.IntN(4) == 0 && err == nil {
-			what += " for good"
-			err = t.google.Purge(c.User, c.ID)
-		}
+		h.at(e, s)
+		h.retitled = t.name("Hands off ")
+		return "user retitles " + name, t.google.UserEdit(c.User, c.ID, map[string]any{"summary": h.retitled})
 	}
-	return what, err
+	h.at(e, s)
+	h.deleted, h.maybe = true, true
+	if err := t.google.UserDelete(c.User, c.ID); err != nil && s.stays {
+		return "user deletes " + name, err
+	}
+	if dice.IntN(4) > 0 {
+		return "user deletes " + name, nil
+	}
+	return "user deletes " + name + " for good", t.google.Purge(c.User, c.ID)
 }
 
 func (t *trial) revoke(dice *rand.Rand) (string, error) {

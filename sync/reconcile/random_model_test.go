@@ -77,11 +77,12 @@ type hand struct {
 	// maybe says that the copy may have been taken away since by us or by them, and made anew without what they wrote.
 	maybe bool
 
-	// How things stood when they last deleted or retitled it.
-	had      int   // as many contents there had been
-	settled  bool  // the copy was as it should be, and so were the rows
-	revision int64 // of the event's row
+	// When they last deleted or retitled it.
+	standing
+	had int // as many contents there had been
 }
+
+func (h *hand) at(e *entry, s standing) { h.standing, h.had = s, len(e.had) }
 
 // overruled reports whether the app has given the event a content since that it never had before.
 func (h *hand) overruled(e *entry) bool {

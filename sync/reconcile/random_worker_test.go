@@ -119,7 +119,7 @@ const (
 // hire makes a worker and does not run it yet.
 func (t *trial) hire() (*worker, error) {
 	w := &worker{name: t.name("w"), wire: &wire{conns: map[*wiredConn]bool{}}}
-	pc := t.stage.config.Copy()
+	pc := t.config.Copy()
 	pc.ConnConfig.DialFunc = w.wire.dial
 	pool, err := pgxpool.NewWithConfig(context.Background(), pc)
 	if err != nil {
