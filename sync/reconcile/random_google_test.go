@@ -2,6 +2,7 @@ package reconcile
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -100,6 +101,66 @@ func (t *trial) byHand(dice *rand.Rand) (string, error) {
 		return "user deletes " + name, nil
 	}
 	return "user deletes " + name + " for good", t.google.Purge(c.User, c.ID)
+}
+
+// alert is one that a user has added to a copy at the very moment at which it was written.
+type alert struct {
+	user    *owner
+	event   string
+	minutes int64
+}
+
+// collide has a user add an alert to a copy between our reading and our writing it.
+func (t *trial) collide(dice *rand.Rand) (string, error) {
+	u, minutes := pick(dice, t.users), int64(1+dice.IntN(100))
+	var met atomic.Bool
+	t.google.Fail(func(r gcalfake.Request) *gcalfake.Fault {
+		if r.Op != gcalfake.OpUpdate || r.User != u.id.String() || !met.CompareAndSwap(false, true) {
+			return nil
+		}
+		overrides := []any{map[string]any{"method": "popup", "minutes": minutes}}
+		if t.google.UserEdit(r.User, r.ID, map[string]any{"reminders": map[string]any{"useDefault": false, "overrides": overrides}}) != nil {
+			return nil
+		}
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		for _, c := range t.google.Events(r.User) {
+			if c.ID == r.ID {
+				t.alerts = append(t.alerts, alert{u, c.Private[marker], minutes})
+			}
+		}
+		return nil
+	})
+	t.causes++
+	return fmt.Sprintf("%s will add an alert while a copy is written", u.name), nil
+}
+
+// heed enters the alerts added meanwhile into the model.
+func (t *trial) heed() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, a := range t.alerts {
+		for _, e := range t.events {
+			if e.id.String() == a.event {
+				h := e.hand(a.user)
+				h.alert, h.maybe = a.minutes, h.maybe || e.cancelled || e.owner != a.user
+			}
+		}
+	}
+	t.alerts = nil
+}
+
+// alertOf is how many minutes before the event the first alert of a copy comes; 0: it has none.
+func alertOf(c gcalfake.Event) int64 {
+	reminders, _ := c.Resource["reminders"].(map[string]any)
+	overrides, _ := reminders["overrides"].([]any)
+	if len(overrides) == 0 {
+		return 0
+	}
+	first, _ := overrides[0].(map[string]any)
+	minutes, _ := first["minutes"].(json.Number)
+	n, _ := minutes.Int64()
+	return n
 }
 
 func (t *trial) revoke(dice *rand.Rand) (string, error) {

@@ -241,4 +241,7 @@ func (t *trial) judgeCopy(v *evidence, e *entry, name string, live []gcalfake.Ev
 	if colour, _ := c.Resource["colorId"].(string); colour != h.colour && !h.maybe {
 		v.faulty("%s has colour %q, want the user's, %q", name, colour, h.colour)
 	}
+	if minutes := alertOf(c); minutes != h.alert && !h.maybe {
+		v.faulty("%s alerts %d minutes before, want the user's, %d", name, minutes, h.alert)
+	}
 }

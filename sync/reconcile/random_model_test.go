@@ -74,6 +74,7 @@ type hand struct {
 	retitled string  // the title they gave it; empty: none
 	about    *string // the description they gave it
 	colour   string
+	alert    int64 // in minutes before the event
 	// maybe says that the copy may have been taken away since by us or by them, and made anew without what they wrote.
 	maybe bool
 

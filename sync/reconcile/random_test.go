@@ -148,7 +148,7 @@ var operations = []operation{
 	{10, (*trial).insert}, {16, apply(edit)}, {3, apply(undo)}, {6, apply(move)}, {5, apply(cancel)}, {4, apply(restore)}, {5, apply(remove)},
 	{4, apply(give)}, {2, apply(ask)}, {6, (*trial).transact},
 	{4, (*trial).link}, {3, (*trial).unlink}, {4, (*trial).choose},
-	{14, (*trial).byHand}, {2, (*trial).revoke}, {2, (*trial).expire},
+	{14, (*trial).byHand}, {4, (*trial).collide}, {2, (*trial).revoke}, {2, (*trial).expire},
 	{16, (*trial).trouble}, {4, (*trial).lag},
 	{6, (*trial).crash}, {2, (*trial).replace}, {2, (*trial).join}, {1, (*trial).cutOff}, {1, (*trial).stall},
 	{24, (*trial).wait}, {12, (*trial).settle},
@@ -185,7 +185,10 @@ type trial struct {
 	base    time.Time
 	named   map[string]int
 
-	done     []string     // in few words
+	mu     sync.Mutex
+	alerts []alert // guarded by mu
+
+	done []string // in few words
 	causes   int          // of requests
 	met      atomic.Int64 // requests that something went wrong with
 	refusing bool         // Google may have refused events for good
@@ -272,6 +275,7 @@ func (t *trial) did(what string) {
 		t.done = append(t.done, what)
 	}
 	t.note()
+	t.heed()
 }
 
 // report is what there is to know of a trial that failed.
