@@ -86,3 +86,11 @@ from (
   where x.lease_until is not null and x.tombstoned_at is not null
   for no key update of x skip locked) f
 where k.event_id = f.event_id and k.user_id = f.user_id;
+
+-- NoteRenewal writes down the id that a copy is about to be written under, because Google keeps the present one and will not give it back. It
+-- is about a single row and holds nothing else, so it may wait for whoever is at it.
+-- name: NoteRenewal :exec
+update reminder_worker.calendar_copies k
+set google_event_id = sqlc.arg(google_event_id)::text, generation = sqlc.arg(generation)::integer, etag = '', content_hash = ''
+where k.event_id = sqlc.arg(event_id)::uuid and k.user_id = sqlc.arg(user_id)::uuid and k.calendar_id = sqlc.arg(calendar_id)::text
+  and k.generation < sqlc.arg(generation)::integer;

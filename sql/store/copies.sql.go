@@ -95,6 +95,34 @@ func (q *Queries) ClaimRemovals(ctx context.Context, arg ClaimRemovalsParams) ([
 	return items, nil
 }
 
+const NoteRenewal = `-- name: NoteRenewal :exec
+update reminder_worker.calendar_copies k
+set google_event_id = $1::text, generation = $2::integer, etag = '', content_hash = ''
+where k.event_id = $3::uuid and k.user_id = $4::uuid and k.calendar_id = $5::text
+  and k.generation < $2::integer
+`
+
+type NoteRenewalParams struct {
+	GoogleEventID string
+	Generation    int32
+	EventID       uuid.UUID
+	UserID        uuid.UUID
+	CalendarID    string
+}
+
+// NoteRenewal writes down the id that a copy is about to be written under, because Google keeps the present one and will not give it back. It
+// is about a single row and holds nothing else, so it may wait for whoever is at it.
+func (q *Queries) NoteRenewal(ctx context.Context, arg NoteRenewalParams) error {
+	_, err := q.db.Exec(ctx, NoteRenewal,
+		arg.GoogleEventID,
+		arg.Generation,
+		arg.EventID,
+		arg.UserID,
+		arg.CalendarID,
+	)
+	return err
+}
+
 const RecordRemovals = `-- name: RecordRemovals :exec
 with input as (
   select unnest($1::uuid[]) as event_id, unnest($2::uuid[]) as user_id, unnest($3::boolean[]) as gone,

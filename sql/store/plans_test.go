@@ -274,6 +274,12 @@ func ofCopies(b batch) map[string]asked {
 			func(ctx context.Context, q *store.Queries) { _ = q.RecordRemovals(ctx, removals) },
 			[]string{"calendar_copies_pkey", "events_pkey"},
 		},
+		"NoteRenewal": {
+			func(ctx context.Context, q *store.Queries) {
+				_ = q.NoteRenewal(ctx, store.NoteRenewalParams{EventID: b.events[0], UserID: b.users[0], CalendarID: "primary", GoogleEventID: "g", Generation: 1})
+			},
+			[]string{"calendar_copies_pkey"},
+		},
 		"ReleaseRemovals": {
 			func(ctx context.Context, q *store.Queries) {
 				_ = q.ReleaseRemovals(ctx, store.ReleaseRemovalsParams{EventIds: b.events, UserIds: b.users})

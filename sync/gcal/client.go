@@ -28,7 +28,19 @@ type Client struct {
 	api    *calendar.Service // for every account: the access token travels in the request's context
 	grants *grants
 	pace   *governor
+	note   NoteFunc
 	now    func() time.Time
+}
+
+// NoteFunc is told under which id a copy of an event is about to be written, where that is another one than the caller knows. An error ends the
+// call. Without it a caller that dies at that moment could neither find the copy nor remove it.
+type NoteFunc func(ctx context.Context, a Account, event uuid.UUID, is Copy) error
+
+// Noting returns the same client with a NoteFunc.
+func (c *Client) Noting(note NoteFunc) *Client {
+	noting := *c
+	noting.note = note
+	return &noting
 }
 
 // New checks c and makes the client. It opens no connection.

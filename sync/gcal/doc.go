@@ -33,7 +33,7 @@
 //	                  │                             │ 412: get again
 //	                  │ not there, or not ours      │ deleted, and Google will not have it back
 //	                  └───────► insert ◄────────────┘
-//	                            (under the next generation's id, if the calendar keeps the present one)
+//	                            (under the next generation's id, if the calendar keeps the present one; a NoteFunc hears of it before)
 //
 // # Failure
 //

@@ -9,7 +9,7 @@ import (
 )
 
 const (
-	maxSteps = 24 // exchanges of one Upsert, tokens aside: eight generations at worst
+	maxSteps = 32 // of one Upsert: eight generations at worst
 	maxStale = 3  // how often a copy may change under our hands
 	maxLost  = 3  // how often a copy is looked for that should be there
 )
@@ -157,11 +157,23 @@ func (u *upsert) again(err error) (step, error) {
 
 // renew inserts under our own id: the present one, or the next if the calendar keeps that and will not give it back.
 func (u *upsert) renew() (step, error) {
+	next := step(u.insert)
 	if u.taken {
 		u.generation++
 		u.taken = false
+		next = u.note
 	}
 	u.id = NewGoogleID(u.event.ID, u.generation)
+	return next, nil
+}
+
+// note has the caller write down the new id before anything is written under it.
+func (u *upsert) note(ctx context.Context) (step, error) {
+	if u.client.note != nil {
+		if err := u.client.note(ctx, u.account, u.event.ID, Copy{GoogleID: u.id, Generation: u.generation}); err != nil {
+			return nil, &Error{Kind: Retry, Op: OpInsert, Err: err}
+		}
+	}
 	return u.insert, nil
 }
 

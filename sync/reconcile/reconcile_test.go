@@ -356,6 +356,30 @@ func TestRestoredAfterARemovalUnheardOf(t *testing.T) {
 	w.wantCopies(user, 1)
 }
 
+// A copy has to be written under another id, since Google keeps the deleted one, and the worker has no chance to say so. The id was noted before,
+// so that the copy is removed with its event.
+func TestRenewedCopyIsNotForgotten(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, func(c *gcalfake.Config) { c.RefuseUndelete = true })
+	w.cfg.Lease = time.Second
+	user := w.user()
+	event := w.event(user, "Practice")
+	r, _ := w.start()
+	w.untilStatus(event, "synced")
+	if err := w.google.UserDelete(user.String(), w.live(user)[0].ID); err != nil {
+		t.Fatal(err)
+	}
+	w.exec(`alter table events add constraint speechless check (title <> 'Match' or status <> 'synced')`)
+	w.exec(`update events set title = 'Match' where id = $1`, event)
+	r.Wake()
+	w.until("a result that cannot be recorded", func() bool { return w.log.count("results not recorded") > 0 })
+	w.wantCopies(user, 1)
+	w.exec(`delete from events where id = $1`, event)
+	r.Wake()
+	w.untilTrue(`not exists (select from reminder_worker.calendar_copies)`)
+	w.wantCopies(user, 0)
+}
+
 // A state of the app's own is none of ours.
 func TestForeignStatus(t *testing.T) {
 	t.Parallel()

@@ -70,6 +70,9 @@ func New(db *store.Queries, cal *gcal.Client, cfg Config, log zerolog.Logger, m 
 		flight:  newFlight(cfg.InFlight),
 		results: make(chan outcome, cfg.InFlight),
 	}
+	if cal != nil {
+		r.cal = cal.Noting(r.noteRenewal)
+	}
 	r.patience.base, r.patience.limit = cfg.RetryBase, cfg.RetryMax
 	return r, nil
 }

@@ -3,10 +3,13 @@ package reconcile
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/rs/zerolog"
 
+	"github.com/parentpal/reminder-worker/sql/store"
 	"github.com/parentpal/reminder-worker/sync/gcal"
 )
 
@@ -116,4 +119,15 @@ func (r *Reconciler) call(ctx context.Context, j *job) (gcal.Copy, error) {
 	// The calendar that held the copy is gone, and the copy with it. The user writes to another one now.
 	j.account.CalendarID, j.known = j.home, gcal.Copy{}
 	return r.cal.Upsert(ctx, j.account, j.content, j.known)
+}
+
+// noteRenewal writes down the id that a copy is to have from now on: should we die at that moment, the next one finds it.
+func (r *Reconciler) noteRenewal(ctx context.Context, a gcal.Account, event uuid.UUID, is gcal.Copy) error {
+	err := r.db.NoteRenewal(ctx, store.NoteRenewalParams{
+		EventID: event, UserID: a.UserID, CalendarID: a.CalendarID, GoogleEventID: is.GoogleID, Generation: int32(is.Generation),
+	})
+	if err != nil {
+		return fmt.Errorf("note copy: %w", err)
+	}
+	return nil
 }
