@@ -115,24 +115,28 @@ func (t *trial) collide(dice *rand.Rand) (string, error) {
 	u, minutes := pick(dice, t.users), int64(1+dice.IntN(100))
 	var met atomic.Bool
 	t.google.Fail(func(r gcalfake.Request) *gcalfake.Fault {
-		if r.Op != gcalfake.OpUpdate || r.User != u.id.String() || !met.CompareAndSwap(false, true) {
-			return nil
-		}
-		overrides := []any{map[string]any{"method": "popup", "minutes": minutes}}
-		if t.google.UserEdit(r.User, r.ID, map[string]any{"reminders": map[string]any{"useDefault": false, "overrides": overrides}}) != nil {
-			return nil
-		}
-		t.mu.Lock()
-		defer t.mu.Unlock()
-		for _, c := range t.google.Events(r.User) {
-			if c.ID == r.ID {
-				t.alerts = append(t.alerts, alert{u, c.Private[marker], minutes})
-			}
+		if r.Op == gcalfake.OpUpdate && r.User == u.id.String() && met.CompareAndSwap(false, true) {
+			t.alert(u, r.ID, minutes)
 		}
 		return nil
 	})
 	t.causes++
 	return fmt.Sprintf("%s will add an alert while a copy is written", u.name), nil
+}
+
+// alert has a user add an alert to a copy, if it is there.
+func (t *trial) alert(u *owner, id string, minutes int64) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, c := range t.google.Events(u.id.String()) {
+		if c.ID != id || c.Status == "cancelled" {
+			continue
+		}
+		overrides := []any{map[string]any{"method": "popup", "minutes": minutes}}
+		if t.google.UserEdit(c.User, id, map[string]any{"reminders": map[string]any{"useDefault": false, "overrides": overrides}}) == nil {
+			t.alerts = append(t.alerts, alert{u, c.Private[marker], minutes})
+		}
+	}
 }
 
 // heed enters the alerts added meanwhile into the model.
@@ -143,7 +147,7 @@ func (t *trial) heed() {
 		for _, e := range t.events {
 			if e.id.String() == a.event {
 				h := e.hand(a.user)
-				h.alert, h.maybe = a.minutes, h.maybe || e.cancelled || e.owner != a.user
+				h.alert, h.maybe = a.minutes, h.maybe || e.unsteady
 			}
 		}
 	}
@@ -253,6 +257,23 @@ func (t *trial) trouble(dice *rand.Rand) (string, error) {
 		}
 		return f
 	})
+	return what, nil
+}
+
+// outage has every request fail for a while, one user's or everybody's. Its faults are no causes: there are to be few of them.
+func (t *trial) outage(dice *rand.Rand) (string, error) {
+	d := time.Duration(50+dice.IntN(350)) * time.Millisecond
+	rule, what := gcalfake.Always("", gcalfake.Status(http.StatusServiceUnavailable, "backendError")), fmt.Sprintf("Google is away for %s", d)
+	whose := t.users
+	if dice.IntN(2) == 0 {
+		u := pick(dice, t.users)
+		rule, whose = gcalfake.ForUser(u.id.String(), rule), []*owner{u}
+		what += " for " + u.name
+	}
+	for _, u := range whose {
+		t.concerns(u)
+	}
+	time.AfterFunc(d, t.google.Fail(rule))
 	return what, nil
 }
 

@@ -39,7 +39,8 @@ type entry struct {
 	start     time.Time
 	cancelled bool
 	deleted   bool
-	touchedAt int // the number of things done when the app last wrote it
+	touchedAt int  // the number of things done when the app last wrote it
+	unsteady  bool // a copy of it may have been taken away at some time
 
 	had   []shown // what its copy should have shown so far, the present last
 	hands map[*owner]*hand
@@ -99,6 +100,7 @@ func (e *entry) hand(u *owner) *hand {
 
 // removed notes that copies of the event may be taken away, and made anew later.
 func (e *entry) removed() {
+	e.unsteady = true
 	for _, h := range e.hands {
 		h.maybe = true
 	}

@@ -149,7 +149,7 @@ var operations = []operation{
 	{4, apply(give)}, {2, apply(ask)}, {6, (*trial).transact},
 	{4, (*trial).link}, {3, (*trial).unlink}, {4, (*trial).choose},
 	{14, (*trial).byHand}, {4, (*trial).collide}, {2, (*trial).revoke}, {2, (*trial).expire},
-	{16, (*trial).trouble}, {4, (*trial).lag},
+	{16, (*trial).trouble}, {2, (*trial).outage}, {4, (*trial).lag},
 	{6, (*trial).crash}, {2, (*trial).replace}, {2, (*trial).join}, {1, (*trial).cutOff}, {1, (*trial).stall},
 	{24, (*trial).wait}, {12, (*trial).settle},
 }
@@ -188,7 +188,7 @@ type trial struct {
 	mu     sync.Mutex
 	alerts []alert // guarded by mu
 
-	done []string // in few words
+	done     []string     // in few words
 	causes   int          // of requests
 	met      atomic.Int64 // requests that something went wrong with
 	refusing bool         // Google may have refused events for good
