@@ -86,7 +86,7 @@ func (t *trial) wait(dice *rand.Rand) (string, error) {
 // pass waits for a few requests, or a few milliseconds.
 func (t *trial) pass(dice *rand.Rand) {
 	if dice.IntN(2) == 0 {
-		time.Sleep(time.Duration(dice.IntN(10)) * time.Millisecond)
+		sleep(context.Background(), time.Duration(dice.IntN(10))*time.Millisecond)
 		return
 	}
 	seen := t.google.Count("", -1) + 1 + dice.IntN(4)
@@ -94,7 +94,7 @@ func (t *trial) pass(dice *rand.Rand) {
 		if t.google.Count("", -1) >= seen {
 			return
 		}
-		time.Sleep(time.Millisecond)
+		sleep(context.Background(), time.Millisecond)
 	}
 }
 
@@ -112,7 +112,7 @@ func (t *trial) settle(*rand.Rand) (string, error) {
 }
 
 func (t *trial) untilIdle() error {
-	for deadline := time.Now().Add(patienceOfTests); ; time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(patienceOfTests); ; sleep(context.Background(), 5*time.Millisecond) {
 		n, err := t.due(soon)
 		if err != nil || n == 0 {
 			return err

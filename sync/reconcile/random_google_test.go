@@ -283,7 +283,7 @@ func (t *trial) lag(dice *rand.Rand) (string, error) {
 	var met atomic.Int64
 	t.google.Fail(func(gcalfake.Request) *gcalfake.Fault {
 		if met.Add(1) <= int64(n) {
-			time.Sleep(d)
+			sleep(context.Background(), d)
 		}
 		return nil
 	})
