@@ -20,19 +20,37 @@ const (
 	eventProperty       = "reminder_worker_event"
 	hashProperty        = "reminder_worker_hash"
 	descriptionProperty = "reminder_worker_description"
+	alertsProperty      = "reminder_worker_alerts" // alertsOn, or not there
 )
 
-// newBody is a copy nobody has touched yet. Google's own alerts are off: the reminders are pushes, and would come twice.
+const alertsOn = "on"
+
+// newBody is a copy nobody has touched yet.
 func newBody(e Event, id, hash string) *calendar.Event {
+	body := &calendar.Event{Id: id, Reminders: silent()}
+	merge(body, e, hash)
+	return body
+}
+
+// movedBody is a copy for another calendar, with what the user has made of it in the one where it stands: all but what is Google's own, and
+// the link of a conference, which stays with the entry it was made for.
+func movedBody(from *calendar.Event, e Event, id, hash string) *calendar.Event {
 	body := &calendar.Event{
-		Id: id,
-		Reminders: &calendar.EventReminders{
-			ForceSendFields: []string{"UseDefault", "Overrides"},
-			Overrides:       []*calendar.EventReminder{},
-		},
+		Id: id, Description: from.Description, ColorId: from.ColorId, Transparency: from.Transparency, Visibility: from.Visibility, Status: from.Status,
+		Attendees: from.Attendees, Attachments: from.Attachments, Source: from.Source, ExtendedProperties: from.ExtendedProperties,
+		GuestsCanInviteOthers: from.GuestsCanInviteOthers, GuestsCanModify: from.GuestsCanModify, GuestsCanSeeOtherGuests: from.GuestsCanSeeOtherGuests,
+		AnyoneCanAddSelf: from.AnyoneCanAddSelf, Reminders: from.Reminders,
+	}
+	if body.Reminders == nil {
+		body.Reminders = silent()
 	}
 	merge(body, e, hash)
 	return body
+}
+
+// silent has Google alert nobody: the reminders are pushes, and would come twice.
+func silent() *calendar.EventReminders {
+	return &calendar.EventReminders{ForceSendFields: []string{"UseDefault", "Overrides"}, Overrides: []*calendar.EventReminder{}}
 }
 
 // merge puts what is ours into a copy and leaves the rest: its colour, guests, alerts, and a description the user has edited.
@@ -44,6 +62,10 @@ func merge(body *calendar.Event, e Event, hash string) {
 	body.Summary, body.Location = e.Title, e.Location
 	zone := loadZone(e.TimeZone)
 	body.Start, body.End = dateTime(e.Start, zone), dateTime(e.End, zone)
+	if e.AllDay {
+		body.Start, body.End = date(e.Start, zone), date(e.End, zone)
+	}
+	setAlerts(body, e.Alerts)
 	if body.Status != statusTentative {
 		body.Status = statusConfirmed
 	}
@@ -82,6 +104,26 @@ func loadZone(name string) *time.Location {
 // dateTime is an instant as the people of that zone write it.
 func dateTime(t time.Time, zone *time.Location) *calendar.EventDateTime {
 	return &calendar.EventDateTime{DateTime: t.In(zone).Format(time.RFC3339), TimeZone: zone.String()}
+}
+
+// date is a day. The last one of an event is the day after it, as an end is.
+func date(t time.Time, zone *time.Location) *calendar.EventDateTime {
+	return &calendar.EventDateTime{Date: t.In(zone).Format(time.DateOnly)}
+}
+
+// setAlerts turns Google's own alerts on or off, as long as they are what we have made them.
+func setAlerts(body *calendar.Event, on bool) {
+	r := body.Reminders
+	switch was := marker(body, alertsProperty) == alertsOn; {
+	case was == on, r == nil, was != r.UseDefault, len(r.Overrides) > 0:
+		return
+	case on:
+		body.Reminders = &calendar.EventReminders{UseDefault: true}
+		setMarker(body, alertsProperty, alertsOn)
+	default:
+		body.Reminders = silent()
+		delete(body.ExtendedProperties.Private, alertsProperty)
+	}
 }
 
 func marker(e *calendar.Event, property string) string {

@@ -46,6 +46,9 @@ const (
 	OpDelete = "delete"
 	OpToken  = "token"
 	OpRevoke = "revoke"
+
+	OpCalendarInsert = "insert calendar"
+	OpCalendarList   = "list calendars"
 )
 
 // Error is every error of this package except those of Config and New. Its text is fit for an operator's log and for the event's

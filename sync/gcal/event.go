@@ -19,6 +19,10 @@ type Event struct {
 	// TimeZone is an IANA name. Where it is empty or unknown to this machine the copy is written in UTC: the instant is right,
 	// only the zone that Google shows beside it is not the user's.
 	TimeZone string
+	// AllDay says that the event lasts whole days of TimeZone: Start and End are midnights there, and the copy shows days without a time.
+	AllDay bool
+	// Alerts has Google alert the user as they have set their calendar to; otherwise a copy alerts nobody, until the user has it do so.
+	Alerts bool
 }
 
 // Copy is what is known about the event as it stands in the user's calendar. The zero Copy knows nothing.
@@ -34,6 +38,9 @@ type Copy struct {
 	// Tries is how often the present write was tried before, if it failed. Only then a copy that Google does not find, and that should be
 	// there, is taken for lost.
 	Tries int
+	// Calendar is the calendar in which the copy stands, if that is another one than the account's: Upsert then moves it. Empty: it is the
+	// account's.
+	Calendar string
 }
 
 // Hash is the fingerprint of everything a copy shows. It is the same in every process; its prefix changes with what is
@@ -44,6 +51,13 @@ func (e Event) Hash() string {
 		// The length first, so that no two lists of fields read the same.
 		b = binary.BigEndian.AppendUint64(b, uint64(len(s)))
 		b = append(b, s...)
+	}
+	// Only what is set, so that copies which were written before there was such a thing are as they should be.
+	if e.AllDay {
+		b = append(b, 'd')
+	}
+	if e.Alerts {
+		b = append(b, 'a')
 	}
 	sum := sha256.Sum256(b)
 	return "v1:" + base64.RawURLEncoding.EncodeToString(sum[:])

@@ -19,7 +19,8 @@ const (
 //   - the same content was written and confirmed: nothing is asked of Google at all;
 //   - nothing, or only that a write was intended: insert under our own id. Should the id be taken, the earlier write had arrived
 //     and is adopted, or brought up to date;
-//   - a copy: read it, put our fields into what the user has made of it, and replace it unless it changed meanwhile.
+//   - a copy: read it, put our fields into what the user has made of it, and replace it unless it changed meanwhile;
+//   - a copy in another calendar: move it (see move).
 //
 // A copy that the user has deleted is brought back, under a new id if Google insists.
 //
@@ -27,17 +28,24 @@ const (
 // next id. Calling again with either is safe whatever the failed call may have done; the returned one spares the way so far.
 func (c *Client) Upsert(ctx context.Context, a Account, e Event, known Copy) (Copy, error) {
 	hash := e.Hash()
-	if known.ETag != "" && known.Hash == hash {
+	moves := known.GoogleID != "" && known.Calendar != "" && known.Calendar != a.calendar()
+	if known.ETag != "" && known.Hash == hash && !moves {
 		return known, nil
 	}
 	if e.Start.IsZero() || e.End.IsZero() {
 		return known, &Error{Kind: Permanent, Op: OpInsert, Reason: "required", Message: "The event needs a start and an end."}
 	}
 	u := &upsert{client: c, account: a, event: e, hash: hash, generation: known.Generation, id: known.GoogleID, tries: known.Tries}
-	err := u.run(ctx, known.GoogleID != "" && (known.ETag != "" || !u.own()))
+	begin := u.begin(known)
+	if moves {
+		begin = u.move(known)
+	}
+	err := u.run(ctx, begin)
 	switch {
 	case err == nil:
 		return u.result, nil
+	case moves:
+		return known, err // it may stand in both calendars now; what is known leads to both
 	case u.generation != known.Generation:
 		return Copy{GoogleID: u.id, Generation: u.generation}, err
 	default:
@@ -57,18 +65,23 @@ type upsert struct {
 	taken      bool // the calendar has refused to insert under our own id
 	tries      int  // of the caller, before
 	stale      int  // times the copy changed between reading and writing it
+	left       *left
 	result     Copy
 }
 
 // step is one exchange; it returns the next, nil when the result is there.
 type step func(context.Context) (step, error)
 
-func (u *upsert) run(ctx context.Context, exists bool) error {
-	next := step(u.revise)
-	if !exists {
-		u.id = NewGoogleID(u.event.ID, u.generation)
-		next = u.insert
+// begin is the first step where nothing is to be moved.
+func (u *upsert) begin(known Copy) step {
+	if known.GoogleID != "" && (known.ETag != "" || !u.own()) {
+		return u.revise
 	}
+	u.id = NewGoogleID(u.event.ID, u.generation)
+	return u.insert
+}
+
+func (u *upsert) run(ctx context.Context, next step) error {
 	for range maxSteps {
 		var err error
 		if next, err = next(ctx); next == nil {
@@ -80,10 +93,14 @@ func (u *upsert) run(ctx context.Context, exists bool) error {
 
 // insert writes a new copy under our own id.
 func (u *upsert) insert(ctx context.Context) (step, error) {
+	body := newBody(u.event, u.id, u.hash)
+	if u.left != nil {
+		body = movedBody(u.left.found, u.event, u.id, u.hash)
+	}
 	var made *calendar.Event
 	err := u.client.do(ctx, u.account, OpInsert, func(ctx context.Context) (err error) {
-		made, err = u.client.api.Events.Insert(u.account.calendar(), newBody(u.event, u.id, u.hash)).
-			SendUpdates("none").Context(ctx).Do()
+		made, err = u.client.api.Events.Insert(u.account.calendar(), body).
+			SendUpdates("none").SupportsAttachments(true).Context(ctx).Do()
 		return err
 	})
 	if status(err) == http.StatusConflict {
@@ -95,11 +112,7 @@ func (u *upsert) insert(ctx context.Context) (step, error) {
 
 // revise reads what is there and decides.
 func (u *upsert) revise(ctx context.Context) (step, error) {
-	var found *calendar.Event
-	err := u.client.do(ctx, u.account, OpGet, func(ctx context.Context) (err error) {
-		found, err = u.client.api.Events.Get(u.account.calendar(), u.id).Context(ctx).Do()
-		return err
-	})
+	found, err := u.read(ctx, u.account.calendar(), u.id)
 	switch {
 	case status(err) == http.StatusNotFound && gone(err) && (u.taken || !u.own()) && u.tries < maxLost:
 		// The id is taken, or the copy was written by another: to make another one now would make a twin of it, should it turn up.
@@ -111,11 +124,25 @@ func (u *upsert) revise(ctx context.Context) (step, error) {
 	case !u.ours(found):
 		u.taken = u.taken || u.own()
 		return u.renew()
-	case found.Status != statusCancelled && marker(found, hashProperty) == u.hash:
-		return u.finish(found, nil)
 	default:
-		return u.replace(found), nil
+		return u.settle(found)
 	}
+}
+
+// settle takes a copy of ours as it is if it says what it should, and else writes it.
+func (u *upsert) settle(found *calendar.Event) (step, error) {
+	if found.Status != statusCancelled && marker(found, hashProperty) == u.hash {
+		return u.finish(found, nil)
+	}
+	return u.replace(found), nil
+}
+
+func (u *upsert) read(ctx context.Context, calendarID, id string) (found *calendar.Event, err error) {
+	err = u.client.do(ctx, u.account, OpGet, func(ctx context.Context) (err error) {
+		found, err = u.client.api.Events.Get(calendarID, id).Context(ctx).Do()
+		return err
+	})
+	return found, err
 }
 
 // replace writes our fields into found, and only into found: a copy that has changed since is read again.
@@ -182,6 +209,9 @@ func (u *upsert) finish(e *calendar.Event, err error) (step, error) {
 		return nil, err
 	}
 	u.result = Copy{GoogleID: u.id, Generation: u.generation, ETag: e.Etag, Hash: u.hash}
+	if u.left != nil && !u.left.same(e) {
+		return u.leave, nil
+	}
 	return nil, nil
 }
 

@@ -53,6 +53,7 @@ var ops = map[string]string{
 	"calendar.events.insert": OpInsert, "calendar.events.get": OpGet, "calendar.events.list": OpList,
 	"calendar.events.update": OpUpdate, "calendar.events.patch": OpPatch, "calendar.events.delete": OpDelete,
 	"calendar.calendars.get": OpCalendarGet, "calendar.calendars.insert": OpCalendarInsert,
+	"calendar.calendarList.list": OpCalendarList,
 }
 
 type route struct {

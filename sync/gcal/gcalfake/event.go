@@ -30,7 +30,8 @@ func (w *world) insert(p *person, cal *calendar, d draft) answer {
 	}
 	r := d.resource
 	self := map[string]any{"email": p.name, "self": true}
-	r["kind"], r["creator"], r["organizer"], r["sequence"], r["eventType"] = "calendar#event", self, self, 0, "default"
+	organizer := map[string]any{"email": cal.id, "self": true}
+	r["kind"], r["creator"], r["organizer"], r["sequence"], r["eventType"] = "calendar#event", self, organizer, 0, "default"
 	r["created"] = now().Format(stampLayout)
 	r["htmlLink"] = "https://www.google.com/calendar/event?eid=" + id
 	if r["iCalUID"] == nil {

@@ -21,7 +21,7 @@ const module = "google.golang.org/api"
 
 // served are the methods the fake answers.
 var served = []string{
-	"calendar.calendars.get", "calendar.calendars.insert",
+	"calendar.calendarList.list", "calendar.calendars.get", "calendar.calendars.insert",
 	"calendar.events.delete", "calendar.events.get", "calendar.events.insert",
 	"calendar.events.list", "calendar.events.patch", "calendar.events.update",
 }

@@ -60,7 +60,47 @@ func (s *Server) AddCalendar(user, summary string) string {
 	return w.addCalendar(w.person(user), newCalendarID(), map[string]any{"summary": summary, "timeZone": "UTC"}).id
 }
 
-// ErrNoEvent says that a user has no such event.
+// Calendar is a calendar of a person's.
+type Calendar struct {
+	ID, Summary, Description, TimeZone string
+}
+
+// Calendars returns a user's calendars, the primary one first, the others by id. The user is named by name or by one of their refresh tokens.
+func (s *Server) Calendars(who string) []Calendar {
+	w := &s.world
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	p := w.who(who)
+	if p == nil {
+		return nil
+	}
+	var calendars []Calendar
+	for _, id := range slices.Sorted(maps.Keys(p.calendars)) {
+		r := p.calendars[id].resource
+		c := Calendar{ID: id, Summary: text(r["summary"]), Description: text(r["description"]), TimeZone: text(r["timeZone"])}
+		if id == p.name {
+			calendars = slices.Insert(calendars, 0, c)
+		} else {
+			calendars = append(calendars, c)
+		}
+	}
+	return calendars
+}
+
+// UserDropCalendar deletes a calendar, and all that is in it, as a person does.
+func (s *Server) UserDropCalendar(who, id string) error {
+	w := &s.world
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	p := w.who(who)
+	if p == nil || p.calendars[id] == nil || id == p.name {
+		return fmt.Errorf("drop calendar %s: %w", id, ErrNoEvent)
+	}
+	delete(p.calendars, id)
+	return nil
+}
+
+// ErrNoEvent says that a user has no such event or calendar.
 var ErrNoEvent = errors.New("no such event")
 
 // UserInsert makes an event as a person does, in their primary calendar, and returns its id. resource is in the API's terms and

@@ -16,6 +16,7 @@ const (
 	OpDelete         = "delete"
 	OpCalendarGet    = "calendar-get"
 	OpCalendarInsert = "calendar-insert"
+	OpCalendarList   = "calendar-list"
 	OpToken          = "token"
 	OpRevoke         = "revoke"
 	OpUnknown        = "unknown"

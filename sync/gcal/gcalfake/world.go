@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
+	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -82,8 +84,11 @@ func (w *world) etag() string {
 
 // serve answers a request of the Calendar API that has been checked against its description.
 func (w *world) serve(c *call) answer {
-	if c.record.Op == OpCalendarInsert {
+	switch c.record.Op {
+	case OpCalendarInsert:
 		return w.insertCalendar(c)
+	case OpCalendarList:
+		return w.listCalendars(c)
 	}
 	var d draft
 	if c.body != nil && c.record.Op != OpPatch {
@@ -141,6 +146,38 @@ func (w *world) insertCalendar(c *call) answer {
 	cal := w.addCalendar(w.people[c.record.User], newCalendarID(), c.body)
 	return success(cal.resource)
 }
+
+// listCalendars answers one page of the calendars that a person has, which all are their own here.
+func (w *world) listCalendars(c *call) answer {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	p := w.people[c.record.User]
+	ids := slices.Sorted(maps.Keys(p.calendars))
+	from, ok := readPageToken(c.query.Get("pageToken"))
+	if !ok || from > len(ids) {
+		return invalid("Invalid page token value.")
+	}
+	size := defaultCalendars
+	if n, err := strconv.Atoi(c.query.Get("maxResults")); err == nil {
+		size = min(n, maxCalendars)
+	}
+	items := []map[string]any{}
+	for _, id := range ids[from:min(from+size, len(ids))] {
+		entry := maps.Clone(p.calendars[id].resource)
+		entry["kind"], entry["accessRole"], entry["selected"] = "calendar#calendarListEntry", "owner", true
+		if id == p.name {
+			entry["primary"] = true
+		}
+		items = append(items, entry)
+	}
+	body := map[string]any{"kind": "calendar#calendarList", "etag": w.etag(), "items": items}
+	if next := from + size; next < len(ids) {
+		body["nextPageToken"] = pageToken(next)
+	}
+	return success(body)
+}
+
+const defaultCalendars, maxCalendars = 100, 250
 
 func newCalendarID() string {
 	return strings.ToLower(randomText()) + "@group.calendar.google.com"

@@ -1,0 +1,83 @@
+package gcal
+
+import (
+	"context"
+
+	"google.golang.org/api/calendar/v3"
+)
+
+// left is a copy in the calendar that it is moved from.
+type left struct {
+	calendar, id string
+	found        *calendar.Event
+}
+
+// move begins with a copy that stands in another calendar than it should. What the user has made of it comes along: it is read there, inserted
+// here, and removed there last, so that at every moment it stands in one of the two, and an attempt that broke off is taken up where it was.
+//
+// Google has a request of its own for this (events.move), which not every consent to write events covers, and of which it is not said what
+// becomes of the event's id in either calendar. A calendar that may not be touched any more is left as it is.
+//
+//	there: live ──► insert here, or adopt what an earlier attempt has inserted ──► delete there ──► done
+//	there: gone ──► here: live ──► adopt, or bring up to date ──► done
+//	                here: not, and the user has deleted it there, and the content is the same ──► done: it stays deleted
+//	                here: not, else ──► insert ──► done
+func (u *upsert) move(known Copy) step {
+	from := &left{calendar: known.Calendar, id: known.GoogleID}
+	return func(ctx context.Context) (step, error) {
+		found, err := u.read(ctx, from.calendar, from.id)
+		live := err == nil && found.Status != statusCancelled && u.ours(found)
+		if err != nil && !gone(err) && !refused(err) {
+			return nil, err
+		}
+		deleted := err == nil && !live && known.ETag != "" && known.Hash == u.hash
+		u.id = NewGoogleID(u.event.ID, u.generation)
+		if live {
+			from.found = found
+			u.left = from
+			return u.insert, nil
+		}
+		return u.arrive(deleted), nil
+	}
+}
+
+// arrive looks for a copy that an earlier attempt may have moved. One that is in neither calendar because the user has deleted it stays deleted.
+func (u *upsert) arrive(deleted bool) step {
+	return func(ctx context.Context) (step, error) {
+		found, err := u.read(ctx, u.account.calendar(), u.id)
+		switch {
+		case err == nil && found.Status != statusCancelled && u.ours(found):
+			return u.settle(found)
+		case err != nil && !gone(err):
+			return nil, err
+		case deleted:
+			u.result = Copy{GoogleID: u.id, Generation: u.generation, ETag: deletedETag, Hash: u.hash}
+			return nil, nil
+		default:
+			return u.insert, nil
+		}
+	}
+}
+
+// deletedETag stands for the version of a copy that the user has deleted: it is known, and no request names it.
+const deletedETag = `"deleted"`
+
+// leave removes the copy from the calendar it was moved from.
+func (u *upsert) leave(ctx context.Context) (step, error) {
+	err := u.client.do(ctx, u.account, OpDelete, func(ctx context.Context) error {
+		return u.client.api.Events.Delete(u.left.calendar, u.left.id).SendUpdates("none").Context(ctx).Do()
+	})
+	if err != nil && !gone(err) && !refused(err) {
+		return nil, err
+	}
+	return nil, nil
+}
+
+// same reports whether a copy here is the very one that was found there, because both ids name one calendar, as "primary" and the user's address
+// do: every calendar is the organizer of what was made in it.
+func (l *left) same(here *calendar.Event) bool {
+	if here.Organizer == nil || l.found.Organizer == nil || here.Organizer.Email == "" {
+		return here.Etag == l.found.Etag
+	}
+	return here.Organizer.Email == l.found.Organizer.Email
+}
