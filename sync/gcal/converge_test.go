@@ -1,6 +1,7 @@
 package gcal_test
 
 import (
+	"cmp"
 	"testing"
 
 	"github.com/google/uuid"
@@ -19,12 +20,49 @@ type converger struct {
 	account gcal.Account
 	event   gcal.Event
 	known   gcal.Copy
+	others  []string // calendars beside the primary one
+	chosen  int      // how often another was chosen
 }
 
 func (c *converger) upsert(t *rapid.T) error {
 	var err error
 	c.known, err = c.client.Upsert(t.Context(), c.account, c.event, c.known)
 	return err
+}
+
+// choose has the copy stand in another calendar from now on. A move under way is finished first.
+func (c *converger) choose(t *rapid.T) {
+	if c.known.Calendar != "" {
+		c.settle(t)
+	}
+	if c.known.GoogleID == "" || c.chosen == 20 {
+		return // a worker notes the copy before it writes
+	}
+	c.chosen++
+	c.known.Calendar = cmp.Or(c.account.CalendarID, "primary")
+	c.account.CalendarID = rapid.SampledFrom(append(c.others, "primary", c.user)).Draw(t, "calendar")
+}
+
+// calendar is the id of the calendar that the copy is to stand in.
+func (c *converger) calendar() string {
+	if c.account.CalendarID == "" || c.account.CalendarID == "primary" {
+		return c.user
+	}
+	return c.account.CalendarID
+}
+
+// remove takes the copy out of all calendars where it may stand.
+func (c *converger) remove(t *rapid.T) {
+	there := c.account
+	there.CalendarID = cmp.Or(c.known.Calendar, c.account.CalendarID)
+	if err := c.client.Delete(t.Context(), there, c.known); err != nil {
+		t.Fatal(err)
+	}
+	here := gcal.Copy{GoogleID: gcal.NewGoogleID(c.event.ID, 0)}
+	if err := c.client.Delete(t.Context(), c.account, here); err != nil {
+		t.Fatal(err)
+	}
+	c.known.ETag, c.known.Hash = "", ""
 }
 
 // settle upserts without a fault. One call may have too many ids to give up; it goes on from where it stopped.
@@ -73,7 +111,12 @@ func (c *converger) actions() map[string]func(*rapid.T) {
 		"upsert":        c.settle,
 		"faulty upsert": c.faulty,
 		"change":        func(t *rapid.T) { c.event.Title = rapid.StringN(0, 20, -1).Draw(t, "title") },
-		"forget":        func(*rapid.T) { c.known = gcal.Copy{} },
+		"forget": func(*rapid.T) {
+			if c.known.Calendar == "" {
+				c.known = gcal.Copy{}
+			}
+		},
+		"choose": c.choose,
 		"user deletes": func(t *rapid.T) {
 			c.onLive(t, func(id string) error { return c.google.UserDelete(c.user, id) })
 			c.known.Hash = "changed since" // deleted is deleted until the app changes something
@@ -83,14 +126,9 @@ func (c *converger) actions() map[string]func(*rapid.T) {
 				return c.google.UserEdit(c.user, id, map[string]any{"description": "Ask Ben!"})
 			})
 		},
-		"app deletes": func(t *rapid.T) {
-			if err := c.client.Delete(t.Context(), c.account, c.known); err != nil {
-				t.Fatal(err)
-			}
-			c.known.ETag, c.known.Hash = "", ""
-		},
+		"app deletes": c.remove,
 		"": func(t *rapid.T) {
-			if live := c.live(); len(live) > 1 {
+			if live := c.live(); len(live) > 1 && c.known.Calendar == "" || len(live) > 2 {
 				t.Fatalf("there are %d copies of one event", len(live))
 			}
 		},
@@ -106,12 +144,13 @@ func TestUpsertConverges(t *testing.T) {
 		c := &converger{
 			google: f.google, client: f.client, user: user, event: newEvent("Football"),
 			account: gcal.Account{UserID: uuid.New(), RefreshToken: f.google.Grant(user)},
+			others:  []string{f.google.AddCalendar(user, "Family"), f.google.AddCalendar(user, "School")},
 		}
 		t.Repeat(c.actions())
 		c.settle(t)
 		live := c.live()
-		if len(live) != 1 || live[0].ID != c.known.GoogleID || live[0].Summary != c.event.Title {
-			t.Fatalf("known is %+v, the calendar shows %+v, want title %q", c.known, live, c.event.Title)
+		if len(live) != 1 || live[0].ID != c.known.GoogleID || live[0].Summary != c.event.Title || live[0].Calendar != c.calendar() {
+			t.Fatalf("known is %+v in %s, the calendar shows %+v, want title %q", c.known, c.account.CalendarID, live, c.event.Title)
 		}
 	})
 }

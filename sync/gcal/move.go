@@ -31,6 +31,8 @@ func (u *upsert) move(known Copy) step {
 			return nil, err
 		}
 		deleted := err == nil && !live && known.ETag != "" && known.Hash == u.hash
+		// The first id, as whoever knows nothing of the copy would begin with here.
+		u.generation = 0
 		u.id = NewGoogleID(u.event.ID, u.generation)
 		if live {
 			from.found = found

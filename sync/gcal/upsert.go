@@ -10,6 +10,7 @@ import (
 
 const (
 	maxSteps = 32 // of one Upsert: eight generations at worst
+	maxMoves = 99 // of one that moves a copy, which begins with the first generation: each return to a calendar may need one more
 	maxStale = 3  // how often a copy may change under our hands
 	maxLost  = 3  // how often a copy is looked for that should be there
 )
@@ -36,11 +37,11 @@ func (c *Client) Upsert(ctx context.Context, a Account, e Event, known Copy) (Co
 		return known, &Error{Kind: Permanent, Op: OpInsert, Reason: "required", Message: "The event needs a start and an end."}
 	}
 	u := &upsert{client: c, account: a, event: e, hash: hash, generation: known.Generation, id: known.GoogleID, tries: known.Tries}
-	begin := u.begin(known)
+	begin, most := u.begin(known), maxSteps
 	if moves {
-		begin = u.move(known)
+		begin, most = u.move(known), maxMoves
 	}
-	err := u.run(ctx, begin)
+	err := u.run(ctx, begin, most)
 	switch {
 	case err == nil:
 		return u.result, nil
@@ -81,8 +82,8 @@ func (u *upsert) begin(known Copy) step {
 	return u.insert
 }
 
-func (u *upsert) run(ctx context.Context, next step) error {
-	for range maxSteps {
+func (u *upsert) run(ctx context.Context, next step, most int) error {
+	for range most {
 		var err error
 		if next, err = next(ctx); next == nil {
 			return err

@@ -189,12 +189,15 @@ func (w *world) find(who, id string) (*calendar, *stored) {
 	if p == nil {
 		return nil, nil
 	}
-	for _, cal := range p.calendars {
-		if e := cal.events[id]; e != nil {
-			return cal, e
+	var cal *calendar
+	var found *stored
+	for _, name := range slices.Sorted(maps.Keys(p.calendars)) {
+		// One that stands comes before one that is deleted: an event may have been moved between two calendars.
+		if e := p.calendars[name].events[id]; e != nil && (found == nil || found.cancelled() && !e.cancelled()) {
+			cal, found = p.calendars[name], e
 		}
 	}
-	return nil, nil
+	return cal, found
 }
 
 func newEvent(p *person, cal *calendar, e *stored) Event {
