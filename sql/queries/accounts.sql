@@ -1,13 +1,15 @@
 -- MarkReconnect parks accounts whose grant is dead, unless a new token was or is just being stored, and has their users told, once for each
--- consent. Tokens are compared as they are stored.
+-- consent. Of those who leave nothing can be removed any more, and nobody is told. Tokens are compared as they are stored.
 -- name: MarkReconnect :execrows
 update reminder_worker.google_accounts a
-set state = 'needs_reconnect', reason = i.reason, updated_at = now(),
-    notice_due_at = now(), notice_lease = null, notice_attempts = 0, noticed_at = null, notice_error = null
+set state = case when i.leaving then 'off' else 'needs_reconnect' end,
+    reason = case when i.leaving then 'disconnected in the app; access had ended before all was removed: ' else '' end || i.reason, updated_at = now(),
+    notice_due_at = case when not i.leaving then now() end, notice_lease = null, notice_attempts = 0, noticed_at = null, notice_error = null,
+    leave_due_at = null, leave_until = null
 from (
-  select x.user_id, g.reason
+  select x.user_id, g.reason, x.state = 'leaving' as leaving
   from (select unnest(sqlc.arg(user_ids)::uuid[]) as user_id, unnest(sqlc.arg(refresh_tokens)::text[]) as refresh_token, unnest(sqlc.arg(reasons)::text[]) as reason) g
-  join reminder_worker.google_accounts x on x.user_id = g.user_id and x.refresh_token = g.refresh_token and x.state = 'connected'
+  join reminder_worker.google_accounts x on x.user_id = g.user_id and x.refresh_token = g.refresh_token and x.state in ('connected', 'leaving')
   for no key update of x skip locked) i
 where a.user_id = i.user_id;
 

@@ -16,7 +16,7 @@ with due as (
   returning k.*
 )
 select
-  t.event_id, t.user_id, t.calendar_id, t.google_event_id, t.generation, t.etag, t.content_hash, t.attempts, coalesce(t.lease_until, 'epoch')::timestamptz as lease_until,
+  t.event_id, t.user_id, t.calendar_id, coalesce(t.target_calendar_id, '')::text as target_calendar_id, t.google_event_id, t.generation, t.etag, t.content_hash, t.attempts, coalesce(t.lease_until, 'epoch')::timestamptz as lease_until,
   coalesce(a.refresh_token, '')::text as refresh_token,
   coalesce(a.connected_at, 'epoch')::timestamptz as connected_at,
   coalesce(a.state, '')::text as account_state,
@@ -28,7 +28,7 @@ order by t.user_id, t.event_id;
 -- RecordRemovals forgets the copies that are gone, and makes the others due again after retry_ms (negative: not until the account is
 -- connected again). A claim is told by its lease: what has passed on meanwhile is left alone, for the copy may have been written since. Rows that a transaction of the app has locked are passed over:
 -- a removal done twice changes nothing. An account is read from its locked row: whose user connects at this moment either shows it, or finds
--- what waits, or is at the row still, and then the removal is due again soon.
+-- what waits, or is at the row still, and then the removal is due again soon. An event that is still there, of a user who has left, is not in Google any more.
 -- name: RecordRemovals :exec
 with input as (
   select unnest(sqlc.arg(event_ids)::uuid[]) as event_id, unnest(sqlc.arg(user_ids)::uuid[]) as user_id, unnest(sqlc.arg(gone)::boolean[]) as gone,
@@ -43,7 +43,7 @@ with input as (
 ), unlinked as (
   select a.user_id
   from reminder_worker.google_accounts a
-  where a.user_id in (select i.user_id from input i where not i.gone and i.retry_ms < 0) and a.state <> 'connected'
+  where a.user_id in (select i.user_id from input i where not i.gone and i.retry_ms < 0) and a.state not in ('connected', 'leaving')
   for share skip locked
 ), forgotten as (
   delete from reminder_worker.calendar_copies k
@@ -57,7 +57,7 @@ with input as (
         when i.retry_ms >= 0 then now() + i.retry_ms * interval '1 millisecond'
         when k.user_id in (select u.user_id from unlinked u) then null
         else (
-          select now() + case when a.state = 'connected' then interval '0' else interval '100 milliseconds' end
+          select now() + case when a.state in ('connected', 'leaving') then interval '0' else interval '100 milliseconds' end
           from reminder_worker.google_accounts a where a.user_id = k.user_id)
       end,
       lease_until = null, attempts = k.attempts + coalesce(i.count_attempt, true)::integer, error_message = nullif(i.error_message, '')
@@ -67,7 +67,7 @@ with input as (
   returning k.event_id
 )
 update public.events e
-set google_calendar_id = null
+set google_calendar_id = null, status = case when e.status = 'synced' then 'scheduled' else e.status end
 from (
   select x.id
   from forgotten f

@@ -75,11 +75,19 @@ select
   (a.user_id is not null)::boolean as has_account,
   coalesce(a.refresh_token, '')::text as refresh_token,
   coalesce(a.connected_at, 'epoch')::timestamptz as connected_at,
-  coalesce(a.calendar_id, '')::text as calendar_id,
+  coalesce(case
+    when n.google_calendar <> '' then n.google_calendar
+    when n.google_calendar_name <> '' then a.made_calendar_id
+    else a.calendar_id
+  end, '')::text as calendar_id,
+  coalesce(case when coalesce(n.google_calendar, '') = '' and a.made_calendar_id is null then left(n.google_calendar_name, 200) end, '')::text as calendar_to_make,
+  (a.made_calendar_gone_at is not null)::boolean as made_calendar_gone,
+  coalesce(n.google_alerts, false)::boolean as google_alerts,
   coalesce(a.state, '')::text as account_state,
   coalesce(a.paused_until, 'epoch')::timestamptz as account_paused_until,
   (k.event_id is not null and k.tombstoned_at is null)::boolean as has_copy,
   coalesce(k.calendar_id, '')::text as copy_calendar_id,
+  coalesce(k.target_calendar_id, '')::text as copy_target_id,
   coalesce(k.google_event_id, '')::text as google_event_id,
   coalesce(k.generation, 0)::integer as copy_generation,
   coalesce(k.etag, '')::text as copy_etag,
@@ -129,10 +137,14 @@ type ClaimEventsRow struct {
 	RefreshToken       string
 	ConnectedAt        time.Time
 	CalendarID         string
+	CalendarToMake     string
+	MadeCalendarGone   bool
+	GoogleAlerts       bool
 	AccountState       string
 	AccountPausedUntil time.Time
 	HasCopy            bool
 	CopyCalendarID     string
+	CopyTargetID       string
 	GoogleEventID      string
 	CopyGeneration     int32
 	CopyEtag           string
@@ -189,10 +201,14 @@ func (q *Queries) ClaimEvents(ctx context.Context, arg ClaimEventsParams) ([]Cla
 			&i.RefreshToken,
 			&i.ConnectedAt,
 			&i.CalendarID,
+			&i.CalendarToMake,
+			&i.MadeCalendarGone,
+			&i.GoogleAlerts,
 			&i.AccountState,
 			&i.AccountPausedUntil,
 			&i.HasCopy,
 			&i.CopyCalendarID,
+			&i.CopyTargetID,
 			&i.GoogleEventID,
 			&i.CopyGeneration,
 			&i.CopyEtag,
@@ -311,8 +327,10 @@ with patience as materialized (
   on conflict (event_id, user_id) do update
     set tombstoned_at = null, due_at = null, lease_until = null, attempts = 0, error_message = null,
         -- A removal may have been carried out and not recorded: Google is to be asked.
-        content_hash = case when k.tombstoned_at is not null then '' else k.content_hash end
-    where k.tombstoned_at is not null
+        content_hash = case when k.tombstoned_at is not null then '' else k.content_hash end,
+        -- A move that was begun is finished before the next.
+        target_calendar_id = coalesce(k.target_calendar_id, nullif(excluded.calendar_id, k.calendar_id))
+    where k.tombstoned_at is not null or k.target_calendar_id is null and k.calendar_id <> excluded.calendar_id
   returning k.event_id
 ), buried as (
   update reminder_worker.calendar_copies k
@@ -354,7 +372,7 @@ type CommitPlansRow struct {
 // CommitPlans makes the reminders of a batch of claimed events what their plans say, and notes the copies about to be written, in one
 // statement. An event counts only while its revision and lease are the claimed ones and nobody else is at its row, its reminders or the
 // removal of its copy; the others are missing from the answer, which names each event that counts once with a nil reminder_id, and once
-// for each reminder to arm.
+// for each reminder to arm. A copy that stands in another calendar than its calendar_id is noted to be moved there.
 // The app's own reminders (plan_revision null) are never touched. What the user has dismissed is planned as skipped, what was put off stays so. A reminder whose like
 // has gone out, of the same lead before the same start, is not planned at another time as well: the user has only changed when.
 func (q *Queries) CommitPlans(ctx context.Context, arg CommitPlansParams) ([]CommitPlansRow, error) {
@@ -589,6 +607,7 @@ with input as (
   update reminder_worker.calendar_copies k
   set google_event_id = case when i.kept then i.google_id else k.google_event_id end,
       calendar_id = case when i.kept then i.calendar_id else k.calendar_id end,
+      target_calendar_id = case when i.kept and i.etag <> '' then null else k.target_calendar_id end,
       generation = case when i.kept then i.generation else k.generation end,
       etag = case when i.kept then i.etag else k.etag end,
       content_hash = case when i.google_id = '' then k.content_hash when i.kept and not i.again then i.hash else '' end,

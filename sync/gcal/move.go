@@ -18,10 +18,10 @@ type left struct {
 // Google has a request of its own for this (events.move), which not every consent to write events covers, and of which it is not said what
 // becomes of the event's id in either calendar. A calendar that may not be touched any more is left as it is.
 //
-//	there: live ──► insert here, or adopt what an earlier attempt has inserted ──► delete there ──► done
-//	there: gone ──► here: live ──► adopt, or bring up to date ──► done
-//	                here: not, and the user has deleted it there, and the content is the same ──► done: it stays deleted
-//	                here: not, else ──► insert ──► done
+//	there: live ──────► insert here, or adopt what an earlier attempt has inserted ──► delete there ──► done
+//	there: not, or deleted, and the content has changed ──► insert here, or adopt ──► done
+//	there: deleted, and the content is the same ──► here: live ──► adopt ──► done
+//	                                                here: not ──► done: the user has deleted it, and it stays deleted
 func (u *upsert) move(known Copy) step {
 	from := &left{calendar: known.Calendar, id: known.GoogleID}
 	return func(ctx context.Context) (step, error) {
@@ -34,31 +34,28 @@ func (u *upsert) move(known Copy) step {
 		// The first id, as whoever knows nothing of the copy would begin with here.
 		u.generation = 0
 		u.id = NewGoogleID(u.event.ID, u.generation)
+		if deleted {
+			return u.arrive, nil
+		}
 		if live {
 			from.found = found
 			u.left = from
-			return u.insert, nil
 		}
-		return u.arrive(deleted), nil
+		return u.insert, nil
 	}
 }
 
-// arrive looks for a copy that an earlier attempt may have moved. One that is in neither calendar because the user has deleted it stays deleted.
-func (u *upsert) arrive(deleted bool) step {
-	return func(ctx context.Context) (step, error) {
-		found, err := u.read(ctx, u.account.calendar(), u.id)
-		switch {
-		case err == nil && found.Status != statusCancelled && u.ours(found):
-			return u.settle(found)
-		case err != nil && !gone(err):
-			return nil, err
-		case deleted:
-			u.result = Copy{GoogleID: u.id, Generation: u.generation, ETag: deletedETag, Hash: u.hash}
-			return nil, nil
-		default:
-			return u.insert, nil
-		}
+// arrive tells a copy that an earlier attempt has moved from one that the user has deleted.
+func (u *upsert) arrive(ctx context.Context) (step, error) {
+	found, err := u.read(ctx, u.account.calendar(), u.id)
+	switch {
+	case err != nil && !gone(err):
+		return nil, err
+	case err == nil && found.Status != statusCancelled && u.ours(found):
+		return u.settle(found)
 	}
+	u.result = Copy{GoogleID: u.id, Generation: u.generation, ETag: deletedETag, Hash: u.hash}
+	return nil, nil
 }
 
 // deletedETag stands for the version of a copy that the user has deleted: it is known, and no request names it.

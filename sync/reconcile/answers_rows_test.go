@@ -329,7 +329,7 @@ var answers404 = slices.Concat(
 			signal: "404 notFound at insert, and another calendar is chosen", arrange: func(c *couple) { c.chooses("gone@group.calendar.google.com") },
 			event: "failed, 0 tries, google insert: status 404: notFound", account: "connected", copy: "intended", again: never, alarm: true,
 			mend:     func(c *couple) { c.chooses("primary"); c.changed() },
-			requests: "token 200, insert 404 | insert 404, insert 200", end: synced, endCopy: "written", // it is looked for where it was intended first
+			requests: "token 200, insert 404 | get 404, insert 200", end: synced, endCopy: "written", // it is looked for where it was intended first
 		},
 		{
 			signal: "404 notFound at get: the copy has vanished", app: changes, arrange: (*couple).vanishes,

@@ -132,6 +132,7 @@ func (a answer) couple(t *testing.T) *couple {
 	if a.everybody {
 		c.cfg.Concurrency = 1 // the second of them finds what the first has learned
 	}
+	c.exec(noting)
 	c.begin()
 	if a.app != writes {
 		c.does(writes)
@@ -140,7 +141,7 @@ func (a answer) couple(t *testing.T) *couple {
 	if a.arrange != nil {
 		a.arrange(c)
 	}
-	c.exec(noting)
+	c.exec(`truncate moments, pauses`)
 	c.google.ResetLog()
 	return c
 }

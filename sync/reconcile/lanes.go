@@ -19,7 +19,10 @@ type job struct {
 	lease       time.Time // of a removal's claim, as its row has it
 	account     gcal.Account
 	stored      string // the account's refresh token as its row has it
-	home        string // the calendar that the account writes to; empty for a removal
+	home        string // the calendar that the account writes to; empty for a removal, or if it is yet to be made
+	makes       string // the name of a calendar that is to be made first
+	target      string // of a removal: the calendar that the copy was being moved to
+	wait        time.Duration
 	content     gcal.Event
 	known       gcal.Copy
 

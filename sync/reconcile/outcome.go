@@ -34,6 +34,8 @@ type outcome struct {
 	// pause is for how long the user's calendar is to be left alone, because of why.
 	pause time.Duration
 	why   string
+	// lost is a calendar that is gone.
+	lost string
 }
 
 const never = time.Duration(-1)
@@ -46,8 +48,15 @@ func done(j *job, status, message string) outcome {
 // judge turns what Google said into what is recorded.
 func (r *Reconciler) judge(j *job, c gcal.Copy, err error) outcome {
 	o := outcome{job: j, status: eventPending, retry: never}
-	if err == nil {
+	switch {
+	case err == nil && j.makes != "":
+		o.retry = j.wait // it is written when it is noted where
+		return o
+	case err == nil:
 		o.status, o.copy, o.gone = eventSynced, &c, j.removal
+		if !j.removal && j.account.CalendarID != j.home {
+			o.status, o.retry = eventPending, 0 // where it was to go before; the user has chosen another calendar since
+		}
 		return o
 	}
 	if c.GoogleID != "" && c.GoogleID != j.known.GoogleID {
@@ -61,6 +70,7 @@ func (r *Reconciler) judge(j *job, c gcal.Copy, err error) outcome {
 	switch ge.Kind {
 	case gcal.CalendarGone:
 		r.log.Warn().Err(ge).Stringer("user", j.user).Str("calendar", j.account.CalendarID).Msg("a user's calendar is gone")
+		o.lost = j.account.CalendarID
 		return r.refused(o, ge)
 	case gcal.Permanent:
 		return r.refused(o, ge)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/google/uuid"
 
@@ -138,11 +139,24 @@ func content(row store.ClaimEventsRow, zone *time.Location) gcal.Event {
 		ID:          row.ID,
 		Title:       oneLine(row.Title),
 		Location:    oneLine(row.Location),
-		Description: strings.Join(about, "\n"),
+		Description: cut(strings.Join(about, "\n"), maxDescription),
 		Start:       row.StartTs.In(zone),
 		End:         end.In(zone),
 		TimeZone:    zone.String(),
+		AllDay:      settings.AllDay(row.StartTs, row.EndTs, row.HasEnd, zone),
+		Alerts:      row.GoogleAlerts,
 	}
+}
+
+// maxDescription is how many characters Google Calendar keeps of a description.
+const maxDescription = 8192
+
+// cut shortens a text to so many characters.
+func cut(s string, most int) string {
+	if utf8.RuneCountInString(s) <= most {
+		return s
+	}
+	return string([]rune(s)[:most-1]) + "…"
 }
 
 func preparation(items []string) string {

@@ -35,6 +35,7 @@ type Reconciler struct {
 
 	worker  uuid.UUID     // names this reconciler in the rows it claims
 	wake    chan struct{} // capacity 1
+	left    chan struct{} // capacity 1: somebody may have left
 	flight  *flight
 	lanes   *lanes
 	results chan outcome
@@ -67,6 +68,7 @@ func New(db *store.Queries, cal *gcal.Client, cfg Config, log zerolog.Logger, m 
 		barred:  barred{},
 		owed:    owed{},
 		wake:    make(chan struct{}, 1),
+		left:    make(chan struct{}, 1),
 		flight:  newFlight(cfg.InFlight),
 		results: make(chan outcome, cfg.InFlight),
 	}
@@ -85,9 +87,11 @@ func (r *Reconciler) Sweep() {
 
 // Wake says that there may be work. It never blocks; several before the next look are one.
 func (r *Reconciler) Wake() {
-	select {
-	case r.wake <- struct{}{}:
-	default:
+	for _, c := range []chan struct{}{r.wake, r.left} {
+		select {
+		case c <- struct{}{}:
+		default:
+		}
 	}
 }
 
@@ -137,6 +141,7 @@ func (r *Reconciler) serving(ctx, work context.Context, intake func()) {
 	stopped := make(chan struct{})
 	recorder.Go(func() { r.record(work) })
 	keepers.Go(func() { r.keepLeases(work, stopped) })
+	keepers.Go(func() { r.keepLeaving(work, stopped) })
 	r.recall(work)
 	intake()
 	r.lanes.wait()

@@ -101,6 +101,10 @@ func (r *Reconciler) writeAccounts(ctx context.Context, batch []outcome) error {
 	for _, o := range batch {
 		a := o.job.account
 		switch {
+		case o.lost != "":
+			if _, err := r.db.LoseCalendar(ctx, store.LoseCalendarParams{UserID: a.UserID, CalendarID: o.lost}); err != nil {
+				return fmt.Errorf("lose calendar: %w", err)
+			}
 		case o.reconnect != "" && !parked[a.UserID]:
 			parked[a.UserID] = true
 			arg.UserIds = append(arg.UserIds, a.UserID)

@@ -108,16 +108,22 @@ func (r *Reconciler) holdAll(level zerolog.Level, d time.Duration, why string) {
 }
 
 func (r *Reconciler) call(ctx context.Context, j *job) (gcal.Copy, error) {
-	if j.removal {
-		return gcal.Copy{}, r.cal.Delete(ctx, j.account, j.known)
+	switch {
+	case j.removal:
+		return gcal.Copy{}, r.remove(ctx, j)
+	case j.makes != "":
+		return j.known, r.makeCalendar(ctx, j)
 	}
 	c, err := r.cal.Upsert(ctx, j.account, j.content, j.known)
 	e, ok := errors.AsType[*gcal.Error](err)
 	if !ok || e.Kind != gcal.CalendarGone || j.account.CalendarID == j.home {
 		return c, err
 	}
-	// The calendar that held the copy is gone, and the copy with it. The user writes to another one now.
-	j.account.CalendarID, j.known = j.home, gcal.Copy{}
+	// The calendar that the copy was on its way to is gone, and the user writes to another one now.
+	j.account.CalendarID = j.home
+	if j.known.Calendar == j.home {
+		j.known.Calendar = ""
+	}
 	return r.cal.Upsert(ctx, j.account, j.content, j.known)
 }
 
@@ -130,4 +136,15 @@ func (r *Reconciler) noteRenewal(ctx context.Context, a gcal.Account, event uuid
 		return fmt.Errorf("note copy: %w", err)
 	}
 	return nil
+}
+
+// remove takes a copy out of the calendar where it stands, and out of the one that it was being moved to.
+func (r *Reconciler) remove(ctx context.Context, j *job) error {
+	err := r.cal.Delete(ctx, j.account, j.known)
+	if err != nil || j.target == "" {
+		return err
+	}
+	there := j.account
+	there.CalendarID = j.target
+	return r.cal.Delete(ctx, there, gcal.Copy{GoogleID: gcal.NewGoogleID(j.event, 0)})
 }

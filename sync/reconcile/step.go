@@ -93,7 +93,7 @@ func (r *Reconciler) callable() int {
 // sort tells the rows that are to be planned from those whose reminders stand and that wait for Google only.
 func (r *Reconciler) sort(rows []store.ClaimEventsRow, claimed time.Time) (plans, waiting []planned) {
 	for _, p := range r.plan(rows, claimed) {
-		if p.row.Planned && p.row.HasCopy && r.writes(p) {
+		if p.row.Planned && p.row.HasCopy && r.writes(p) && !moves(p.row) {
 			waiting = append(waiting, p)
 		} else {
 			plans = append(plans, p)
@@ -169,6 +169,9 @@ func (r *Reconciler) commitParams(batch []planned) store.CommitPlansParams {
 		google, calendar := "", ""
 		if r.writes(p) {
 			google, calendar = copyID(p.row), calendarOf(p.row)
+			if calendar == "" {
+				google = "" // noted when it is known where
+			}
 		}
 		arg.GoogleIds = append(arg.GoogleIds, google)
 		arg.CalendarIds = append(arg.CalendarIds, calendar)
@@ -192,15 +195,29 @@ func (r *Reconciler) writes(p planned) bool {
 const (
 	accountConnected      = "connected"
 	accountNeedsReconnect = "needs_reconnect"
+	accountLeaving        = "leaving"
 )
 
-// calendarOf is the calendar that holds the copy, or else the one the account writes to.
+// calendarOf is the calendar that the copy is to stand in after this. One that is on its way to another calendar gets there first; where the
+// one that the account writes to is yet to be made, a copy stays where it is, and none is noted.
 func calendarOf(row store.ClaimEventsRow) string {
-	if row.HasCopy {
+	switch {
+	case row.HasCopy && row.CopyTargetID != "":
+		return row.CopyTargetID
+	case row.HasCopy && row.CalendarToMake != "":
 		return row.CopyCalendarID
 	}
 	return row.CalendarID
 }
+
+// moves reports whether a copy is to be moved, and that is not noted yet.
+func moves(row store.ClaimEventsRow) bool {
+	return row.HasCopy && row.CopyTargetID == "" && calendarOf(row) != row.CopyCalendarID
+}
+
+// lostCalendar tells a developer of the app what to do about a calendar that the user has deleted.
+const lostCalendar = "not in Google Calendar: the calendar that was made for this user has been deleted there. " +
+	"It is written when the user chooses a calendar again (google_calendar or google_calendar_name in notification_settings)."
 
 // start arms the reminders that were committed and sends each event that is still ours on its way.
 func (r *Reconciler) start(ctx context.Context, batch []planned, rows []store.CommitPlansRow) error {
@@ -260,6 +277,8 @@ func (r *Reconciler) dispatch(p planned) {
 		r.settle(done(j, eventScheduled, waitsForConsent("it was withdrawn or has expired")))
 	case p.row.AccountState != accountConnected:
 		r.settle(done(j, eventScheduled, ""))
+	case p.row.CalendarToMake != "" && p.row.MadeCalendarGone:
+		r.settle(done(j, eventFailed, lostCalendar))
 	case p.row.AccountPausedUntil.After(p.now):
 		o := done(j, eventPending, "Google asked for a pause of this user's calendar")
 		o.retry = p.row.AccountPausedUntil.Sub(p.now)
@@ -308,6 +327,7 @@ func newJob(p planned, lease time.Duration) *job {
 		event: row.ID, user: row.UserID, revision: row.SyncRevision, attempts: int(row.SyncAttempts), content: p.plan.Content,
 		account: gcal.Account{UserID: row.UserID, Consent: row.ConnectedAt, CalendarID: calendarOf(row)}, stored: row.RefreshToken,
 		home:  row.CalendarID,
+		makes: row.CalendarToMake,
 		known: gcal.Copy{GoogleID: copyID(row)},
 
 		holdsUntil: p.claimed.Add(lease),
@@ -315,6 +335,9 @@ func newJob(p planned, lease time.Duration) *job {
 	j.known.Tries = j.attempts
 	if row.HasCopy {
 		j.known.Generation, j.known.ETag, j.known.Hash = int(row.CopyGeneration), row.CopyEtag, row.CopyHash
+		if row.CopyCalendarID != j.account.CalendarID {
+			j.known.Calendar = row.CopyCalendarID
+		}
 	}
 	return j
 }
@@ -339,13 +362,14 @@ func (r *Reconciler) dispatchRemoval(row store.ClaimRemovalsRow, holdsUntil time
 	j := &job{
 		event: row.EventID, user: row.UserID, attempts: int(row.Attempts), removal: true, lease: row.LeaseUntil, holdsUntil: holdsUntil,
 		account: gcal.Account{UserID: row.UserID, Consent: row.ConnectedAt, CalendarID: row.CalendarID}, stored: row.RefreshToken,
-		known: gcal.Copy{GoogleID: row.GoogleEventID, Generation: int(row.Generation), ETag: row.Etag, Hash: row.ContentHash},
+		target: row.TargetCalendarID,
+		known:  gcal.Copy{GoogleID: row.GoogleEventID, Generation: int(row.Generation), ETag: row.Etag, Hash: row.ContentHash},
 	}
 	now := row.LeaseUntil.Add(-r.cfg.Lease)
 	switch {
 	case r.cal == nil:
 		r.settle(outcome{job: j, retry: r.cfg.RetryMax, message: "waits for a worker that writes calendars"})
-	case row.AccountState != accountConnected:
+	case row.AccountState != accountConnected && row.AccountState != accountLeaving:
 		r.settle(outcome{job: j, retry: never, message: "waits until the user connects Google Calendar again"})
 	case row.AccountPausedUntil.After(now):
 		r.settle(outcome{job: j, retry: row.AccountPausedUntil.Sub(now), message: "Google asked for a pause of this user's calendar"})

@@ -1,0 +1,62 @@
+-- ClaimLeavings takes accounts whose users have left for lease_ms milliseconds. Copies of theirs that are to go and were written meanwhile become
+-- tombstones, none before a worker's hold of its event ends. Each is answered with whether copies are left to remove, and whether the time for
+-- that is over. Rows that somebody else is at are due still.
+-- name: ClaimLeavings :many
+with due as (
+  select a.user_id, a.leave_copies
+  from reminder_worker.google_accounts a
+  where a.leave_due_at <= now()
+  order by a.leave_due_at
+  limit sqlc.arg(max_rows)::integer
+  for no key update of a skip locked
+), standing as (
+  select k.event_id, k.user_id, (select e.sync_lease_until from public.events e where e.id = k.event_id) as held_until
+  from due d
+  cross join lateral (
+    select x.event_id, x.user_id
+    from reminder_worker.calendar_copies x
+    where x.user_id = d.user_id and d.leave_copies and x.tombstoned_at is null
+    for no key update skip locked) k
+), buried as (
+  update reminder_worker.calendar_copies k
+  set tombstoned_at = now(), attempts = 0, error_message = null, due_at = greatest(now(), s.held_until)
+  from standing s
+  where k.event_id = s.event_id and k.user_id = s.user_id
+  returning k.user_id
+), taken as (
+  update reminder_worker.google_accounts a
+  set leave_due_at = now() + sqlc.arg(lease_ms)::bigint * interval '1 millisecond', leave_attempts = a.leave_attempts + 1
+  from due d
+  where a.user_id = d.user_id
+  returning a.*
+)
+select t.user_id, t.refresh_token, t.connected_at, t.leave_revoke, t.leave_attempts, coalesce(t.leave_until <= now(), true)::boolean as expired,
+  exists (
+    select from reminder_worker.calendar_copies k
+    where k.user_id = t.user_id and (t.leave_copies or k.tombstoned_at is not null))::boolean as copies_left,
+  (select count(*) from buried)::bigint as buried
+from taken t
+order by t.user_id;
+
+-- RecordLeavings makes accounts due again after retry_ms, or, if that is negative, turns them off and forgets their refresh tokens. Those who have
+-- connected again meanwhile are left alone.
+-- name: RecordLeavings :exec
+update reminder_worker.google_accounts a
+set leave_due_at = case when i.retry_ms >= 0 then now() + i.retry_ms * interval '1 millisecond' end,
+    state = case when i.retry_ms >= 0 then a.state else 'off' end,
+    refresh_token = case when i.retry_ms >= 0 then a.refresh_token else '' end,
+    leave_until = case when i.retry_ms >= 0 then a.leave_until end,
+    reason = i.reason, updated_at = now()
+from (
+  select x.user_id, g.retry_ms, g.reason
+  from (select unnest(sqlc.arg(user_ids)::uuid[]) as user_id, unnest(sqlc.arg(consents)::timestamptz[]) as consent,
+    unnest(sqlc.arg(retry_ms)::bigint[]) as retry_ms, unnest(sqlc.arg(reasons)::text[]) as reason) g
+  join reminder_worker.google_accounts x on x.user_id = g.user_id and x.connected_at = g.consent and x.state = 'leaving'
+  for no key update of x skip locked) i
+where a.user_id = i.user_id;
+
+-- NextLeavingDue tells in how many milliseconds an account is due of a user who has left; 1e15: none is.
+-- name: NextLeavingDue :one
+select coalesce(extract(epoch from min(a.leave_due_at) - clock_timestamp()) * 1000, 1e15)::double precision as in_ms
+from reminder_worker.google_accounts a
+where a.leave_due_at is not null;

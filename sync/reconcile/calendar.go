@@ -1,0 +1,55 @@
+package reconcile
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/parentpal/reminder-worker/sql/store"
+	"github.com/parentpal/reminder-worker/sync/gcal"
+)
+
+const (
+	// makingTime is how much longer than a call a worker may be at making a calendar before another takes over.
+	makingTime = 5 * time.Second
+	// makingWait is how long an event is left alone whose calendar somebody else is making.
+	makingWait = time.Second
+)
+
+// makeCalendar sees to it that the calendar exists that j's user wants to have made. Whoever notes it first makes it; all events of the user are
+// written when it is known, j as well.
+func (r *Reconciler) makeCalendar(ctx context.Context, j *job) error {
+	making := r.cfg.CallTimeout + makingTime
+	row, err := r.db.BeginCalendar(ctx, store.BeginCalendarParams{UserID: j.user, MakingMs: making.Milliseconds()})
+	if err != nil {
+		j.wait = r.cfg.Jitter(makingWait)
+		r.m.databaseErrors.Inc()
+		r.log.Error().Err(fmt.Errorf("begin calendar: %w", err)).Stringer("user", j.user).Msg("calendar not made")
+		return nil // says nothing of Google
+	}
+	if !row.Mine {
+		if row.CalendarID == "" {
+			j.wait = r.cfg.Jitter(makingWait)
+		}
+		return nil
+	}
+	id, err := r.cal.MakeCalendar(ctx, j.account, gcal.NewCalendar{Name: oneLine(j.makes), TimeZone: j.content.TimeZone}, row.Again)
+	if err != nil && mayHaveMade(err) {
+		return err
+	}
+	if ended := r.db.EndCalendar(ctx, store.EndCalendarParams{UserID: j.user, CalendarID: id}); ended != nil {
+		r.m.databaseErrors.Inc()
+		r.log.Error().Err(fmt.Errorf("end calendar: %w", ended)).Stringer("user", j.user).Msg("calendar not recorded, it is looked for again")
+	}
+	if err == nil {
+		r.log.Info().Stringer("user", j.user).Str("calendar", id).Msg("calendar made")
+	}
+	return err
+}
+
+// mayHaveMade reports whether a request may have been carried out although it failed. What Google has refused was not.
+func mayHaveMade(err error) bool {
+	e, ok := errors.AsType[*gcal.Error](err)
+	return !ok || e.Op == gcal.OpCalendarInsert && e.Kind == gcal.Retry
+}

@@ -1,0 +1,158 @@
+package reconcile
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"github.com/parentpal/reminder-worker/sql/store"
+	"github.com/parentpal/reminder-worker/sync/gcal"
+	"github.com/parentpal/reminder-worker/sync/seal"
+)
+
+const (
+	leaveBatch = 16 // accounts of one statement, whose consents are given back at once
+	// leaveWait is how long to wait for copies that are being removed, at first.
+	leaveWait = 500 * time.Millisecond
+	// leaveWaitMax is the longest such wait, and the longest pause between attempts.
+	leaveWaitMax = time.Minute
+	// leaveRest is the shortest time between two looks: most changes are none of somebody leaving.
+	leaveRest = 200 * time.Millisecond
+)
+
+// keepLeaving lets users go who have left, until stopped is closed: it waits until their copies are removed, which is done like any removal,
+// gives their consents back to Google, and turns their accounts off.
+func (r *Reconciler) keepLeaving(ctx context.Context, stopped <-chan struct{}) {
+	if r.cal == nil {
+		return // one that writes calendars sees to it
+	}
+	for {
+		n, err := r.leave(ctx)
+		until := r.cfg.SweepInterval
+		switch {
+		case err != nil:
+			r.m.databaseErrors.Inc()
+			r.log.Error().Err(err).Msg("leaving not done")
+			until = time.Second
+		case n == leaveBatch:
+			until = 0
+		default:
+			until = min(until, r.untilLeaving(ctx))
+		}
+		rest := leaveRest
+		if until == 0 {
+			rest = 0
+		}
+		least, due := time.NewTimer(rest), time.NewTimer(max(until, rest))
+		select {
+		case <-stopped:
+			return
+		case <-least.C:
+		}
+		select {
+		case <-stopped:
+			return
+		case <-r.left:
+		case <-due.C:
+		}
+	}
+}
+
+func (r *Reconciler) untilLeaving(ctx context.Context) time.Duration {
+	ms, err := r.db.NextLeavingDue(ctx)
+	if err != nil {
+		return time.Second
+	}
+	return max(time.Millisecond, time.Duration(min(ms, 1e9)*float64(time.Millisecond)))
+}
+
+// leave takes one batch of accounts and returns how many there were.
+func (r *Reconciler) leave(ctx context.Context) (int, error) {
+	rows, err := r.db.ClaimLeavings(ctx, store.ClaimLeavingsParams{MaxRows: leaveBatch, LeaseMs: (r.cfg.CallTimeout + r.cfg.Lease).Milliseconds()})
+	if err != nil {
+		return 0, fmt.Errorf("claim leavings: %w", err)
+	}
+	if len(rows) == 0 {
+		return 0, nil
+	}
+	if rows[0].Buried > 0 {
+		r.Wake()
+	}
+	arg := store.RecordLeavingsParams{}
+	var mu sync.Mutex
+	var calls sync.WaitGroup
+	for _, row := range rows {
+		calls.Go(func() {
+			retry, reason := r.letLeave(ctx, row)
+			mu.Lock()
+			defer mu.Unlock()
+			arg.UserIds = append(arg.UserIds, row.UserID)
+			arg.Consents = append(arg.Consents, row.ConnectedAt)
+			arg.RetryMs = append(arg.RetryMs, millis(retry))
+			arg.Reasons = append(arg.Reasons, storable(reason))
+		})
+	}
+	calls.Wait()
+	if ctx.Err() != nil {
+		return 0, nil // the claim ends by itself
+	}
+	if err := r.db.RecordLeavings(ctx, arg); err != nil {
+		return 0, fmt.Errorf("record leavings: %w", err)
+	}
+	return len(rows), nil
+}
+
+// letLeave says when to look again at one account, and why; never: it is done with.
+func (r *Reconciler) letLeave(ctx context.Context, row store.ClaimLeavingsRow) (time.Duration, string) {
+	const reason = "disconnected in the app"
+	tried := int(row.LeaveAttempts) - 1
+	switch {
+	case row.CopiesLeft && !row.Expired:
+		return r.cfg.Jitter(grow(leaveWait, leaveWaitMax, tried)), reason + "; copies are being removed"
+	case !row.LeaveRevoke && row.CopiesLeft:
+		return never, reason + "; copies that could not be removed within a day are left"
+	case !row.LeaveRevoke:
+		return never, reason
+	}
+	err := r.revoke(ctx, row)
+	switch {
+	case err == nil && row.CopiesLeft:
+		return never, reason + "; copies that could not be removed within a day are left"
+	case err == nil:
+		return never, reason
+	case row.Expired:
+		r.log.Error().Err(err).Stringer("user", row.UserID).Msg("consent not given back to Google")
+		return never, reason + "; the consent could not be given back within a day: " + err.Error()
+	}
+	r.log.WithLevel(levelOfLeaving(err)).Err(err).Stringer("user", row.UserID).Msg("consent not yet given back to Google")
+	return r.cfg.Jitter(grow(leaveWait, leaveWaitMax, tried)), reason + "; the consent is being given back: " + err.Error()
+}
+
+// revoke gives a consent back. A token that nobody can ever read is none.
+func (r *Reconciler) revoke(ctx context.Context, row store.ClaimLeavingsRow) error {
+	token, err := r.cfg.Keys.Open(row.UserID, row.RefreshToken)
+	if unknown := (*seal.UnknownKeyError)(nil); errors.As(err, &unknown) {
+		return fmt.Errorf("open refresh token: %w", err)
+	}
+	if err != nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, r.cfg.CallTimeout)
+	defer cancel()
+	if err := r.cal.Revoke(ctx, token); err != nil {
+		return err
+	}
+	r.cal.Forget(row.UserID)
+	return nil
+}
+
+func levelOfLeaving(err error) zerolog.Level {
+	if e, ok := errors.AsType[*gcal.Error](err); ok && e.Kind == gcal.Retry {
+		return zerolog.WarnLevel
+	}
+	return zerolog.ErrorLevel
+}
