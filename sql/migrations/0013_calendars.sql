@@ -45,7 +45,7 @@ declare
 begin
   for c in
     select * from (values
-      ('google_calendar', 'notification_settings_google_calendar_id', $s$google_calendar ~ '^[!-~]{1,1024}$'$s$),
+      ('google_calendar', 'notification_settings_google_calendar_id', $s$length(google_calendar) <= 1024 and google_calendar ~ '^[!-~]+$'$s$),
       ('google_calendar_name', 'notification_settings_google_calendar_name_sane', $s$length(google_calendar_name) <= 200 and btrim(google_calendar_name) <> ''$s$)) as n (col, name, expr)
   loop
     if strpos(current_setting('reminder_worker.had_columns'), c.col || ' ') = 0 then

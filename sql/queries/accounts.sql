@@ -5,7 +5,7 @@ update reminder_worker.google_accounts a
 set state = case when i.leaving then 'off' else 'needs_reconnect' end,
     reason = case when i.leaving then 'disconnected in the app; access had ended before all was removed: ' else '' end || i.reason, updated_at = now(),
     notice_due_at = case when not i.leaving then now() end, notice_lease = null, notice_attempts = 0, noticed_at = null, notice_error = null,
-    leave_due_at = null, leave_until = null
+    leave_due_at = null, leave_until = null, refresh_token = case when i.leaving then '' else a.refresh_token end
 from (
   select x.user_id, g.reason, x.state = 'leaving' as leaving
   from (select unnest(sqlc.arg(user_ids)::uuid[]) as user_id, unnest(sqlc.arg(refresh_tokens)::text[]) as refresh_token, unnest(sqlc.arg(reasons)::text[]) as reason) g

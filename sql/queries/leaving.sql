@@ -1,5 +1,5 @@
--- ClaimLeavings takes accounts whose users have left for lease_ms milliseconds. Copies of theirs that are to go and were written meanwhile become
--- tombstones, none before a worker's hold of its event ends. Each is answered with whether copies are left to remove, and whether the time for
+-- ClaimLeavings takes accounts whose users have left for lease_ms milliseconds. Copies of theirs that are to go become tombstones, none before a
+-- worker's hold of its event ends, and tombstones that waited for an account are due. Each is answered with whether copies are left to remove, and whether the time for
 -- that is over. Rows that somebody else is at are due still.
 -- name: ClaimLeavings :many
 with due as (
@@ -15,11 +15,11 @@ with due as (
   cross join lateral (
     select x.event_id, x.user_id
     from reminder_worker.calendar_copies x
-    where x.user_id = d.user_id and d.leave_copies and x.tombstoned_at is null
+    where x.user_id = d.user_id and case when x.tombstoned_at is null then d.leave_copies else x.due_at is null end
     for no key update skip locked) k
 ), buried as (
   update reminder_worker.calendar_copies k
-  set tombstoned_at = now(), attempts = 0, error_message = null, due_at = greatest(now(), s.held_until)
+  set tombstoned_at = coalesce(k.tombstoned_at, now()), attempts = 0, error_message = null, due_at = greatest(now(), s.held_until)
   from standing s
   where k.event_id = s.event_id and k.user_id = s.user_id
   returning k.user_id

@@ -248,6 +248,42 @@ func ofAccounts(b batch) map[string]asked {
 			},
 			[]string{"google_accounts_pkey"},
 		},
+		"BeginCalendar": {
+			func(ctx context.Context, q *store.Queries) {
+				_, _ = q.BeginCalendar(ctx, store.BeginCalendarParams{UserID: b.users[0], MakingMs: 1000})
+			},
+			[]string{"google_accounts_pkey"},
+		},
+		"EndCalendar": {
+			func(ctx context.Context, q *store.Queries) {
+				_ = q.EndCalendar(ctx, store.EndCalendarParams{UserID: b.users[0], CalendarID: "family@group.calendar.google.com"})
+			},
+			[]string{"google_accounts_pkey"},
+		},
+		"LoseCalendar": {
+			func(ctx context.Context, q *store.Queries) {
+				_, _ = q.LoseCalendar(ctx, store.LoseCalendarParams{UserID: b.users[0], CalendarID: "family@group.calendar.google.com"})
+			},
+			[]string{"google_accounts_pkey"},
+		},
+		"ClaimLeavings": {
+			func(ctx context.Context, q *store.Queries) {
+				_, _ = q.ClaimLeavings(ctx, store.ClaimLeavingsParams{MaxRows: 16, LeaseMs: 15000})
+			},
+			[]string{"google_accounts_leave_due_idx", "calendar_copies_user_idx"},
+		},
+		"RecordLeavings": {
+			func(ctx context.Context, q *store.Queries) {
+				_ = q.RecordLeavings(ctx, store.RecordLeavingsParams{
+					UserIds: b.users, Consents: repeat(time.Now(), n), RetryMs: repeat(int64(-1), n), Reasons: repeat("", n),
+				})
+			},
+			[]string{"google_accounts_pkey"},
+		},
+		"NextLeavingDue": {
+			func(ctx context.Context, q *store.Queries) { _, _ = q.NextLeavingDue(ctx) },
+			[]string{"google_accounts_leave_due_idx"},
+		},
 		"StoreRotatedToken": {
 			func(ctx context.Context, q *store.Queries) {
 				_, _ = q.StoreRotatedToken(ctx, store.StoreRotatedTokenParams{UserID: b.users[0], Consent: time.Now(), OldToken: "a", NewToken: "b"})

@@ -10,17 +10,13 @@ import (
 	"github.com/parentpal/reminder-worker/sync/gcal"
 )
 
-const (
-	// makingTime is how much longer than a call a worker may be at making a calendar before another takes over.
-	makingTime = 5 * time.Second
-	// makingWait is how long an event is left alone whose calendar somebody else is making.
-	makingWait = time.Second
-)
+// makingWait is how long an event is left alone whose calendar somebody else is making.
+const makingWait = time.Second
 
 // makeCalendar sees to it that the calendar exists that j's user wants to have made. Whoever notes it first makes it; all events of the user are
 // written when it is known, j as well.
 func (r *Reconciler) makeCalendar(ctx context.Context, j *job) error {
-	making := r.cfg.CallTimeout + makingTime
+	making := r.cfg.CallTimeout + r.cfg.Lease // then another worker takes over
 	row, err := r.db.BeginCalendar(ctx, store.BeginCalendarParams{UserID: j.user, MakingMs: making.Milliseconds()})
 	if err != nil {
 		j.wait = r.cfg.Jitter(makingWait)

@@ -34,14 +34,16 @@ var objects = []object{
 	{"public.children", "id", ""},
 	{
 		"public.notification_settings",
-		"user_id push_enabled calendar_enabled reminder_minutes quiet_from quiet_until all_day_at time_zone locale hour_cycle updated_at",
+		"user_id push_enabled calendar_enabled reminder_minutes quiet_from quiet_until all_day_at time_zone locale hour_cycle updated_at " +
+			"google_calendar google_calendar_name google_alerts",
 		"",
 	},
 	{
 		"reminder_worker.google_accounts",
 		"user_id refresh_token calendar_id state reason paused_until connected_at updated_at " +
-			"notice_due_at notice_lease notice_attempts noticed_at notice_error",
-		"google_accounts_pkey google_accounts_unsealed_idx google_accounts_notice_due_idx",
+			"notice_due_at notice_lease notice_attempts noticed_at notice_error " +
+			"made_calendar_id made_calendar_gone_at making_until leave_due_at leave_until leave_attempts leave_copies leave_revoke",
+		"google_accounts_pkey google_accounts_unsealed_idx google_accounts_notice_due_idx google_accounts_leave_due_idx",
 	},
 	{
 		"reminder_worker.push_devices",
@@ -51,7 +53,7 @@ var objects = []object{
 	{
 		"reminder_worker.calendar_copies",
 		"event_id user_id calendar_id google_event_id generation etag content_hash written_at tombstoned_at due_at lease_until attempts " +
-			"error_message created_at",
+			"error_message created_at target_calendar_id",
 		"calendar_copies_pkey calendar_copies_due_idx calendar_copies_user_idx",
 	},
 	{
@@ -67,7 +69,7 @@ var objects = []object{
 // functions are those of the triggers, and those that the app calls.
 var functions = []string{
 	"public.connect_google_calendar(text)",
-	"public.disconnect_google_calendar()",
+	"public.disconnect_google_calendar(boolean, boolean)",
 	"public.dismiss_reminders(uuid)",
 	"public.register_push_token(text, text)",
 	"public.restore_reminders(uuid)",

@@ -1,6 +1,7 @@
 package gcalfake
 
 import (
+	"cmp"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
@@ -84,7 +85,7 @@ func (w *world) owner(form url.Values) string {
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if p := w.refresh[form.Get("refresh_token")]; p != nil {
+	if p := w.refresh[cmp.Or(form.Get("refresh_token"), form.Get("token"))]; p != nil {
 		return p.name
 	}
 	return ""

@@ -1,0 +1,158 @@
+package reconcile
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/google/uuid"
+
+	"github.com/parentpal/reminder-worker/sync/gcal/gcalfake"
+)
+
+// leaves is that a user disconnects in the app.
+func (w *world) leaves(user uuid.UUID, copies, revoke bool) {
+	w.t.Helper()
+	w.exec(`select set_config('request.jwt.claims', json_build_object('sub', $1::text)::text, true), public.disconnect_google_calendar(remove_copies => $2, revoke => $3)`,
+		user, copies, revoke)
+}
+
+func (w *world) untilOff(user uuid.UUID) {
+	w.t.Helper()
+	w.untilTrue(`state = 'off' and leave_due_at is null from reminder_worker.google_accounts where user_id = $1`, user)
+}
+
+// What a user asks for who disconnects is done, and nothing else. Connecting again brings everything back, once.
+func TestLeave(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name           string
+		copies, revoke bool
+	}{{"leave all", false, false}, {"remove copies", true, false}, {"give back", false, true}, {"remove copies and give back", true, true}} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			w.start()
+			w.start()
+			user, other := w.user(), w.user()
+			w.events(user, 20)
+			w.events(other, 2)
+			w.untilAll("synced")
+
+			w.leaves(user, tt.copies, tt.revoke)
+			w.untilOff(user)
+			left, revoked := 20, 0
+			if tt.copies {
+				left = 0
+			}
+			if tt.revoke {
+				revoked = 1
+			}
+			w.wantCopies(user, left)
+			w.wantCopies(other, 2)
+			if n := w.google.Count(gcalfake.OpRevoke, -1); n != revoked {
+				t.Errorf("%d consents were given back, want %d", n, revoked)
+			}
+			if kept := one[bool](w, `select refresh_token <> '' from reminder_worker.google_accounts where user_id = $1`, user); kept != (!tt.copies && !tt.revoke) {
+				t.Errorf("the token is kept: %v", kept)
+			}
+			if n := one[int](w, `select count(*)::int from events where user_id = $1 and (google_calendar_id is not null or status = 'synced')`, user); n != left {
+				t.Errorf("%d events say that they are in Google, want %d", n, left)
+			}
+			if n := one[int](w, `select count(*)::int from reminders where user_id = $1 and status = 'pending'`, user); n != 60 {
+				t.Errorf("%d reminders are pending, want 60", n)
+			}
+			w.events(user, 1)
+			w.untilTrue(`count(*) = 1 from events where user_id = $1 and created_at = (select max(created_at) from events) and status = 'scheduled'`, user)
+
+			w.connect(user)
+			w.untilAll("synced")
+			w.wantCopies(user, 21)
+		})
+	}
+}
+
+// A write under way when the user leaves is undone as well.
+func TestLeaveDuringAWrite(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.start()
+	user := w.user()
+	w.events(user, 3)
+	w.untilAll("synced")
+	h := w.hold(gcalfake.OpInsert, user)
+	w.event(user, "Late")
+	w.await("insert", h.begun)
+	w.leaves(user, true, true)
+	w.untilTrue(`reason like '%being removed' from reminder_worker.google_accounts`)
+	h.let()
+	w.untilOff(user)
+	w.wantCopies(user, 0)
+	if n := w.google.Count(gcalfake.OpRevoke, 200); n != 1 {
+		t.Errorf("%d consents were given back", n)
+	}
+}
+
+// Whoever connects again while copies are still being removed has all of them in the end.
+func TestLeaveAndComeBack(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.start()
+	user := w.user()
+	w.events(user, 10)
+	w.untilAll("synced")
+	h := w.hold(gcalfake.OpDelete, user)
+	w.leaves(user, true, true)
+	w.await("removal", h.begun)
+	w.connect(user)
+	h.let()
+	w.untilTrue(`not exists (select from events where status <> 'synced' or sync_due_at is not null)
+		and not exists (select from reminder_worker.calendar_copies where tombstoned_at is not null)`)
+	w.wantCopies(user, 10)
+	if n := w.google.Count(gcalfake.OpRevoke, -1); n > 0 {
+		t.Errorf("the consent of one who has come back was given back")
+	}
+}
+
+// Where access has ended nothing can be removed any more: the account is off, and says so.
+func TestLeaveWithoutAccess(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.start()
+	user := w.user()
+	w.events(user, 3)
+	w.untilAll("synced")
+	w.google.RevokeUser(user.String())
+	w.google.Fail(gcalfake.ForUser(user.String(), gcalfake.Always(gcalfake.OpDelete, gcalfake.Status(401, "authError"))))
+	w.leaves(user, true, true)
+	w.untilOff(user)
+	if got := one[string](w, `select reason from reminder_worker.google_accounts`); !strings.Contains(got, "access had ended") {
+		t.Errorf("reason %s", got)
+	}
+	if n := one[int](w, `select count(*)::int from reminder_worker.google_accounts where notice_due_at is not null`); n > 0 {
+		t.Error("one who has left is asked to connect again")
+	}
+	w.leaves(user, true, true) // again: there is nothing to do
+	w.untilOff(user)
+}
+
+// Google does not take a consent back at once, or not within the time there is.
+func TestLeaveUnheard(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.start()
+	user, unlucky := w.user(), w.user()
+	w.google.Fail(gcalfake.ForUser(user.String(), gcalfake.Next(2, gcalfake.OpRevoke, gcalfake.Status(503, ""))))
+	w.google.Fail(gcalfake.ForUser(unlucky.String(), gcalfake.Always(gcalfake.OpRevoke, gcalfake.Status(503, ""))))
+	w.leaves(user, false, true)
+	w.leaves(unlucky, false, true)
+	w.untilOff(user)
+	if n := w.google.Count(gcalfake.OpRevoke, 200); n != 1 {
+		t.Errorf("%d consents were given back", n)
+	}
+	w.untilTrue(`leave_attempts > 1 and state = 'leaving' from reminder_worker.google_accounts where user_id = $1`, unlucky)
+	w.exec(`update reminder_worker.google_accounts set leave_until = now(), leave_due_at = now() where user_id = $1`, unlucky)
+	w.untilOff(unlucky)
+	if got := one[string](w, `select reason from reminder_worker.google_accounts where user_id = $1`, unlucky); !strings.Contains(got, "could not be given back within a day") {
+		t.Errorf("reason %s", got)
+	}
+}
