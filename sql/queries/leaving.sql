@@ -1,5 +1,6 @@
 -- ClaimLeavings takes accounts whose users have left for lease_ms milliseconds. Copies of theirs that are to go become tombstones, none before a
--- worker's hold of its event ends, and tombstones that waited for an account are due. Each is answered with whether copies are left to remove, and whether the time for
+-- worker's hold of its event ends, and tombstones that waited for an account are due: up to max_copies of them, the others when their turn comes
+-- again. Each is answered with whether copies are left to remove, and whether the time for
 -- that is over. Rows that somebody else is at are due still.
 -- name: ClaimLeavings :many
 with due as (
@@ -16,7 +17,9 @@ with due as (
     select x.event_id, x.user_id
     from reminder_worker.calendar_copies x
     where x.user_id = d.user_id and case when x.tombstoned_at is null then d.leave_copies else x.due_at is null end
+    limit sqlc.arg(max_copies)::integer
     for no key update skip locked) k
+  limit sqlc.arg(max_copies)::integer
 ), buried as (
   update reminder_worker.calendar_copies k
   set tombstoned_at = coalesce(k.tombstoned_at, now()), attempts = 0, error_message = null, due_at = greatest(now(), s.held_until)
@@ -57,6 +60,10 @@ where a.user_id = i.user_id;
 
 -- NextLeavingDue tells in how many milliseconds an account is due of a user who has left; 1e15: none is.
 -- name: NextLeavingDue :one
-select coalesce(extract(epoch from min(a.leave_due_at) - clock_timestamp()) * 1000, 1e15)::double precision as in_ms
-from reminder_worker.google_accounts a
-where a.leave_due_at is not null;
+with next as materialized (
+  select (
+    select a.leave_due_at from reminder_worker.google_accounts a
+    where a.leave_due_at is not null order by a.leave_due_at limit 1) as due_at
+)
+select coalesce(extract(epoch from n.due_at - clock_timestamp()) * 1000, 1e15)::double precision as in_ms
+from next n;

@@ -27,7 +27,9 @@ with due as (
     select x.event_id, x.user_id
     from reminder_worker.calendar_copies x
     where x.user_id = d.user_id and case when x.tombstoned_at is null then d.leave_copies else x.due_at is null end
+    limit $2::integer
     for no key update skip locked) k
+  limit $2::integer
 ), buried as (
   update reminder_worker.calendar_copies k
   set tombstoned_at = coalesce(k.tombstoned_at, now()), attempts = 0, error_message = null, due_at = greatest(now(), s.held_until)
@@ -36,7 +38,7 @@ with due as (
   returning k.user_id
 ), taken as (
   update reminder_worker.google_accounts a
-  set leave_due_at = now() + $2::bigint * interval '1 millisecond', leave_attempts = a.leave_attempts + 1
+  set leave_due_at = now() + $3::bigint * interval '1 millisecond', leave_attempts = a.leave_attempts + 1
   from due d
   where a.user_id = d.user_id
   returning a.user_id, a.refresh_token, a.calendar_id, a.state, a.reason, a.paused_until, a.connected_at, a.updated_at, a.notice_due_at, a.notice_lease, a.notice_attempts, a.noticed_at, a.notice_error, a.made_calendar_id, a.made_calendar_gone_at, a.making_until, a.leave_due_at, a.leave_until, a.leave_attempts, a.leave_copies, a.leave_revoke
@@ -51,8 +53,9 @@ order by t.user_id
 `
 
 type ClaimLeavingsParams struct {
-	MaxRows int32
-	LeaseMs int64
+	MaxRows   int32
+	MaxCopies int32
+	LeaseMs   int64
 }
 
 type ClaimLeavingsRow struct {
@@ -67,10 +70,11 @@ type ClaimLeavingsRow struct {
 }
 
 // ClaimLeavings takes accounts whose users have left for lease_ms milliseconds. Copies of theirs that are to go become tombstones, none before a
-// worker's hold of its event ends, and tombstones that waited for an account are due. Each is answered with whether copies are left to remove, and whether the time for
+// worker's hold of its event ends, and tombstones that waited for an account are due: up to max_copies of them, the others when their turn comes
+// again. Each is answered with whether copies are left to remove, and whether the time for
 // that is over. Rows that somebody else is at are due still.
 func (q *Queries) ClaimLeavings(ctx context.Context, arg ClaimLeavingsParams) ([]ClaimLeavingsRow, error) {
-	rows, err := q.db.Query(ctx, ClaimLeavings, arg.MaxRows, arg.LeaseMs)
+	rows, err := q.db.Query(ctx, ClaimLeavings, arg.MaxRows, arg.MaxCopies, arg.LeaseMs)
 	if err != nil {
 		return nil, err
 	}
@@ -99,9 +103,13 @@ func (q *Queries) ClaimLeavings(ctx context.Context, arg ClaimLeavingsParams) ([
 }
 
 const NextLeavingDue = `-- name: NextLeavingDue :one
-select coalesce(extract(epoch from min(a.leave_due_at) - clock_timestamp()) * 1000, 1e15)::double precision as in_ms
-from reminder_worker.google_accounts a
-where a.leave_due_at is not null
+with next as materialized (
+  select (
+    select a.leave_due_at from reminder_worker.google_accounts a
+    where a.leave_due_at is not null order by a.leave_due_at limit 1) as due_at
+)
+select coalesce(extract(epoch from n.due_at - clock_timestamp()) * 1000, 1e15)::double precision as in_ms
+from next n
 `
 
 // NextLeavingDue tells in how many milliseconds an account is due of a user who has left; 1e15: none is.

@@ -268,7 +268,7 @@ func ofAccounts(b batch) map[string]asked {
 		},
 		"ClaimLeavings": {
 			func(ctx context.Context, q *store.Queries) {
-				_, _ = q.ClaimLeavings(ctx, store.ClaimLeavingsParams{MaxRows: 16, LeaseMs: 15000})
+				_, _ = q.ClaimLeavings(ctx, store.ClaimLeavingsParams{MaxRows: 16, MaxCopies: 500, LeaseMs: 15000})
 			},
 			[]string{"google_accounts_leave_due_idx", "calendar_copies_user_idx"},
 		},

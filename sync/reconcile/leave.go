@@ -15,7 +15,8 @@ import (
 )
 
 const (
-	leaveBatch = 16 // accounts of one statement, whose consents are given back at once
+	leaveBatch  = 16  // accounts of one statement, whose consents are given back at once
+	leaveCopies = 500 // copies of theirs that one statement makes tombstones
 	// leaveWait is how long to wait for copies that are being removed, at first.
 	leaveWait = 500 * time.Millisecond
 	// leaveWaitMax is the longest such wait, and the longest pause between attempts.
@@ -72,7 +73,9 @@ func (r *Reconciler) untilLeaving(ctx context.Context) time.Duration {
 
 // leave takes one batch of accounts and returns how many there were.
 func (r *Reconciler) leave(ctx context.Context) (int, error) {
-	rows, err := r.db.ClaimLeavings(ctx, store.ClaimLeavingsParams{MaxRows: leaveBatch, LeaseMs: (r.cfg.CallTimeout + r.cfg.Lease).Milliseconds()})
+	rows, err := r.db.ClaimLeavings(ctx, store.ClaimLeavingsParams{
+		MaxRows: leaveBatch, MaxCopies: leaveCopies, LeaseMs: (r.cfg.CallTimeout + r.cfg.Lease).Milliseconds(),
+	})
 	if err != nil {
 		return 0, fmt.Errorf("claim leavings: %w", err)
 	}
