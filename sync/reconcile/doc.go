@@ -44,9 +44,20 @@
 // several users fail in a row it is Google that is away: all calendars rest, for longer each time, and no attempt is used. So they do when a quota of
 // ours is used up, or Google takes fewer requests than are made: events then leave memory instead of filling it, and what is due for Google
 // only is not claimed. A calendar that is gone has its copies written to the one that the account writes to now; if it is that one, the event is
-// 'failed' and says so. If the database is away results
+// 'failed' and says so, until the user chooses another. If the database is away results
 // wait in memory; nothing new is claimed meanwhile. A row that refuses every update (a constraint it has violated since before, a trigger
 // that raises) is found, reported and left alone, so that it holds up no other.
+//
+// # Calendars
+//
+// Where a copy is to stand is the user's choice. It is noted in the copy's row before the first request (target_calendar_id): as long as it is not
+// known how far a move came, a removal looks in both calendars, and another choice waits for the end of the move. A calendar that the worker is to make is made
+// by whoever notes in the account that it begins; events wait for it like for any call.
+//
+// # Leaving
+//
+// A user who disconnects so that copies go is 'leaving': nothing is written, tombstones are carried out as always, and when there is none left the
+// consent is given back and the account is 'off' (leave.go). It ends by itself: where access has ended, at once, and else after a day.
 //
 // # The app's own statements
 //
