@@ -256,6 +256,42 @@ func TestWhileMoving(t *testing.T) {
 	}
 }
 
+// An event that was cancelled and is wanted again is written under the id and moved from the calendar of a copy that could not be removed meanwhile.
+func TestRestoredElsewhere(t *testing.T) {
+	t.Parallel()
+	for name, foreign := range map[string]bool{"our id": false, "an older service's id": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			w.start()
+			user := w.user()
+			family := w.google.AddCalendar(user.String(), "Family")
+			event := w.event(user, "Practice")
+			w.untilStanding(user, "primary: Practice")
+			if foreign {
+				id, err := w.google.UserInsert(user.String(), map[string]any{
+					"summary": "Practice", "start": map[string]any{"dateTime": "2035-01-02T10:00:00Z"}, "end": map[string]any{"dateTime": "2035-01-02T11:00:00Z"},
+				})
+				if err != nil {
+					t.Fatal(err)
+				}
+				if err := w.google.UserDelete(user.String(), gcal.NewGoogleID(event, 0)); err != nil {
+					t.Fatal(err)
+				}
+				w.exec(`update reminder_worker.calendar_copies set google_event_id = $1, etag = '', content_hash = ''`, id)
+			}
+			heal := w.google.Fail(gcalfake.Always(gcalfake.OpDelete, gcalfake.Status(503, "backendError")))
+			w.exec(`update events set status = 'cancelled'`)
+			w.untilTrue(`attempts > 0 and tombstoned_at is not null from reminder_worker.calendar_copies`)
+			w.choose(user, "google_calendar", family)
+			w.exec(`update events set status = 'pending'`)
+			w.untilTrue(`tombstoned_at is null and target_calendar_id is not null from reminder_worker.calendar_copies`)
+			heal()
+			w.untilStanding(user, "Family: Practice")
+		})
+	}
+}
+
 // Google's own alerts are as the user chooses.
 func TestGoogleAlerts(t *testing.T) {
 	t.Parallel()

@@ -196,7 +196,7 @@ func spoken(d time.Duration) string {
 
 // copyID is the id a copy is noted under before it is written: the known one, else the event's own.
 func copyID(row store.ClaimEventsRow) string {
-	if row.HasCopy {
+	if remembered(row) {
 		return row.GoogleEventID
 	}
 	return gcal.NewGoogleID(row.ID, 0)

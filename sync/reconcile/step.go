@@ -202,13 +202,16 @@ const (
 // one that the account writes to is yet to be made, a copy stays where it is, and none is noted.
 func calendarOf(row store.ClaimEventsRow) string {
 	switch {
-	case row.HasCopy && row.CopyTargetID != "":
+	case remembered(row) && row.CopyTargetID != "":
 		return row.CopyTargetID
-	case row.HasCopy && row.CalendarToMake != "":
+	case remembered(row) && row.CalendarToMake != "":
 		return row.CopyCalendarID
 	}
 	return row.CalendarID
 }
+
+// remembered reports whether a copy is known of, be it one that was to go: it may stand still, under its id and in its calendar.
+func remembered(row store.ClaimEventsRow) bool { return row.GoogleEventID != "" }
 
 // moves reports whether a copy is to be moved, and that is not noted yet.
 func moves(row store.ClaimEventsRow) bool {
@@ -333,11 +336,14 @@ func newJob(p planned, lease time.Duration) *job {
 		holdsUntil: p.claimed.Add(lease),
 	}
 	j.known.Tries = j.attempts
-	if row.HasCopy {
-		j.known.Generation, j.known.ETag, j.known.Hash = int(row.CopyGeneration), row.CopyEtag, row.CopyHash
+	if remembered(row) {
+		j.known.Generation = int(row.CopyGeneration)
 		if row.CopyCalendarID != j.account.CalendarID {
 			j.known.Calendar = row.CopyCalendarID
 		}
+	}
+	if row.HasCopy {
+		j.known.ETag, j.known.Hash = row.CopyEtag, row.CopyHash
 	}
 	return j
 }
