@@ -189,3 +189,19 @@ create or replace view public.calendar_connection with (security_barrier) as
     a.connected_at, case when a.paused_until > now() then a.paused_until end as paused_until
   from reminder_worker.google_accounts a
   where a.user_id = (select auth.uid());
+
+-- Quotas that a service gives to each user have a row for each who is busy: those that have not been for a while are removed.
+create or replace function reminder_worker.forget_permits(quotas text[], idle interval) returns void
+language sql security definer set search_path = '' as $$
+  delete from reminder_worker.permits p where p.name = any (quotas) and p.starts < now() - idle
+$$;
+revoke all on function reminder_worker.forget_permits(text[], interval) from public;
+do $$
+declare
+  api text;
+begin
+  for api in select rolname from pg_catalog.pg_roles where rolname in ('anon', 'authenticated', 'service_role') loop
+    execute format('revoke all on function reminder_worker.forget_permits(text[], interval) from %I', api);
+  end loop;
+end
+$$;

@@ -10,6 +10,7 @@
 //   - One statement per Take, as a rule, and often none: Takes that wait at the same time are asked for together,
 //     and where permits go fast some are taken ahead of need (Config.Chunk).
 //   - Config.Allowed 0 is no limit, and no statement.
+//   - Each does the same for quotas that everybody has one of, and costs those nothing who use little of theirs.
 //
 // # Who is authoritative
 //

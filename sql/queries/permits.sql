@@ -5,3 +5,7 @@
 select coalesce(granted, 0)::integer as granted, coalesce(wait_ms, 0)::double precision as wait_ms
 from reminder_worker.take_permits(sqlc.arg(quota)::text, sqlc.arg(want)::integer, sqlc.arg(allowed)::integer,
   sqlc.arg(span_us)::bigint * interval '1 microsecond', nullif(greatest(sqlc.arg(patience_us)::bigint, -1), -1) * interval '1 microsecond');
+
+-- ForgetPermits removes rows of quotas of which nothing was granted for idle_us.
+-- name: ForgetPermits :exec
+select reminder_worker.forget_permits(sqlc.arg(quotas)::text[], sqlc.arg(idle_us)::bigint * interval '1 microsecond');

@@ -9,6 +9,21 @@ import (
 	"context"
 )
 
+const ForgetPermits = `-- name: ForgetPermits :exec
+select reminder_worker.forget_permits($1::text[], $2::bigint * interval '1 microsecond')
+`
+
+type ForgetPermitsParams struct {
+	Quotas []string
+	IdleUs int64
+}
+
+// ForgetPermits removes rows of quotas of which nothing was granted for idle_us.
+func (q *Queries) ForgetPermits(ctx context.Context, arg ForgetPermitsParams) error {
+	_, err := q.db.Exec(ctx, ForgetPermits, arg.Quotas, arg.IdleUs)
+	return err
+}
+
 const TakePermits = `-- name: TakePermits :one
 select coalesce(granted, 0)::integer as granted, coalesce(wait_ms, 0)::double precision as wait_ms
 from reminder_worker.take_permits($1::text, $2::integer, $3::integer,

@@ -102,6 +102,12 @@ func questions(b batch) map[string]asked {
 
 func ofFunctions() map[string]asked {
 	return map[string]asked{
+		"ForgetPermits": {
+			func(ctx context.Context, q *store.Queries) {
+				_ = q.ForgetPermits(ctx, store.ForgetPermitsParams{Quotas: []string{"google_user:a"}, IdleUs: 1_000_000})
+			},
+			nil,
+		},
 		"TakePermits": {
 			func(ctx context.Context, q *store.Queries) {
 				_, _ = q.TakePermits(ctx, store.TakePermitsParams{Quota: "expo", Want: 1, Allowed: 600, SpanUs: 1e6})

@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
+
 	"github.com/parentpal/reminder-worker/sync/gcal"
 	"github.com/parentpal/reminder-worker/sync/gcal/gcalfake"
 )
@@ -17,12 +19,19 @@ type usedUp time.Duration
 func (u usedUp) Error() string             { return "used up for " + time.Duration(u).String() }
 func (u usedUp) RetryAfter() time.Duration { return time.Duration(u) }
 
+// hers is the answer of a quota that is one user's.
+type hers time.Duration
+
+func (u hers) Error() string             { return "used up for " + time.Duration(u).String() }
+func (u hers) RetryAfter() time.Duration { return time.Duration(u) }
+func (hers) Personal() bool              { return true }
+
 // Every request to the Calendar API is asked for, no other is.
 func TestAdmit(t *testing.T) {
 	t.Parallel()
 	var asked atomic.Int64
 	f := newFixture(t, gcalfake.Config{}, func(c *gcal.Config) {
-		c.Admit = func(context.Context) error { asked.Add(1); return nil }
+		c.Admit = func(context.Context, uuid.UUID) error { asked.Add(1); return nil }
 	})
 	e := newEvent("Violin")
 	known := f.upsert(e, gcal.Copy{})
@@ -47,10 +56,11 @@ func TestNotAdmitted(t *testing.T) {
 	}{
 		"used up":        {usedUp(40 * time.Second), gcal.Error{Kind: gcal.Throttled, Reason: gcal.ReasonOwnQuota, RetryAfter: 40 * time.Second}, true},
 		"for a moment":   {usedUp(0), gcal.Error{Kind: gcal.Throttled, Reason: gcal.ReasonOwnQuota, RetryAfter: time.Millisecond}, true},
+		"of one user":    {hers(20 * time.Second), gcal.Error{Kind: gcal.Throttled, Reason: gcal.ReasonOwnUserQuota, RetryAfter: 20 * time.Second}, false},
 		"the call's end": {context.DeadlineExceeded, gcal.Error{Kind: gcal.Retry}, false},
 	} {
 		f := newFixture(t, gcalfake.Config{}, func(c *gcal.Config) {
-			c.Admit = func(context.Context) error { return tt.refusal }
+			c.Admit = func(context.Context, uuid.UUID) error { return tt.refusal }
 		})
 		_, err := f.client.Upsert(t.Context(), f.account, newEvent("Violin"), gcal.Copy{})
 		var e *gcal.Error

@@ -25,12 +25,20 @@ const (
 	reasonDailyLimit = "dailyLimitExceeded"
 	// ReasonOwnQuota is ours, not Google's: what all workers together allow themselves is used up.
 	ReasonOwnQuota = "sharedQuotaUsedUp"
+	// ReasonOwnUserQuota is the same for what all workers together allow themselves of one user's.
+	ReasonOwnUserQuota = "userQuotaUsedUp"
 	// ReasonPaced is ours, too: Google takes fewer requests than are made, and this one's turn is later.
 	ReasonPaced = "waitsForItsTurn"
 )
 
 // later is an error that tells when it is worth another try.
 type later interface{ RetryAfter() time.Duration }
+
+// personal is such an error that may concern one user only.
+type personal interface {
+	error
+	Personal() bool
+}
 
 // reasonKinds judges what Google gives a reason for, whatever the status it comes with.
 var reasonKinds = map[string]Kind{
@@ -80,6 +88,9 @@ func classify(op string, err error, now time.Time) *Error {
 	}
 	if wait := later(nil); errors.As(err, &wait) {
 		reason := ReasonOwnQuota
+		if p, ok := errors.AsType[personal](err); ok && p.Personal() {
+			reason = ReasonOwnUserQuota
+		}
 		if _, paced := errors.AsType[governed](err); paced {
 			reason = ReasonPaced
 		}

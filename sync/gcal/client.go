@@ -181,7 +181,7 @@ func (c *Client) admit(ctx context.Context, user uuid.UUID) (done func(verdict) 
 	if err != nil || c.config.Admit == nil {
 		return done, err
 	}
-	if err := c.config.Admit(ctx); err != nil {
+	if err := c.config.Admit(ctx, user); err != nil {
 		done(neutral)
 		return nil, err
 	}

@@ -7,6 +7,8 @@ import (
 	"net/url"
 	"strings"
 	"time"
+
+	"github.com/google/uuid"
 )
 
 // Config says where Google is, who we are there, and how much of it we use at once.
@@ -32,8 +34,8 @@ type Config struct {
 
 	// Admit, if set, is asked before every request to the Calendar API (not before token requests), and may wait. An error with a method
 	// RetryAfter() time.Duration says that a quota which all workers share is used up for so long: the call ends with Throttled, and
-	// Error.Shared. It must be safe for concurrent use.
-	Admit func(context.Context) error
+	// Error.Shared, unless a method Personal() bool says that it is this user's alone. It must be safe for concurrent use.
+	Admit func(ctx context.Context, user uuid.UUID) error
 
 	// OnRotate, if set, is told when Google has replaced an account's refresh token, so that the new one can be stored. It is
 	// called before the call that noticed goes on, by that call's goroutine, and must be safe for concurrent use. If another

@@ -76,10 +76,13 @@ func (r *Reconciler) judge(j *job, c gcal.Copy, err error) outcome {
 		return r.refused(o, ge)
 	case gcal.Throttled:
 		o.retry, o.why = ge.RetryAfter, ge.Error()
-		if !ge.Shared() {
+		switch {
+		case ge.Reason == gcal.ReasonOwnUserQuota: // it is known for how long
+			o.pause, o.retry = ge.RetryAfter, r.cfg.Jitter(ge.RetryAfter)
+		case !ge.Shared():
 			o.pause = r.patience.throttled(j.account, ge.RetryAfter)
 			o.retry = o.pause
-		} else {
+		default:
 			r.holdAll(levelOf(ge), ge.RetryAfter, ge.Error())
 		}
 		return o

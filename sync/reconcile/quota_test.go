@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
+
 	"github.com/parentpal/reminder-worker/sync/gcal/gcalfake"
 )
 
@@ -27,7 +29,7 @@ func TestQuotaUsedUp(t *testing.T) {
 	w.cfg.Batch, w.cfg.InFlight = 64, 128
 	var calls atomic.Int64
 	var free atomic.Bool
-	w.gcal.Admit = func(context.Context) error {
+	w.gcal.Admit = func(context.Context, uuid.UUID) error {
 		if calls.Add(1) > allowed && !free.Load() {
 			return usedUp(pause)
 		}

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rs/zerolog"
@@ -73,6 +74,10 @@ func (a *App) wire(build ops.Build) (err error) {
 	if err != nil {
 		return err
 	}
+	users, err := permits.NewEach(db, a.cfg.userQuota(), a.log, counted)
+	if err != nil {
+		return err
+	}
 	if a.keys, err = a.cfg.Keys(); err != nil {
 		return err
 	}
@@ -81,7 +86,7 @@ func (a *App) wire(build ops.Build) (err error) {
 	}
 	if a.cfg.WritesCalendars() {
 		c := a.cfg.gcal()
-		c.Admit = func(ctx context.Context) error { _, err := requests.Take(ctx, 1); return err }
+		c.Admit = func(ctx context.Context, user uuid.UUID) error { return admit(ctx, users, requests, user) }
 		c.OnRotate = func(account gcal.Account, is string) { a.storeRotated(db, account, is) }
 		if a.cal, err = gcal.New(c); err != nil {
 			return fmt.Errorf("configure calendar client: %w", err)
@@ -105,6 +110,24 @@ func (a *App) wire(build ops.Build) (err error) {
 	}
 	return nil
 }
+
+// admit waits until one request may be made for a user: of what Google takes for each, and of what it takes from us.
+func admit(ctx context.Context, users *permits.Each, all *permits.Limiter, user uuid.UUID) error {
+	if err := users.Take(ctx, user.String()); err != nil {
+		return personalError{err}
+	}
+	_, err := all.Take(ctx, 1)
+	return err
+}
+
+// personalError says that a quota is used up which is one user's.
+type personalError struct{ error }
+
+// Personal tells gcal so.
+func (personalError) Personal() bool { return true }
+
+// Unwrap gives errors.As the error that knows for how long.
+func (e personalError) Unwrap() error { return e.error }
 
 // Addr is where HTTP is answered, or empty before it is.
 func (a *App) Addr() string {

@@ -90,6 +90,8 @@ type Config struct {
 	// CalendarRate is how many requests are made to the Google Calendar API in any minute, by all workers on this database together;
 	// 0: no limit.
 	CalendarRate int `env:"CALENDAR_RATE" envDefault:"10000"`
+	// CalendarUserRate is how many of them are made for any one user; 0: no limit. 60 to 1,000,000.
+	CalendarUserRate int `env:"CALENDAR_USER_RATE" envDefault:"600"`
 	// ReceiptDelay is the time from a push to the question for its receipt.
 	ReceiptDelay time.Duration `env:"RECEIPT_DELAY" envDefault:"15m"`
 	// ShutdownGrace is how long requests on the wire may take after a signal to stop.
@@ -196,6 +198,9 @@ func (c Config) validatePeriods() error {
 	if c.CalendarRate != 0 && (c.CalendarRate < 60 || c.CalendarRate > 1_000_000) {
 		fault("CALENDAR_RATE: %d is neither 0 (no limit) nor between 60 and 1000000", c.CalendarRate)
 	}
+	if c.CalendarUserRate != 0 && (c.CalendarUserRate < 60 || c.CalendarUserRate > 1_000_000) {
+		fault("CALENDAR_USER_RATE: %d is neither 0 (no limit) nor between 60 and 1000000", c.CalendarUserRate)
+	}
 	return errors.Join(faults...)
 }
 
@@ -243,6 +248,13 @@ func (c Config) pushQuota() permits.Config {
 func (c Config) calendarQuota() permits.Config {
 	return permits.Config{
 		Quota: "google", Allowed: c.CalendarRate, Window: time.Minute, Keep: time.Second, Margin: time.Second, Chunk: 16, Patience: time.Second,
+	}
+}
+
+// userQuota is Google's for each user. One who has used theirs up does not keep a place that others could use.
+func (c Config) userQuota() permits.Config {
+	return permits.Config{
+		Quota: "google_user", Allowed: c.CalendarUserRate, Window: time.Minute, Keep: time.Second, Margin: time.Second, Chunk: 4, Patience: 250 * time.Millisecond,
 	}
 }
 

@@ -106,13 +106,14 @@ func TestFaults(t *testing.T) {
 			`REMINDER_OFFSETS: "1 day" is not a list of durations; one looks like 24h,3h,30m`,
 			`LEASE: "15" is not a duration; one looks like 30s, 15m or 24h`,
 		}},
-		{"periods", []string{someDatabase, "LEASE=1ms", "HORIZON=1s", "PUSH_RATE=7", "CALENDAR_RATE=59", "DATABASE_POOL_SIZE=1", "DEFAULT_TIME_ZONE=Europe/Entenhausen"}, []string{
+		{"periods", []string{someDatabase, "LEASE=1ms", "HORIZON=1s", "PUSH_RATE=7", "CALENDAR_RATE=59", "CALENDAR_USER_RATE=59", "DATABASE_POOL_SIZE=1", "DEFAULT_TIME_ZONE=Europe/Entenhausen"}, []string{
 			"DATABASE_POOL_SIZE: 1 is not between 2 and 100",
 			`DEFAULT_TIME_ZONE: "Europe/Entenhausen" is not an IANA time zone; one looks like Europe/Berlin`,
 			"LEASE: 1ms is not between 1s and 1h0m0s",
 			"HORIZON: 1s is not between 1m0s and 744h0m0s",
 			"PUSH_RATE: 7 is neither 0 (no limit) nor between 100 and 100000",
 			"CALENDAR_RATE: 59 is neither 0 (no limit) nor between 60 and 1000000",
+			"CALENDAR_USER_RATE: 59 is neither 0 (no limit) nor between 60 and 1000000",
 		}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -167,6 +168,7 @@ func TestWhatIsValidCanBeMade(t *testing.T) {
 		c.PoolSize = rapid.SampledFrom([]int{2, 100}).Draw(t, "pool")
 		c.SweepInterval, c.Lease, c.Horizon = period.Draw(t, "sweep"), period.Draw(t, "lease"), period.Draw(t, "horizon")
 		c.RetryBase, c.ReceiptDelay, c.ShutdownGrace = period.Draw(t, "retry"), period.Draw(t, "receipt"), period.Draw(t, "grace")
+		c.CalendarUserRate = rapid.SampledFrom([]int{0, 60, 1_000_000}).Draw(t, "calendar user rate")
 		c.CalendarRate = rapid.SampledFrom([]int{0, 60, 1_000_000}).Draw(t, "calendar rate")
 		c.PushRate = rapid.SampledFrom([]int{0, 100, 100_000}).Draw(t, "rate")
 		c.ReminderOffsets = rapid.SliceOfN(rapid.Map(rapid.IntRange(0, 1440), func(h int) time.Duration { return time.Duration(h) * time.Hour }), 0, 16).Draw(t, "offsets")

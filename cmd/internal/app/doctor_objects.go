@@ -83,6 +83,7 @@ var functions = []string{
 	"reminder_worker.event_owner_changed()",
 	"reminder_worker.events_deleted()",
 	"reminder_worker.events_truncated()",
+	"reminder_worker.forget_permits(text[], interval)",
 	"reminder_worker.is_push_token(text)",
 	"reminder_worker.knock()",
 	"reminder_worker.minute_of(time without time zone)",

@@ -63,7 +63,7 @@ func (w *world) spawn(settings ...string) *process {
 	p.cmd.Env = append(os.Environ(), beWorker+"=1",
 		"DATABASE_URL="+w.cfg.DatabaseURL, "HTTP_ADDR=off", "LOG_FORMAT=json",
 		"GOOGLE_CLIENT_ID="+w.cfg.GoogleClientID, "GOOGLE_CLIENT_SECRET="+w.cfg.GoogleClientSecret,
-		"GOOGLE_CALENDAR_URL="+w.cfg.GoogleCalendarURL, "GOOGLE_TOKEN_URL="+w.cfg.GoogleTokenURL, "GOOGLE_REVOKE_URL="+w.cfg.GoogleRevokeURL,
+		"CALENDAR_USER_RATE=0", "GOOGLE_CALENDAR_URL="+w.cfg.GoogleCalendarURL, "GOOGLE_TOKEN_URL="+w.cfg.GoogleTokenURL, "GOOGLE_REVOKE_URL="+w.cfg.GoogleRevokeURL,
 		"EXPO_PUSH_URL="+w.cfg.ExpoPushURL, "SWEEP_INTERVAL=1s", "RETRY_BASE=50ms", "SHUTDOWN_GRACE=30s")
 	p.cmd.Env = append(p.cmd.Env, settings...)
 	p.cmd.Stderr = &p.log

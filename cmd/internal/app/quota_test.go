@@ -44,10 +44,51 @@ func TestCalendarQuotaIsShared(t *testing.T) {
 	}
 }
 
+// Two workers share what Google allows for one user in a minute. When hers is used up her events wait, and nobody else's.
+func TestUserQuotaIsShared(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.cfg.CalendarUserRate = 60
+	w.cfg.Lease = time.Minute
+	her, _ := w.user()
+	others := w.crowd(10)
+	var apps []*App
+	for range 2 {
+		a, _ := w.start()
+		apps = append(apps, a)
+	}
+	w.exec(`insert into events (user_id, title, start_ts) select $1, 'Practice ' || n, now() + interval '3 days' from generate_series(1, 200) n`, her)
+	w.until("word of the quota", func() bool {
+		return one[bool](w, `select reason like '%quota google_user:% is used up%' and paused_until > now() from reminder_worker.google_accounts where user_id = $1`, her)
+	})
+	w.exec(`insert into events (user_id, title, start_ts) select u, 'Practice', now() + interval '3 days' from unnest($1::uuid[]) u`, others)
+	w.until("the others' copies", func() bool {
+		return one[bool](w, `select not exists (select from events where user_id <> $1 and status <> 'synced')`, her)
+	})
+	w.until("her reminders", func() bool {
+		return one[int](w, `select count(*)::int from reminders where user_id = $1 and status = 'pending'`, her) == 600
+	})
+	name := w.google.Events(one[string](w, `select refresh_token from reminder_worker.google_accounts where user_id = $1`, her))[0].User
+	if n := busiest(w.callsOf(name), time.Minute); n > 60 || n < 45 {
+		t.Errorf("%d requests for her in one minute, 60 allowed", n)
+	}
+	for _, a := range apps {
+		if f := a.checkGoogle(); f.Degraded {
+			t.Errorf("one user's quota is everybody's: %s", f.Reason)
+		}
+	}
+	if n := one[int](w, `select max(sync_attempts) from events`); n > 0 {
+		t.Errorf("%d attempts were used", n)
+	}
+}
+
 // calls are the times of the requests to the Calendar API.
-func (w *world) calls() (at []time.Time) {
+func (w *world) calls() []time.Time { return w.callsOf("") }
+
+// callsOf are those for a user; an empty one is anybody.
+func (w *world) callsOf(user string) (at []time.Time) {
 	for _, r := range w.google.Log() {
-		if r.Op != gcalfake.OpToken && r.Op != gcalfake.OpRevoke {
+		if r.Op != gcalfake.OpToken && r.Op != gcalfake.OpRevoke && (user == "" || r.User == user) {
 			at = append(at, r.At)
 		}
 	}
