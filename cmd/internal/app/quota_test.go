@@ -59,7 +59,7 @@ func TestUserQuotaIsShared(t *testing.T) {
 	}
 	w.exec(`insert into events (user_id, title, start_ts) select $1, 'Practice ' || n, now() + interval '3 days' from generate_series(1, 200) n`, her)
 	w.until("word of the quota", func() bool {
-		return one[bool](w, `select reason like '%quota google_user:% is used up%' and paused_until > now() from reminder_worker.google_accounts where user_id = $1`, her)
+		return one[bool](w, `select coalesce(reason like '%quota google_user:% is used up%' and paused_until > now(), false) from reminder_worker.google_accounts where user_id = $1`, her)
 	})
 	w.exec(`insert into events (user_id, title, start_ts) select u, 'Practice', now() + interval '3 days' from unnest($1::uuid[]) u`, others)
 	w.until("the others' copies", func() bool {
