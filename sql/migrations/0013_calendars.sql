@@ -77,8 +77,9 @@ alter table reminder_worker.google_accounts
   add constraint google_accounts_state_known check (state in ('connected', 'needs_reconnect', 'leaving', 'off'));
 create index google_accounts_leave_due_idx on reminder_worker.google_accounts (leave_due_at) where leave_due_at is not null;
 
--- Where a copy is being moved to: written before the first request, so that whatever happens then, a removal looks in both calendars.
-alter table reminder_worker.calendar_copies add column target_calendar_id text;
+-- Where a copy is being moved to, and its id there if that is not the event's first: written before the first request, so that whatever happens
+-- then, a removal looks in both calendars.
+alter table reminder_worker.calendar_copies add column target_calendar_id text, add column target_event_id text;
 
 -- As in 0012, and who connects again has not left.
 create or replace function reminder_worker.put_google_account(for_user uuid, new_refresh_token text) returns void

@@ -19,8 +19,12 @@ update reminder_worker.google_accounts a
 set made_calendar_id = nullif(sqlc.arg(calendar_id)::text, ''), making_until = null, updated_at = now()
 where a.user_id = sqlc.arg(user_id)::uuid and a.made_calendar_id is null;
 
--- LoseCalendar records that a calendar we have made is gone. It is not made again until the user chooses anew.
--- name: LoseCalendar :execrows
+-- LoseCalendar records that a calendar we have made is gone. It is not made again until the user chooses anew. A row that somebody else is at
+-- is left: the calendar will be found gone again.
+-- name: LoseCalendar :exec
 update reminder_worker.google_accounts a
 set made_calendar_id = null, made_calendar_gone_at = now(), making_until = null, updated_at = now()
-where a.user_id = sqlc.arg(user_id)::uuid and a.made_calendar_id = sqlc.arg(calendar_id)::text;
+where a.user_id in (
+  select x.user_id from reminder_worker.google_accounts x
+  where x.user_id = sqlc.arg(user_id)::uuid and x.made_calendar_id = sqlc.arg(calendar_id)::text
+  for no key update skip locked);

@@ -16,7 +16,7 @@ with due as (
   returning k.*
 )
 select
-  t.event_id, t.user_id, t.calendar_id, coalesce(t.target_calendar_id, '')::text as target_calendar_id, t.google_event_id, t.generation, t.etag, t.content_hash, t.attempts, coalesce(t.lease_until, 'epoch')::timestamptz as lease_until,
+  t.event_id, t.user_id, t.calendar_id, coalesce(t.target_calendar_id, '')::text as target_calendar_id, coalesce(t.target_event_id, '')::text as target_event_id, t.google_event_id, t.generation, t.etag, t.content_hash, t.attempts, coalesce(t.lease_until, 'epoch')::timestamptz as lease_until,
   coalesce(a.refresh_token, '')::text as refresh_token,
   coalesce(a.connected_at, 'epoch')::timestamptz as connected_at,
   coalesce(a.state, '')::text as account_state,
@@ -88,9 +88,21 @@ from (
 where k.event_id = f.event_id and k.user_id = f.user_id;
 
 -- NoteRenewal writes down the id that a copy is about to be written under, because Google keeps the present one and will not give it back. It
--- is about a single row and holds nothing else, so it may wait for whoever is at it.
+-- is about a single row and holds nothing else, so it may wait for whoever is at it. In the calendar that a copy is being moved to it has an id of
+-- its own.
 -- name: NoteRenewal :exec
 update reminder_worker.calendar_copies k
-set google_event_id = sqlc.arg(google_event_id)::text, generation = sqlc.arg(generation)::integer, etag = '', content_hash = ''
-where k.event_id = sqlc.arg(event_id)::uuid and k.user_id = sqlc.arg(user_id)::uuid and k.calendar_id = sqlc.arg(calendar_id)::text
-  and k.generation < sqlc.arg(generation)::integer;
+set google_event_id = case when k.calendar_id = sqlc.arg(calendar_id)::text then sqlc.arg(google_event_id)::text else k.google_event_id end,
+    generation = case when k.calendar_id = sqlc.arg(calendar_id)::text then sqlc.arg(generation)::integer else k.generation end,
+    etag = case when k.calendar_id = sqlc.arg(calendar_id)::text then '' else k.etag end,
+    content_hash = case when k.calendar_id = sqlc.arg(calendar_id)::text then '' else k.content_hash end,
+    target_event_id = case when k.calendar_id = sqlc.arg(calendar_id)::text then k.target_event_id else sqlc.arg(google_event_id)::text end
+where k.event_id = sqlc.arg(event_id)::uuid and k.user_id = sqlc.arg(user_id)::uuid
+  and (k.calendar_id = sqlc.arg(calendar_id)::text and k.generation < sqlc.arg(generation)::integer
+    or k.calendar_id <> sqlc.arg(calendar_id)::text and k.target_calendar_id = sqlc.arg(calendar_id)::text);
+
+-- NoteTarget writes down that a copy is on its way to another calendar than was noted, which is gone.
+-- name: NoteTarget :exec
+update reminder_worker.calendar_copies k
+set target_calendar_id = nullif(sqlc.arg(calendar_id)::text, k.calendar_id), target_event_id = null
+where k.event_id = sqlc.arg(event_id)::uuid and k.user_id = sqlc.arg(user_id)::uuid and k.target_calendar_id = sqlc.arg(gone)::text;

@@ -301,6 +301,7 @@ with input as (
   set google_event_id = case when i.kept then i.google_id else k.google_event_id end,
       calendar_id = case when i.kept then i.calendar_id else k.calendar_id end,
       target_calendar_id = case when i.kept and i.etag <> '' then null else k.target_calendar_id end,
+      target_event_id = case when i.kept and i.etag <> '' then null else k.target_event_id end,
       generation = case when i.kept then i.generation else k.generation end,
       etag = case when i.kept then i.etag else k.etag end,
       content_hash = case when i.google_id = '' then k.content_hash when i.kept and not i.again then i.hash else '' end,

@@ -62,10 +62,13 @@ func (q *Queries) EndCalendar(ctx context.Context, arg EndCalendarParams) error 
 	return err
 }
 
-const LoseCalendar = `-- name: LoseCalendar :execrows
+const LoseCalendar = `-- name: LoseCalendar :exec
 update reminder_worker.google_accounts a
 set made_calendar_id = null, made_calendar_gone_at = now(), making_until = null, updated_at = now()
-where a.user_id = $1::uuid and a.made_calendar_id = $2::text
+where a.user_id in (
+  select x.user_id from reminder_worker.google_accounts x
+  where x.user_id = $1::uuid and x.made_calendar_id = $2::text
+  for no key update skip locked)
 `
 
 type LoseCalendarParams struct {
@@ -73,11 +76,9 @@ type LoseCalendarParams struct {
 	CalendarID string
 }
 
-// LoseCalendar records that a calendar we have made is gone. It is not made again until the user chooses anew.
-func (q *Queries) LoseCalendar(ctx context.Context, arg LoseCalendarParams) (int64, error) {
-	result, err := q.db.Exec(ctx, LoseCalendar, arg.UserID, arg.CalendarID)
-	if err != nil {
-		return 0, err
-	}
-	return result.RowsAffected(), nil
+// LoseCalendar records that a calendar we have made is gone. It is not made again until the user chooses anew. A row that somebody else is at
+// is left: the calendar will be found gone again.
+func (q *Queries) LoseCalendar(ctx context.Context, arg LoseCalendarParams) error {
+	_, err := q.db.Exec(ctx, LoseCalendar, arg.UserID, arg.CalendarID)
+	return err
 }

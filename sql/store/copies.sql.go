@@ -27,10 +27,10 @@ with due as (
       attempts = k.attempts + (k.lease_until is not null)::integer
   from due
   where k.event_id = due.event_id and k.user_id = due.user_id
-  returning k.event_id, k.user_id, k.calendar_id, k.google_event_id, k.generation, k.etag, k.content_hash, k.written_at, k.tombstoned_at, k.due_at, k.lease_until, k.attempts, k.error_message, k.created_at, k.target_calendar_id
+  returning k.event_id, k.user_id, k.calendar_id, k.google_event_id, k.generation, k.etag, k.content_hash, k.written_at, k.tombstoned_at, k.due_at, k.lease_until, k.attempts, k.error_message, k.created_at, k.target_calendar_id, k.target_event_id
 )
 select
-  t.event_id, t.user_id, t.calendar_id, coalesce(t.target_calendar_id, '')::text as target_calendar_id, t.google_event_id, t.generation, t.etag, t.content_hash, t.attempts, coalesce(t.lease_until, 'epoch')::timestamptz as lease_until,
+  t.event_id, t.user_id, t.calendar_id, coalesce(t.target_calendar_id, '')::text as target_calendar_id, coalesce(t.target_event_id, '')::text as target_event_id, t.google_event_id, t.generation, t.etag, t.content_hash, t.attempts, coalesce(t.lease_until, 'epoch')::timestamptz as lease_until,
   coalesce(a.refresh_token, '')::text as refresh_token,
   coalesce(a.connected_at, 'epoch')::timestamptz as connected_at,
   coalesce(a.state, '')::text as account_state,
@@ -50,6 +50,7 @@ type ClaimRemovalsRow struct {
 	UserID             uuid.UUID
 	CalendarID         string
 	TargetCalendarID   string
+	TargetEventID      string
 	GoogleEventID      string
 	Generation         int32
 	Etag               string
@@ -76,6 +77,7 @@ func (q *Queries) ClaimRemovals(ctx context.Context, arg ClaimRemovalsParams) ([
 			&i.UserID,
 			&i.CalendarID,
 			&i.TargetCalendarID,
+			&i.TargetEventID,
 			&i.GoogleEventID,
 			&i.Generation,
 			&i.Etag,
@@ -99,28 +101,58 @@ func (q *Queries) ClaimRemovals(ctx context.Context, arg ClaimRemovalsParams) ([
 
 const NoteRenewal = `-- name: NoteRenewal :exec
 update reminder_worker.calendar_copies k
-set google_event_id = $1::text, generation = $2::integer, etag = '', content_hash = ''
-where k.event_id = $3::uuid and k.user_id = $4::uuid and k.calendar_id = $5::text
-  and k.generation < $2::integer
+set google_event_id = case when k.calendar_id = $1::text then $2::text else k.google_event_id end,
+    generation = case when k.calendar_id = $1::text then $3::integer else k.generation end,
+    etag = case when k.calendar_id = $1::text then '' else k.etag end,
+    content_hash = case when k.calendar_id = $1::text then '' else k.content_hash end,
+    target_event_id = case when k.calendar_id = $1::text then k.target_event_id else $2::text end
+where k.event_id = $4::uuid and k.user_id = $5::uuid
+  and (k.calendar_id = $1::text and k.generation < $3::integer
+    or k.calendar_id <> $1::text and k.target_calendar_id = $1::text)
 `
 
 type NoteRenewalParams struct {
+	CalendarID    string
 	GoogleEventID string
 	Generation    int32
 	EventID       uuid.UUID
 	UserID        uuid.UUID
-	CalendarID    string
 }
 
 // NoteRenewal writes down the id that a copy is about to be written under, because Google keeps the present one and will not give it back. It
-// is about a single row and holds nothing else, so it may wait for whoever is at it.
+// is about a single row and holds nothing else, so it may wait for whoever is at it. In the calendar that a copy is being moved to it has an id of
+// its own.
 func (q *Queries) NoteRenewal(ctx context.Context, arg NoteRenewalParams) error {
 	_, err := q.db.Exec(ctx, NoteRenewal,
+		arg.CalendarID,
 		arg.GoogleEventID,
 		arg.Generation,
 		arg.EventID,
 		arg.UserID,
+	)
+	return err
+}
+
+const NoteTarget = `-- name: NoteTarget :exec
+update reminder_worker.calendar_copies k
+set target_calendar_id = nullif($1::text, k.calendar_id), target_event_id = null
+where k.event_id = $2::uuid and k.user_id = $3::uuid and k.target_calendar_id = $4::text
+`
+
+type NoteTargetParams struct {
+	CalendarID string
+	EventID    uuid.UUID
+	UserID     uuid.UUID
+	Gone       string
+}
+
+// NoteTarget writes down that a copy is on its way to another calendar than was noted, which is gone.
+func (q *Queries) NoteTarget(ctx context.Context, arg NoteTargetParams) error {
+	_, err := q.db.Exec(ctx, NoteTarget,
 		arg.CalendarID,
+		arg.EventID,
+		arg.UserID,
+		arg.Gone,
 	)
 	return err
 }

@@ -12,8 +12,8 @@
 //     tombstoned.
 //   - No statement waits for a row that a transaction of the app has locked, least of all while it holds others: such rows are
 //     passed over (FOR ... SKIP LOCKED), and either named in the answer, to try again, or due again when their lease ends. So a
-//     bulk change of the app cannot deadlock with the worker, nor a forgotten transaction stop it. StoreRotatedToken and
-//     NoteRenewal, about a single row, hold nothing else and may wait.
+//     bulk change of the app cannot deadlock with the worker, nor a forgotten transaction stop it. What a call of Google needs
+//     (StoreRotatedToken, NoteRenewal, NoteTarget, BeginCalendar, EndCalendar) is about a single row, holds nothing else and may wait.
 //   - What decides is read from the locked row, not from the statement's snapshot, which may be older.
 //   - The queues are partial indexes: events.sync_due_at, calendar_copies.due_at, coalesce(next_attempt_at, notify_at_ts) of
 //     reminders that are pending or sending, deliveries.receipt_due_at. A claim reads what is due and nothing else,

@@ -268,7 +268,7 @@ func ofAccounts(b batch) map[string]asked {
 		},
 		"LoseCalendar": {
 			func(ctx context.Context, q *store.Queries) {
-				_, _ = q.LoseCalendar(ctx, store.LoseCalendarParams{UserID: b.users[0], CalendarID: "family@group.calendar.google.com"})
+				_ = q.LoseCalendar(ctx, store.LoseCalendarParams{UserID: b.users[0], CalendarID: "family@group.calendar.google.com"})
 			},
 			[]string{"google_accounts_pkey"},
 		},
@@ -319,6 +319,12 @@ func ofCopies(b batch) map[string]asked {
 		"NoteRenewal": {
 			func(ctx context.Context, q *store.Queries) {
 				_ = q.NoteRenewal(ctx, store.NoteRenewalParams{EventID: b.events[0], UserID: b.users[0], CalendarID: "primary", GoogleEventID: "g", Generation: 1})
+			},
+			[]string{"calendar_copies_pkey"},
+		},
+		"NoteTarget": {
+			func(ctx context.Context, q *store.Queries) {
+				_ = q.NoteTarget(ctx, store.NoteTargetParams{EventID: b.events[0], UserID: b.users[0], Gone: "a", CalendarID: "b"})
 			},
 			[]string{"calendar_copies_pkey"},
 		},

@@ -22,6 +22,7 @@ type job struct {
 	home        string // the calendar that the account writes to; empty for a removal, or if it is yet to be made
 	makes       string // the name of a calendar that is to be made first
 	target      string // of a removal: the calendar that the copy was being moved to
+	targetID    string // and its id there, empty: the event's first
 	wait        time.Duration
 	content     gcal.Event
 	known       gcal.Copy

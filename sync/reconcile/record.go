@@ -102,7 +102,7 @@ func (r *Reconciler) writeAccounts(ctx context.Context, batch []outcome) error {
 		a := o.job.account
 		switch {
 		case o.lost != "":
-			if _, err := r.db.LoseCalendar(ctx, store.LoseCalendarParams{UserID: a.UserID, CalendarID: o.lost}); err != nil {
+			if err := r.db.LoseCalendar(ctx, store.LoseCalendarParams{UserID: a.UserID, CalendarID: o.lost}); err != nil {
 				return fmt.Errorf("lose calendar: %w", err)
 			}
 		case o.reconnect != "" && !parked[a.UserID]:

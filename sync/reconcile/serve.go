@@ -1,6 +1,7 @@
 package reconcile
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -120,6 +121,10 @@ func (r *Reconciler) call(ctx context.Context, j *job) (gcal.Copy, error) {
 		return c, err
 	}
 	// The calendar that the copy was on its way to is gone, and the user writes to another one now.
+	err = r.db.NoteTarget(ctx, store.NoteTargetParams{EventID: j.event, UserID: j.user, Gone: j.account.CalendarID, CalendarID: j.home})
+	if err != nil {
+		return c, fmt.Errorf("note copy: %w", err)
+	}
 	j.account.CalendarID = j.home
 	if j.known.Calendar == j.home {
 		j.known.Calendar = ""
@@ -146,5 +151,5 @@ func (r *Reconciler) remove(ctx context.Context, j *job) error {
 	}
 	there := j.account
 	there.CalendarID = j.target
-	return r.cal.Delete(ctx, there, gcal.Copy{GoogleID: gcal.NewGoogleID(j.event, 0)})
+	return r.cal.Delete(ctx, there, gcal.Copy{GoogleID: cmp.Or(j.targetID, gcal.NewGoogleID(j.event, 0))})
 }

@@ -368,8 +368,8 @@ func (r *Reconciler) dispatchRemoval(row store.ClaimRemovalsRow, holdsUntil time
 	j := &job{
 		event: row.EventID, user: row.UserID, attempts: int(row.Attempts), removal: true, lease: row.LeaseUntil, holdsUntil: holdsUntil,
 		account: gcal.Account{UserID: row.UserID, Consent: row.ConnectedAt, CalendarID: row.CalendarID}, stored: row.RefreshToken,
-		target: row.TargetCalendarID,
-		known:  gcal.Copy{GoogleID: row.GoogleEventID, Generation: int(row.Generation), ETag: row.Etag, Hash: row.ContentHash},
+		target: row.TargetCalendarID, targetID: row.TargetEventID,
+		known: gcal.Copy{GoogleID: row.GoogleEventID, Generation: int(row.Generation), ETag: row.Etag, Hash: row.ContentHash},
 	}
 	now := row.LeaseUntil.Add(-r.cfg.Lease)
 	switch {

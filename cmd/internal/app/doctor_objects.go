@@ -53,7 +53,7 @@ var objects = []object{
 	{
 		"reminder_worker.calendar_copies",
 		"event_id user_id calendar_id google_event_id generation etag content_hash written_at tombstoned_at due_at lease_until attempts " +
-			"error_message created_at target_calendar_id",
+			"error_message created_at target_calendar_id target_event_id",
 		"calendar_copies_pkey calendar_copies_due_idx calendar_copies_user_idx",
 	},
 	{
