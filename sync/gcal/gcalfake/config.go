@@ -16,8 +16,8 @@ type Config struct {
 	ClientID, ClientSecret string
 	// TokenLifetime is how long an access token is good for. 0 means an hour.
 	TokenLifetime time.Duration
-	// OpenGrants accepts refresh tokens that Grant never gave, each as a user of its own, and assertions of service accounts. It
-	// suits a stand-alone server, whose clients bring what their database holds.
+	// OpenGrants accepts refresh tokens that Grant never gave, each as a user of its own, and assertions of service accounts that
+	// AddServiceAccount never named, unsigned if they like. It suits a stand-alone server, whose clients bring what their database holds.
 	OpenGrants bool
 	// RotateTokens replaces the refresh token at every exchange; the old one is dead then.
 	RotateTokens bool

@@ -11,6 +11,10 @@
 // cancelled and keeps its id, every write makes a new etag, If-Match is honoured, update replaces and patch merges, access tokens
 // end, a consent ends with any token of it that is revoked, and errors come in Google's JSON and words.
 //
+// Service accounts are known by their public keys (Server.AddServiceAccount) and may act for the users of domains whose administrator
+// lets them (Server.Delegate). Signature, audience, times and scope of what they assert are checked; a domain without delegation, a scope
+// that is not delegated and a user whom nobody knows are refused as Google refuses them.
+//
 // Faults are added as rules (Server.Fail): the next request fails, a user's consent is gone, the connection is lost after the work
 // was done, a quota is in force, the token endpoint hangs. What a person does in Google's own pages is Server.UserEdit and
 // Server.UserDelete.

@@ -4,19 +4,15 @@ import (
 	"cmp"
 	"crypto/rand"
 	"crypto/sha256"
-	"encoding/base64"
 	"encoding/hex"
-	"encoding/json"
 	"net/http"
 	"net/url"
-	"strings"
 	"time"
 )
 
 const (
 	grantRefresh   = "refresh_token"
 	grantAssertion = "urn:ietf:params:oauth:grant-type:jwt-bearer"
-	scope          = "https://www.googleapis.com/auth/calendar.events.owned"
 )
 
 // Grant is a user's consent: it returns a new refresh token. A user may give several.
@@ -91,8 +87,8 @@ func (w *world) owner(form url.Values) string {
 	return ""
 }
 
-// exchange is the token endpoint.
-func (w *world) exchange(form url.Values) answer {
+// exchange is the token endpoint, at the address tokenURL.
+func (w *world) exchange(form url.Values, tokenURL string) answer {
 	assertion := form.Get("grant_type") == grantAssertion
 	if wrong := w.wrongClient(form); wrong != "" && !assertion {
 		return grantFailure(http.StatusUnauthorized, "invalid_client", wrong)
@@ -100,8 +96,8 @@ func (w *world) exchange(form url.Values) answer {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	switch {
-	case assertion && w.config.OpenGrants:
-		return w.session(subject(form.Get("assertion")), "")
+	case assertion:
+		return w.asserted(form.Get("assertion"), tokenURL)
 	case form.Get("grant_type") != grantRefresh:
 		return grantFailure(http.StatusBadRequest, "unsupported_grant_type", "Invalid grant_type: "+form.Get("grant_type"))
 	case form.Get("refresh_token") == "":
@@ -149,9 +145,9 @@ func (w *world) session(user, refresh string) answer {
 		return grantFailure(http.StatusBadRequest, "invalid_grant", "Invalid JWT.")
 	}
 	access := "ya29.fake-" + randomText()
-	w.access[access] = session{w.person(user), refresh, time.Now().Add(w.config.TokenLifetime)}
+	w.access[access] = session{person: w.person(user), refresh: refresh, expires: time.Now().Add(w.config.TokenLifetime)}
 	return success(map[string]any{
-		"access_token": access, "expires_in": int(w.config.TokenLifetime.Seconds()), "scope": scope, "token_type": "Bearer",
+		"access_token": access, "expires_in": int(w.config.TokenLifetime.Seconds()), "scope": Scope, "token_type": "Bearer",
 	})
 }
 
@@ -180,24 +176,4 @@ func randomText() string { return rand.Text() }
 func strangerName(token string) string {
 	sum := sha256.Sum256([]byte(token))
 	return "user-" + hex.EncodeToString(sum[:6]) + "@example.com"
-}
-
-// subject reads whom an assertion speaks for, without looking at its signature.
-func subject(assertion string) string {
-	parts := strings.Split(assertion, ".")
-	if len(parts) != 3 {
-		return ""
-	}
-	raw, err := base64.RawURLEncoding.DecodeString(strings.TrimRight(parts[1], "="))
-	if err != nil {
-		return ""
-	}
-	var claims struct{ Iss, Sub string }
-	if json.Unmarshal(raw, &claims) != nil {
-		return ""
-	}
-	if claims.Sub != "" {
-		return claims.Sub
-	}
-	return claims.Iss
 }

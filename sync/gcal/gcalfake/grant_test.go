@@ -31,7 +31,7 @@ func TestTokenEndpoint(t *testing.T) {
 	f.wantGrantError(f.form(f.google.TokenURL(), url.Values{"grant_type": {"password"}}), http.StatusBadRequest, "unsupported_grant_type")
 	f.wantGrantError(f.form(f.google.TokenURL(), url.Values{
 		"grant_type": {"urn:ietf:params:oauth:grant-type:jwt-bearer"}, "assertion": {assertion(`{"iss":"robot@example.com"}`)},
-	}), http.StatusBadRequest, "unsupported_grant_type")
+	}), http.StatusBadRequest, "invalid_grant")
 	if n := len(f.google.Violations()); n != 0 {
 		t.Errorf("the token endpoint counts %d violations", n)
 	}

@@ -71,6 +71,7 @@ func TestOfficialClient(t *testing.T) {
 		"reminders": (*official).reminders, "list": (*official).list, "pages": (*official).pages, "delete": (*official).delete,
 		"revoked": (*official).revoked, "wrong client": (*official).wrongClient, "limits": (*official).limits,
 		"refresh": (*official).refresh, "expired": (*official).expired, "gateway": (*official).gateway,
+		"service account": (*official).serviceAccount,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -606,4 +607,57 @@ func (o *official) gateway() {
 		o.Errorf("%d requests, want 1", n)
 	}
 	o.done("insert", params("", football(nil)))
+}
+
+// serviceAccount acts for Anna, who has consented to nothing: an administrator has, for all of her domain.
+func (o *official) serviceAccount() {
+	o.google.AddServiceAccount(robot, &robotKey().PublicKey)
+	o.google.Delegate(robot, "example.com", gcalfake.Scope)
+	act := func(changes object) {
+		o.Helper()
+		args := object{"email": robot, "key": string(pemOf(o.T, robotKey())), "subject": anna, "scopes": []string{gcalfake.Scope}}
+		maps.Copy(args, changes)
+		if e := o.ask("delegate", args).Error; e != nil {
+			o.Fatalf("delegate: %+v", e)
+		}
+	}
+	act(nil)
+	o.done("insert", params("", football(nil)))
+	o.done("get", params("football", nil))
+	if n := o.google.Count(gcalfake.OpToken, -1); n != 1 {
+		o.Errorf("%d access tokens were asked for, want 1", n)
+	}
+	if live := o.google.Events(anna); len(live) != 1 || live[0].ID != "football" {
+		o.Errorf("Anna's calendar holds %v", live)
+	}
+	for _, tt := range []struct {
+		changes           object
+		status            int
+		code, description string
+	}{
+		{
+			object{"subject": "anna@example.org"}, 401, "unauthorized_client",
+			"Client is unauthorized to retrieve access tokens using this method, or client not authorized for any of the scopes requested.",
+		},
+		{object{"subject": "nobody@example.com"}, 400, "invalid_grant", "Invalid email or User ID"},
+		{object{"scopes": []string{"https://www.googleapis.com/auth/calendar"}}, 403, "access_denied", "Requested client not authorized."},
+		{object{"email": "another@family.iam.gserviceaccount.com"}, 400, "invalid_grant", "Invalid grant: account not found"},
+	} {
+		act(tt.changes)
+		e := o.ask("authorize", nil).Error
+		if e == nil {
+			o.Errorf("%v is not refused", tt.changes)
+			continue
+		}
+		if diff := cmp.Diff(object{"error": tt.code, "error_description": tt.description}, e.Data); diff != "" || e.Status != tt.status {
+			o.Errorf("%v: status %d, error (-want +got):\n%s", tt.changes, e.Status, diff)
+		}
+		if e.Message != tt.code+": "+tt.description {
+			o.Errorf("%v: the client makes of it %q", tt.changes, e.Message)
+		}
+	}
+	act(object{"subject": ""})
+	if m := o.ask("authorize", nil); m.Error != nil {
+		o.Errorf("for itself: %+v", m.Error)
+	}
 }

@@ -159,7 +159,7 @@ func (s *Server) wait(ctx context.Context, op string, f *Fault) error {
 func (s *Server) perform(c *call) answer {
 	switch c.record.Op {
 	case OpToken:
-		return s.world.exchange(c.form)
+		return s.world.exchange(c.form, s.TokenURL())
 	case OpRevoke:
 		return s.world.revoke(c.form.Get("token"))
 	}

@@ -22,7 +22,8 @@ type world struct {
 	people   map[string]*person
 	refresh  map[string]*person // by refresh token
 	access   map[string]session // by access token
-	versions int64              // counts the writes; each has its own etag
+	services map[string]*serviceAccount
+	versions int64 // counts the writes; each has its own etag
 }
 
 type person struct {
@@ -33,6 +34,7 @@ type person struct {
 type session struct {
 	person  *person
 	refresh string // the token it was given for
+	service string // the service account it was given to
 	expires time.Time
 }
 
@@ -47,7 +49,10 @@ type calendar struct {
 }
 
 func newWorld(c Config) world {
-	return world{config: c, people: make(map[string]*person), refresh: make(map[string]*person), access: make(map[string]session)}
+	return world{
+		config: c, people: make(map[string]*person), refresh: make(map[string]*person), access: make(map[string]session),
+		services: make(map[string]*serviceAccount),
+	}
 }
 
 // person returns the one of that name, and makes them if need be, with a calendar. The lock is held.
