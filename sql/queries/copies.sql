@@ -18,6 +18,7 @@ with due as (
 select
   t.event_id, t.user_id, t.calendar_id, coalesce(t.target_calendar_id, '')::text as target_calendar_id, coalesce(t.target_event_id, '')::text as target_event_id, t.google_event_id, t.generation, t.etag, t.content_hash, t.attempts, coalesce(t.lease_until, 'epoch')::timestamptz as lease_until,
   coalesce(a.refresh_token, '')::text as refresh_token,
+  coalesce(a.subject, '')::text as subject,
   coalesce(a.connected_at, 'epoch')::timestamptz as connected_at,
   coalesce(a.state, '')::text as account_state,
   coalesce(a.paused_until, 'epoch')::timestamptz as account_paused_until

@@ -65,6 +65,7 @@ select
   coalesce(not n.calendar_enabled, false)::boolean as calendar_off,
   (a.user_id is not null)::boolean as has_account,
   coalesce(a.refresh_token, '')::text as refresh_token,
+  coalesce(a.subject, '')::text as subject,
   coalesce(a.connected_at, 'epoch')::timestamptz as connected_at,
   coalesce(case
     when n.google_calendar <> '' then n.google_calendar
@@ -267,9 +268,11 @@ with input as (
   select i.id from input i join reminder_worker.calendar_copies k on k.event_id = i.id and k.user_id = i.user_id
   where k.event_id not in (select l.event_id from locked_copies l)
 ), free as (
-  -- The user connected Google while the event was served without it.
-  select i.*, i.status = 'scheduled' and i.retry_ms < 0 and sqlc.arg(writes_calendars)::boolean and exists (
-      select from reminder_worker.google_accounts a where a.user_id = i.user_id and a.state = 'connected')
+  -- The user connected Google while the event was served without it, and this worker can serve the account (see RecallScheduled).
+  select i.*, i.status = 'scheduled' and i.retry_ms < 0 and exists (
+      select from reminder_worker.google_accounts a
+      where a.user_id = i.user_id and a.state = 'connected'
+        and case when a.subject is null then sqlc.arg(own_grants)::boolean else split_part(a.subject, '@', 2) = any (sqlc.arg(domains)::text[]) end)
     and (select n.calendar_enabled from public.notification_settings n where n.user_id = i.user_id) is not false as connected
   from input i where i.id not in (select b.id from seen b)
 ), recorded as (

@@ -12,16 +12,66 @@ import (
 	"github.com/google/uuid"
 )
 
+const DelegateAccounts = `-- name: DelegateAccounts :many
+select d.user_id::uuid as user_id, d.subject::text as subject, d.calendar_id::text as calendar_id, d.state::text as state,
+  d.connected_at::timestamptz as connected_at, coalesce(d.paused_until, 'epoch')::timestamptz as paused_until
+from reminder_worker.delegate_accounts($1::uuid[], $2::text[]) d
+`
+
+type DelegateAccountsParams struct {
+	Users   []uuid.UUID
+	Domains []string
+}
+
+type DelegateAccountsRow struct {
+	UserID      uuid.UUID
+	Subject     string
+	CalendarID  string
+	State       string
+	ConnectedAt time.Time
+	PausedUntil time.Time
+}
+
+// DelegateAccounts sees to the accounts of users without a consent of their own, and answers those that a service account may act for.
+func (q *Queries) DelegateAccounts(ctx context.Context, arg DelegateAccountsParams) ([]DelegateAccountsRow, error) {
+	rows, err := q.db.Query(ctx, DelegateAccounts, arg.Users, arg.Domains)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []DelegateAccountsRow
+	for rows.Next() {
+		var i DelegateAccountsRow
+		if err := rows.Scan(
+			&i.UserID,
+			&i.Subject,
+			&i.CalendarID,
+			&i.State,
+			&i.ConnectedAt,
+			&i.PausedUntil,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const MarkReconnect = `-- name: MarkReconnect :execrows
 update reminder_worker.google_accounts a
 set state = case when i.leaving then 'off' else 'needs_reconnect' end,
     reason = case when i.leaving then 'disconnected in the app; access had ended before all was removed: ' else '' end || i.reason, updated_at = now(),
-    notice_due_at = case when not i.leaving then now() end, notice_lease = null, notice_attempts = 0, noticed_at = null, notice_error = null,
+    notice_due_at = case when a.subject is null and not i.leaving then now() end, notice_lease = null, notice_attempts = 0, noticed_at = null, notice_error = null,
     leave_due_at = null, leave_until = null, refresh_token = case when i.leaving then '' else a.refresh_token end
 from (
   select x.user_id, g.reason, x.state = 'leaving' as leaving
-  from (select unnest($1::uuid[]) as user_id, unnest($2::text[]) as refresh_token, unnest($3::text[]) as reason) g
+  from (select unnest($1::uuid[]) as user_id, unnest($2::text[]) as refresh_token,
+    unnest($3::text[]) as subject, unnest($4::timestamptz[]) as consent, unnest($5::text[]) as reason) g
   join reminder_worker.google_accounts x on x.user_id = g.user_id and x.refresh_token = g.refresh_token and x.state in ('connected', 'leaving')
+    and coalesce(x.subject, '') = coalesce(g.subject, '') and (x.subject is null or x.connected_at = g.consent)
   for no key update of x skip locked) i
 where a.user_id = i.user_id
 `
@@ -29,13 +79,22 @@ where a.user_id = i.user_id
 type MarkReconnectParams struct {
 	UserIds       []uuid.UUID
 	RefreshTokens []string
+	Subjects      []string
+	Consents      []time.Time
 	Reasons       []string
 }
 
 // MarkReconnect parks accounts whose grant is dead, unless a new token was or is just being stored, and has their users told, once for each
-// consent. Of those who leave nothing can be removed any more, and nobody is told. Tokens are compared as they are stored.
+// consent. Tokens are compared as they are stored. A delegated account has none: it is told by its address and by when it was made, and its user is
+// not told, for there is nothing they could do. Of those who leave nothing can be removed any more, and nobody is told.
 func (q *Queries) MarkReconnect(ctx context.Context, arg MarkReconnectParams) (int64, error) {
-	result, err := q.db.Exec(ctx, MarkReconnect, arg.UserIds, arg.RefreshTokens, arg.Reasons)
+	result, err := q.db.Exec(ctx, MarkReconnect,
+		arg.UserIds,
+		arg.RefreshTokens,
+		arg.Subjects,
+		arg.Consents,
+		arg.Reasons,
+	)
 	if err != nil {
 		return 0, err
 	}
@@ -64,11 +123,12 @@ func (q *Queries) PauseAccount(ctx context.Context, arg PauseAccountParams) erro
 
 const RecallScheduled = `-- name: RecallScheduled :one
 with accounts as (
-  select a.user_id, a.state
+  select a.user_id, a.state = 'connected'
+      and case when a.subject is null then $1::boolean else split_part(a.subject, '@', 2) = any ($2::text[]) end as served
   from reminder_worker.google_accounts a
-  where a.user_id > $1::uuid
+  where a.user_id > $3::uuid
   order by a.user_id
-  limit $2::integer
+  limit $4::integer
 ), recalled as (
   update public.events e
   set status = 'pending'
@@ -80,7 +140,7 @@ with accounts as (
       from public.events x
       where x.user_id = a.user_id and x.status = 'scheduled' and coalesce(x.end_ts, x.start_ts) > now()
       for no key update skip locked) t
-    where a.state = 'connected'
+    where a.served
       and (select n.calendar_enabled from public.notification_settings n where n.user_id = a.user_id) is not false) f
   where e.id = f.id
   returning e.id
@@ -90,8 +150,10 @@ select (select count(*) from recalled)::bigint as events, (select count(*) from 
 `
 
 type RecallScheduledParams struct {
-	After   uuid.UUID
-	MaxRows int32
+	OwnGrants bool
+	Domains   []string
+	After     uuid.UUID
+	MaxRows   int32
 }
 
 type RecallScheduledRow struct {
@@ -101,10 +163,16 @@ type RecallScheduledRow struct {
 }
 
 // RecallScheduled makes events due again that stayed without a copy although their user's account is connected, and that are not over: they
-// were served while no worker wrote calendars. Users who have turned their calendar off are passed over. It looks at up to max_rows accounts behind the one named after, and answers how many it
+// were served while no worker wrote calendars. Users who have turned their calendar off are passed over, and so are accounts that the worker cannot
+// serve: with a token but for own_grants, delegated but for those of domains. It looks at up to max_rows accounts behind the one named after, and answers how many it
 // looked at and the last of them. Rows that somebody else is at are left for the next start.
 func (q *Queries) RecallScheduled(ctx context.Context, arg RecallScheduledParams) (RecallScheduledRow, error) {
-	row := q.db.QueryRow(ctx, RecallScheduled, arg.After, arg.MaxRows)
+	row := q.db.QueryRow(ctx, RecallScheduled,
+		arg.OwnGrants,
+		arg.Domains,
+		arg.After,
+		arg.MaxRows,
+	)
 	var i RecallScheduledRow
 	err := row.Scan(&i.Events, &i.Accounts, &i.Last)
 	return i, err
@@ -230,6 +298,47 @@ func (q *Queries) UnsealedTokens(ctx context.Context, maxRows int32) ([]Unsealed
 			return nil, err
 		}
 		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const WaitingUsers = `-- name: WaitingUsers :many
+with recursive waiting as (
+  (select e.user_id from public.events e where e.status = 'scheduled' and e.user_id > $2::uuid order by e.user_id limit 1)
+  union all
+  select (select e.user_id from public.events e where e.status = 'scheduled' and e.user_id > w.user_id order by e.user_id limit 1)
+  from waiting w
+  where w.user_id is not null
+)
+select w.user_id::uuid as user_id
+from waiting w
+where w.user_id is not null
+limit $1::integer
+`
+
+type WaitingUsersParams struct {
+	MaxRows int32
+	After   uuid.UUID
+}
+
+// WaitingUsers returns users who have events without a copy, up to max_rows of them behind the one named after. It looks up one after the
+// other, whatever the number of their events.
+func (q *Queries) WaitingUsers(ctx context.Context, arg WaitingUsersParams) ([]uuid.UUID, error) {
+	rows, err := q.db.Query(ctx, WaitingUsers, arg.MaxRows, arg.After)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []uuid.UUID
+	for rows.Next() {
+		var user_id uuid.UUID
+		if err := rows.Scan(&user_id); err != nil {
+			return nil, err
+		}
+		items = append(items, user_id)
 	}
 	if err := rows.Err(); err != nil {
 		return nil, err

@@ -32,6 +32,7 @@ with due as (
 select
   t.event_id, t.user_id, t.calendar_id, coalesce(t.target_calendar_id, '')::text as target_calendar_id, coalesce(t.target_event_id, '')::text as target_event_id, t.google_event_id, t.generation, t.etag, t.content_hash, t.attempts, coalesce(t.lease_until, 'epoch')::timestamptz as lease_until,
   coalesce(a.refresh_token, '')::text as refresh_token,
+  coalesce(a.subject, '')::text as subject,
   coalesce(a.connected_at, 'epoch')::timestamptz as connected_at,
   coalesce(a.state, '')::text as account_state,
   coalesce(a.paused_until, 'epoch')::timestamptz as account_paused_until
@@ -58,6 +59,7 @@ type ClaimRemovalsRow struct {
 	Attempts           int32
 	LeaseUntil         time.Time
 	RefreshToken       string
+	Subject            string
 	ConnectedAt        time.Time
 	AccountState       string
 	AccountPausedUntil time.Time
@@ -85,6 +87,7 @@ func (q *Queries) ClaimRemovals(ctx context.Context, arg ClaimRemovalsParams) ([
 			&i.Attempts,
 			&i.LeaseUntil,
 			&i.RefreshToken,
+			&i.Subject,
 			&i.ConnectedAt,
 			&i.AccountState,
 			&i.AccountPausedUntil,

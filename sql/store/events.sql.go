@@ -74,6 +74,7 @@ select
   coalesce(not n.calendar_enabled, false)::boolean as calendar_off,
   (a.user_id is not null)::boolean as has_account,
   coalesce(a.refresh_token, '')::text as refresh_token,
+  coalesce(a.subject, '')::text as subject,
   coalesce(a.connected_at, 'epoch')::timestamptz as connected_at,
   coalesce(case
     when n.google_calendar <> '' then n.google_calendar
@@ -135,6 +136,7 @@ type ClaimEventsRow struct {
 	CalendarOff        bool
 	HasAccount         bool
 	RefreshToken       string
+	Subject            string
 	ConnectedAt        time.Time
 	CalendarID         string
 	CalendarToMake     string
@@ -199,6 +201,7 @@ func (q *Queries) ClaimEvents(ctx context.Context, arg ClaimEventsParams) ([]Cla
 			&i.CalendarOff,
 			&i.HasAccount,
 			&i.RefreshToken,
+			&i.Subject,
 			&i.ConnectedAt,
 			&i.CalendarID,
 			&i.CalendarToMake,
@@ -574,9 +577,11 @@ with input as (
   select i.id from input i join reminder_worker.calendar_copies k on k.event_id = i.id and k.user_id = i.user_id
   where k.event_id not in (select l.event_id from locked_copies l)
 ), free as (
-  -- The user connected Google while the event was served without it.
-  select i.id, i.user_id, i.revision, i.status, i.error_message, i.retry_ms, i.count_attempt, i.planned, i.google_id, i.calendar_id, i.generation, i.etag, i.hash, i.status = 'scheduled' and i.retry_ms < 0 and $14::boolean and exists (
-      select from reminder_worker.google_accounts a where a.user_id = i.user_id and a.state = 'connected')
+  -- The user connected Google while the event was served without it, and this worker can serve the account (see RecallScheduled).
+  select i.id, i.user_id, i.revision, i.status, i.error_message, i.retry_ms, i.count_attempt, i.planned, i.google_id, i.calendar_id, i.generation, i.etag, i.hash, i.status = 'scheduled' and i.retry_ms < 0 and exists (
+      select from reminder_worker.google_accounts a
+      where a.user_id = i.user_id and a.state = 'connected'
+        and case when a.subject is null then $14::boolean else split_part(a.subject, '@', 2) = any ($15::text[]) end)
     and (select n.calendar_enabled from public.notification_settings n where n.user_id = i.user_id) is not false as connected
   from input i where i.id not in (select b.id from seen b)
 ), recorded as (
@@ -592,7 +597,7 @@ with input as (
       end,
       sync_lease_until = null
   from free i
-  where e.id = i.id and e.sync_lease_until is not null and e.sync_worker = $15::uuid
+  where e.id = i.id and e.sync_lease_until is not null and e.sync_worker = $16::uuid
   returning e.id, e.sync_revision <> i.revision or i.connected as again
 ), strayed as (
   update public.events e
@@ -601,7 +606,7 @@ with input as (
       sync_due_at = case when e.sync_lease_until > now() then e.sync_lease_until else now() end
   from free i
   where e.id = i.id and i.google_id <> ''
-    and (e.sync_lease_until is null or e.sync_worker is distinct from $15::uuid)
+    and (e.sync_lease_until is null or e.sync_worker is distinct from $16::uuid)
   returning e.id
 ), written as (
   update reminder_worker.calendar_copies k
@@ -647,21 +652,22 @@ select o.id, false, true from orphaned o where o.again
 `
 
 type RecordSyncsParams struct {
-	EventIds        []uuid.UUID
-	UserIds         []uuid.UUID
-	Revisions       []int64
-	Statuses        []string
-	ErrorMessages   []string
-	RetryMs         []int64
-	CountAttempts   []bool
-	Planned         []bool
-	GoogleIds       []string
-	CalendarIds     []string
-	Generations     []int32
-	Etags           []string
-	Hashes          []string
-	WritesCalendars bool
-	Worker          uuid.UUID
+	EventIds      []uuid.UUID
+	UserIds       []uuid.UUID
+	Revisions     []int64
+	Statuses      []string
+	ErrorMessages []string
+	RetryMs       []int64
+	CountAttempts []bool
+	Planned       []bool
+	GoogleIds     []string
+	CalendarIds   []string
+	Generations   []int32
+	Etags         []string
+	Hashes        []string
+	OwnGrants     bool
+	Domains       []string
+	Worker        uuid.UUID
 }
 
 type RecordSyncsRow struct {
@@ -692,7 +698,8 @@ func (q *Queries) RecordSyncs(ctx context.Context, arg RecordSyncsParams) ([]Rec
 		arg.Generations,
 		arg.Etags,
 		arg.Hashes,
-		arg.WritesCalendars,
+		arg.OwnGrants,
+		arg.Domains,
 		arg.Worker,
 	)
 	if err != nil {

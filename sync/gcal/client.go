@@ -2,7 +2,6 @@ package gcal
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -27,6 +26,7 @@ type Client struct {
 	token  *http.Client      // for the token and revoke endpoints
 	api    *calendar.Service // for every account: the access token travels in the request's context
 	grants *grants
+	robot  *service // nil: there is no service account
 	pace   *governor
 	note   NoteFunc
 	now    func() time.Time
@@ -57,6 +57,9 @@ func New(c Config) (*Client, error) {
 		pace:   &governor{now: time.Now},
 		now:    time.Now,
 	}
+	if c.ServiceKey.Given() {
+		client.robot = newService(c, client.token)
+	}
 	api, err := calendar.NewService(context.Background(),
 		option.WithHTTPClient(newHTTPClient(c, bearer{limited{base}})),
 		option.WithEndpoint(c.CalendarURL),
@@ -82,6 +85,33 @@ func (c *Client) Remembered() int {
 	c.grants.mu.Lock()
 	defer c.grants.mu.Unlock()
 	return c.grants.order.Len()
+}
+
+// OwnGrants reports whether accounts with a refresh token are served: there is an OAuth client. Calls for one that is not fail, and ask nobody.
+func (c *Client) OwnGrants() bool { return c.config.ClientID != "" }
+
+// Delegates reports likewise whether accounts without one are served that have a subject: there is a service account.
+func (c *Client) Delegates() bool { return c.robot != nil }
+
+// CheckService asks for an access token of the service account's own. It tells whether Google knows the account and takes its key, not for
+// which users it may act.
+func (c *Client) CheckService(ctx context.Context) error {
+	if c.robot == nil {
+		return unserved(Account{Subject: "@"})
+	}
+	if e := c.robot.check(ctx); e != nil {
+		return e
+	}
+	return nil
+}
+
+// unserved is the fault of our configuration that nobody can be asked for an account.
+func unserved(a Account) *Error {
+	e := &Error{Kind: Project, Op: OpToken, Reason: "no_client", Message: "no OAuth client is configured"}
+	if a.Delegated() {
+		e.Service, e.Reason, e.Message = true, "no_service_account", "no service account is configured"
+	}
+	return e
 }
 
 // Delete removes a copy. One that is gone already is no error, and neither is a Copy that names none.
@@ -139,8 +169,11 @@ const maxRefusals = 5
 // Google refuses although it should be good is renewed once. A request that is refused because all workers together make too many is made
 // again when its turn comes.
 func (c *Client) do(ctx context.Context, a Account, op string, call func(context.Context) error) error {
-	if a.RefreshToken == "" {
+	switch {
+	case a.RefreshToken == "" && a.Subject == "":
 		return &Error{Kind: Reconnect, Op: OpToken, Reason: "missing"}
+	case a.Delegated() && !c.Delegates(), !a.Delegated() && !c.OwnGrants():
+		return unserved(a)
 	}
 	g := c.grants.get(a, func() *grant { return c.newGrant(a) })
 	waited := time.Duration(0)
@@ -161,6 +194,7 @@ func (c *Client) do(ctx context.Context, a Account, op string, call func(context
 			return nil
 		}
 		e := classify(op, err, c.now())
+		e.Service = e.Kind == Project && a.Delegated()
 		again := done(verdictOf(e))
 		switch {
 		case again && !e.asked && refusals < maxRefusals:
@@ -189,13 +223,17 @@ func (c *Client) admit(ctx context.Context, user uuid.UUID) (done func(verdict) 
 }
 
 func (c *Client) newGrant(a Account) *grant {
-	return &grant{
+	g := &grant{
 		account:  a,
-		given:    sha256.Sum256([]byte(a.RefreshToken)),
+		given:    a.proof(),
 		refresh:  a.RefreshToken,
 		exchange: c.exchange,
 		onRotate: c.config.OnRotate,
 	}
+	if a.Delegated() {
+		g.exchange = func(ctx context.Context, _ string) (*oauth2.Token, error) { return c.robot.exchange(ctx, a.Subject) }
+	}
+	return g
 }
 
 // exchange makes the one token request. The source is made for this request only, so that its context may be the caller's.

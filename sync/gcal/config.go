@@ -20,9 +20,16 @@ type Config struct {
 	// RevokeURL is where a consent is given back.
 	RevokeURL string
 
-	// ClientID and ClientSecret name the OAuth client that obtained the refresh tokens; no other client can use them.
+	// ClientID and ClientSecret name the OAuth client that obtained the refresh tokens; no other client can use them. Empty: accounts with
+	// refresh tokens are not served.
 	ClientID     string
 	ClientSecret string
+	// ServiceEmail and ServiceKey are the service account that acts for users without a refresh token, where their administrator has
+	// delegated Scope to it. Empty: they are not served. One of the two, OAuth client or service account, there must be.
+	ServiceEmail string
+	ServiceKey   ServiceKey
+	// ServicePause is for how long nothing is asked that Google has refused to the service account itself, or for all of a domain. 1s to 1h.
+	ServicePause time.Duration
 
 	// Timeout bounds one HTTP exchange, from dialling to the last byte of the answer. One Upsert may need several. 1s to 5m.
 	Timeout time.Duration
@@ -43,12 +50,13 @@ type Config struct {
 	OnRotate func(a Account, is string)
 }
 
-// DefaultConfig is Google itself; ClientID and ClientSecret are left for the caller.
+// DefaultConfig is Google itself; OAuth client and service account are left for the caller.
 func DefaultConfig() Config {
 	return Config{
 		CalendarURL:     "https://www.googleapis.com/calendar/v3/",
 		TokenURL:        "https://oauth2.googleapis.com/token",
 		RevokeURL:       "https://oauth2.googleapis.com/revoke",
+		ServicePause:    10 * time.Minute,
 		Timeout:         10 * time.Second,
 		MaxConnsPerHost: 64,
 		MaxAccounts:     10_000,
@@ -57,22 +65,26 @@ func DefaultConfig() Config {
 
 // Validate reports all that is wrong with c at once.
 func (c Config) Validate() error {
+	service := c.ServiceEmail != "" || c.ServiceKey.Given()
 	return errors.Join(
 		validURL("calendar url", c.CalendarURL),
 		validURL("token url", c.TokenURL),
 		validURL("revoke url", c.RevokeURL),
-		require(c.ClientID != "", "client id is empty"),
-		require(c.ClientSecret != "", "client secret is empty"),
+		require(c.ClientID != "" || service && c.ClientSecret == "", "client id is empty"),
+		require(c.ClientSecret != "" || service && c.ClientID == "", "client secret is empty"),
+		require(c.ServiceEmail != "" || !c.ServiceKey.Given(), "service email is empty"),
+		require(c.ServiceKey.Given() || c.ServiceEmail == "", "service key is missing"),
+		require(c.ServicePause >= time.Second && c.ServicePause <= time.Hour, "service pause %v is outside 1s to 1h", c.ServicePause),
 		require(c.Timeout >= time.Second && c.Timeout <= 5*time.Minute, "timeout %v is outside 1s to 5m", c.Timeout),
 		require(c.MaxConnsPerHost >= 1, "max conns per host %d is below 1", c.MaxConnsPerHost),
 		require(c.MaxAccounts >= 1, "max accounts %d is below 1", c.MaxAccounts),
 	)
 }
 
-// Format makes every verb print the addresses and sizes and leave the secret out.
+// Format makes every verb print the addresses and sizes and leave the secrets out.
 func (c Config) Format(f fmt.State, _ rune) {
-	fmt.Fprintf(f, "google client %q at %s, %s, %s, timeout %v, %d connections, %d accounts",
-		c.ClientID, c.CalendarURL, c.TokenURL, c.RevokeURL, c.Timeout, c.MaxConnsPerHost, c.MaxAccounts)
+	fmt.Fprintf(f, "google client %q, service account %q at %s, %s, %s, timeout %v, %d connections, %d accounts",
+		c.ClientID, c.ServiceEmail, c.CalendarURL, c.TokenURL, c.RevokeURL, c.Timeout, c.MaxConnsPerHost, c.MaxAccounts)
 }
 
 // MarshalText serves encoders that do not know Format.

@@ -59,13 +59,18 @@ type Error struct {
 	Op string
 	// Reason is Google's own word for it, as "quotaExceeded" or "invalid_grant"; empty when nothing of Google's answered.
 	Reason string
-	// Message is Google's sentence about it, shortened to one line. Empty for the token endpoint.
+	// Message is Google's sentence about it, shortened to one line. What the token endpoint says is left out; of a service account's
+	// exchange it is our own.
 	Message string
 	// Status is the HTTP status, 0 when there was no answer.
 	Status int
 	// RetryAfter is how long to pause; 0 leaves it to the caller. Throttled always has one.
 	RetryAfter time.Duration
 	asked      bool // RetryAfter is Google's word
+	// Service says that our registration is the service account's (Kind is Project): no account with a consent of its own meets the fault.
+	Service bool
+	// Domain is the one whose users the service account may not act for; empty: what is wrong is not a domain's.
+	Domain string
 	// Waited is for how long the call waited for its turn, before Google was asked.
 	Waited time.Duration
 	// Err is the cause when there was no answer: a context's end, a network error.
@@ -96,11 +101,19 @@ func (e *Error) Unwrap() error { return e.Err }
 
 // Shared reports whether every account meets the same fault, so that pausing one is not enough.
 func (e *Error) Shared() bool {
-	return e.Kind == Project || e.Kind == Throttled && (e.Reason == reasonDailyLimit || e.Reason == ReasonOwnQuota || e.Reason == ReasonPaced)
+	return e.Kind == Project && !e.Service || e.Kind == Throttled && (e.Reason == reasonDailyLimit || e.Reason == ReasonOwnQuota || e.Reason == ReasonPaced)
 }
 
 // Advice is what a person can do about it, as a sentence.
 func (e *Error) Advice() string {
+	switch {
+	case e.Service && e.Domain != "":
+		return "In the Admin console of " + e.Domain + " (Security, Access and data control, API controls, Domain-wide delegation) " +
+			"add the client id of the service account, a number, with the scope " + Scope + "; Google may need some minutes, at most a day."
+	case e.Service:
+		return "Check the service account (GOOGLE_CLIENT_EMAIL, GOOGLE_PRIVATE_KEY), the clock of this machine, the addresses, " +
+			"and that the project of the service account has the Calendar API enabled."
+	}
 	switch e.Kind {
 	case Permanent:
 		if e.Status == http.StatusForbidden {

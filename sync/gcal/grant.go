@@ -18,7 +18,7 @@ import (
 // asked to wait, no goroutine is left behind, and a cancelled call spoils nothing for the next.
 type grant struct {
 	account  Account           // as it was when the grant was made
-	given    [sha256.Size]byte // hash of the refresh token the grant was made from
+	given    [sha256.Size]byte // hash of what the grant was made from: a refresh token, or a user's address
 	exchange func(ctx context.Context, refreshToken string) (*oauth2.Token, error)
 	onRotate func(a Account, is string)
 
@@ -84,7 +84,7 @@ func (g *grant) lead(ctx context.Context, f *flight, refresh string) (*oauth2.To
 func (g *grant) keep(t *oauth2.Token) {
 	g.mu.Lock()
 	g.token = t
-	rotated := t.RefreshToken != "" && t.RefreshToken != g.refresh
+	rotated := g.refresh != "" && t.RefreshToken != "" && t.RefreshToken != g.refresh
 	if rotated {
 		g.refresh = t.RefreshToken
 	}
@@ -103,18 +103,18 @@ func (g *grant) discard(t *oauth2.Token) {
 	}
 }
 
-// madeFrom reports whether an account is the grant's own: of the same consent, with the refresh token it was made from or the one that
-// replaced it.
+// madeFrom reports whether an account is the grant's own: of the same consent, with the refresh token or the address it was made from, or
+// with the refresh token that replaced it.
 func (g *grant) madeFrom(a Account) bool {
 	if !g.account.Consent.Equal(a.Consent) {
 		return false
 	}
-	if g.given == sha256.Sum256([]byte(a.RefreshToken)) {
+	if g.given == a.proof() {
 		return true
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return g.refresh == a.RefreshToken
+	return g.refresh != "" && g.refresh == a.RefreshToken
 }
 
 // grants remembers the grants of the most recently used accounts. One user has one; a new refresh token replaces it.

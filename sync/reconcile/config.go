@@ -3,6 +3,7 @@ package reconcile
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/parentpal/reminder-worker/sync/seal"
@@ -37,6 +38,9 @@ type Config struct {
 	MaxAttempts int
 	// ProjectPause is how long every calendar is left alone after a fault of our own registration with Google. More than 0.
 	ProjectPause time.Duration
+
+	// Domains are those whose users the service account acts for that have no consent of their own, in lower case. None: it acts for nobody.
+	Domains []string
 
 	// Keys open the refresh tokens that are stored sealed. Nil: none is.
 	Keys *seal.Keys
@@ -95,6 +99,9 @@ func (c Config) Validate() error {
 	need(c.RetryMax >= c.RetryBase, "retry max %s: must be at least the retry base, %s", c.RetryMax, c.RetryBase)
 	need(c.MaxAttempts >= 1, "max attempts %d: must be at least 1", c.MaxAttempts)
 	need(c.ProjectPause > 0, "project pause %s: must be more than 0", c.ProjectPause)
+	for _, d := range c.Domains {
+		need(d != "" && d == strings.ToLower(d) && !strings.ContainsAny(d, "@ "), "domain %q: must be a domain in lower case", d)
+	}
 	need(c.SweepInterval > 0, "sweep interval %s: must be more than 0", c.SweepInterval)
 	need(c.Jitter != nil, "jitter: missing")
 	return errors.Join(faults...)

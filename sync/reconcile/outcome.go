@@ -89,6 +89,9 @@ func (r *Reconciler) judge(j *job, c gcal.Copy, err error) outcome {
 	case gcal.Reconnect:
 		return reconnect(o, ge.Error())
 	case gcal.Project:
+		if ge.Service {
+			return r.refusedService(o, ge)
+		}
 		o.retry, o.message = r.cfg.ProjectPause, ge.Error()+". "+ge.Advice()
 		r.holdAll(zerolog.ErrorLevel, o.retry, o.message)
 		return o
@@ -122,7 +125,12 @@ func (r *Reconciler) refused(o outcome, ge *gcal.Error) outcome {
 func reconnect(o outcome, why string) outcome {
 	o.reconnect = why
 	o.status, o.message = eventScheduled, waitsForConsent(why)
-	if o.job.removal {
+	switch {
+	case o.job.account.Delegated() && o.job.removal:
+		o.message = fmt.Sprintf("still in Google Calendar: the service account cannot act for the user (%s).", why)
+	case o.job.account.Delegated():
+		o.message = waitsForService(why)
+	case o.job.removal:
 		o.message = fmt.Sprintf("still in Google Calendar: access has ended (%s). It is removed when the user connects Google Calendar again.", why)
 	}
 	return o
@@ -151,6 +159,11 @@ func (r *Reconciler) unopened(j *job, err error) outcome {
 
 func waitsForConsent(why string) string {
 	return fmt.Sprintf("not in Google Calendar: access has ended (%s). It is written when the user connects Google Calendar again.", why)
+}
+
+// waitsForService is about a user for whom the service account cannot act, and who has nothing to renew.
+func waitsForService(why string) string {
+	return fmt.Sprintf("not in Google Calendar: the service account cannot act for the user (%s). It is tried again with one of their next events, after a day.", why)
 }
 
 // again counts an attempt and pauses, until the attempts are used up.

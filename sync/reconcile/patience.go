@@ -11,8 +11,8 @@ import (
 )
 
 // patience is what calls have taught about accounts and is not in a row yet, or never will be: so that what waits in a lane, or was
-// claimed a moment too early, does not make the same experience once more. An entry counts for one refresh token only: a user who
-// connects again starts afresh.
+// claimed a moment too early, does not make the same experience once more. An entry counts for one consent only: a user who connects again
+// starts afresh.
 type patience struct {
 	base, limit time.Duration // pauses of a user whose calls are stuck
 
@@ -26,12 +26,20 @@ type patience struct {
 	outageEnd time.Time // when the last of them is over
 }
 
+// consentOf tells one consent of a user from the next: by the refresh token, or for one that is delegated by address and time.
+func consentOf(a gcal.Account) string {
+	if a.Delegated() {
+		return a.Subject + " since " + a.Consent.String()
+	}
+	return a.RefreshToken
+}
+
 // userPause is a time before which one user's calendar is not called.
 type userPause struct {
-	token string
-	until time.Time
-	why   string
-	times int // how often in a row calls were stuck
+	consent string
+	until   time.Time
+	why     string
+	times   int // how often in a row calls were stuck
 }
 
 // throttle is the last pause that Google asked for.
@@ -40,10 +48,10 @@ type throttle struct {
 	last time.Duration
 }
 
-// refusal is a refresh token that Google has refused.
+// refusal is a consent that Google has refused.
 type refusal struct {
-	token string
-	until time.Time // zero until the account is parked
+	consent string
+	until   time.Time // zero until the account is parked
 }
 
 const (
@@ -79,7 +87,7 @@ func (p *patience) left(a gcal.Account) (time.Duration, string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	u, paused := p.pauses[a.UserID]
-	if !paused || u.token != a.RefreshToken {
+	if !paused || u.consent != consentOf(a) {
 		return 0, ""
 	}
 	return max(0, time.Until(u.until)), u.why
@@ -99,7 +107,7 @@ func (p *patience) set(a gcal.Account, u userPause) {
 	}
 	longAgo := time.Now().Add(-p.limit)
 	maps.DeleteFunc(p.pauses, func(_ uuid.UUID, old userPause) bool { return old.until.Before(longAgo) })
-	u.token = a.RefreshToken
+	u.consent = consentOf(a)
 	p.pauses[a.UserID] = u
 }
 
@@ -146,7 +154,7 @@ func (p *patience) refuse(a gcal.Account) {
 	}
 	now := time.Now()
 	maps.DeleteFunc(p.refusals, func(_ uuid.UUID, old refusal) bool { return !old.until.IsZero() && old.until.Before(now) })
-	p.refusals[a.UserID] = refusal{token: a.RefreshToken}
+	p.refusals[a.UserID] = refusal{consent: consentOf(a)}
 }
 
 // refused reports whether Google has refused this grant.
@@ -154,7 +162,7 @@ func (p *patience) refused(a gcal.Account) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	old, known := p.refusals[a.UserID]
-	return known && old.token == a.RefreshToken && (old.until.IsZero() || time.Now().Before(old.until))
+	return known && old.consent == consentOf(a) && (old.until.IsZero() || time.Now().Before(old.until))
 }
 
 // parked notes that the rows of users' accounts say so now. What was claimed before that may still be on its way, for a claim's
@@ -164,7 +172,7 @@ func (p *patience) parked(users []uuid.UUID, lease time.Duration) {
 	defer p.mu.Unlock()
 	for _, u := range users {
 		if old, known := p.refusals[u]; known {
-			p.refusals[u] = refusal{token: old.token, until: time.Now().Add(lease)}
+			p.refusals[u] = refusal{consent: old.consent, until: time.Now().Add(lease)}
 		}
 	}
 }

@@ -41,6 +41,8 @@ type Reconciler struct {
 	results chan outcome
 	pause   pause
 	locked  pause // while the last fault of our keys is told
+	service pause // of delegated accounts only
+	alarms  alarms
 
 	// rows is held by the statement that writes to rows of events in flight: the recorder's, or that which extends their leases. Each
 	// passes over rows that somebody else is at, and must not take the other for somebody else.
@@ -159,7 +161,7 @@ func (r *Reconciler) recall(ctx context.Context) {
 	if r.cal == nil {
 		return
 	}
-	arg, total := store.RecallScheduledParams{MaxRows: recallBatch}, int64(0)
+	arg, total := store.RecallScheduledParams{MaxRows: recallBatch, OwnGrants: r.ownGrants(), Domains: r.domains()}, int64(0)
 	for ctx.Err() == nil {
 		row, err := r.db.RecallScheduled(ctx, arg)
 		if err != nil {
@@ -175,6 +177,7 @@ func (r *Reconciler) recall(ctx context.Context) {
 	if total > 0 {
 		r.log.Info().Int64("events", total).Msg("events without a copy are due again")
 	}
+	r.recallWaiting(ctx)
 }
 
 // look takes one batch and returns how long to rest before the next look.

@@ -109,6 +109,8 @@ func (r *Reconciler) writeAccounts(ctx context.Context, batch []outcome) error {
 			parked[a.UserID] = true
 			arg.UserIds = append(arg.UserIds, a.UserID)
 			arg.RefreshTokens = append(arg.RefreshTokens, o.job.stored)
+			arg.Subjects = append(arg.Subjects, a.Subject)
+			arg.Consents = append(arg.Consents, a.Consent)
 			arg.Reasons = append(arg.Reasons, storable(o.reconnect))
 		case o.pause > 0:
 			err := r.db.PauseAccount(ctx, store.PauseAccountParams{UserID: a.UserID, PauseMs: o.pause.Milliseconds(), Reason: storable(o.why)})
@@ -178,7 +180,7 @@ func (r *Reconciler) writeFree(ctx context.Context, batch []outcome) (busy []out
 }
 
 func (r *Reconciler) syncParams(batch []outcome) store.RecordSyncsParams {
-	arg := store.RecordSyncsParams{Worker: r.worker, WritesCalendars: r.cal != nil}
+	arg := store.RecordSyncsParams{Worker: r.worker, OwnGrants: r.ownGrants(), Domains: r.domains()}
 	for _, o := range batch {
 		c, calendar := gcal.Copy{}, ""
 		if o.copy != nil {

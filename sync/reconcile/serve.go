@@ -29,6 +29,10 @@ func (r *Reconciler) serve(stopping, work context.Context, j *job) {
 		r.results <- outcome{job: j, status: eventPending, retry: left, message: why}
 		return
 	}
+	if left, why := r.service.left(); left > 0 && j.account.Delegated() {
+		r.results <- outcome{job: j, status: eventPending, retry: left, message: why}
+		return
+	}
 	if left, why := r.patience.left(j.account); left > 0 {
 		r.results <- outcome{job: j, status: eventPending, retry: left, message: why}
 		return
@@ -75,6 +79,8 @@ func (r *Reconciler) carry(work context.Context, j *job) (o outcome, known bool)
 // it is not the event's fault, and no attempt is used.
 func (r *Reconciler) learn(a gcal.Account, o outcome, err error, took time.Duration) outcome {
 	switch {
+	case ofService(err):
+		r.patience.pause(a, o.retry, o.message) // perhaps without having asked Google
 	case o.reconnect != "":
 		r.patience.refuse(a)
 	case o.pause > 0:
@@ -92,6 +98,12 @@ func (r *Reconciler) learn(a gcal.Account, o outcome, err error, took time.Durat
 		r.patience.answered(a)
 	}
 	return o
+}
+
+// ofService reports whether a call failed because the service account is refused.
+func ofService(err error) bool {
+	e, ok := errors.AsType[*gcal.Error](err)
+	return ok && e.Service
 }
 
 // failedByItself reports whether a call failed in a way that says nothing of its event.

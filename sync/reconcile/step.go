@@ -41,6 +41,7 @@ func (r *Reconciler) step(ctx context.Context) (took taken, err error) {
 	if err != nil {
 		return took, err
 	}
+	r.findAccounts(ctx, rows)
 	plans, waiting := r.sort(rows, claimed)
 	took.events = len(rows)
 	if r.swept.Swap(false) && r.idle {
@@ -196,6 +197,7 @@ const (
 	accountConnected      = "connected"
 	accountNeedsReconnect = "needs_reconnect"
 	accountLeaving        = "leaving"
+	accountOff            = "off"
 )
 
 // calendarOf is the calendar that the copy is to stand in after this. One that is on its way to another calendar gets there first; where the
@@ -276,6 +278,10 @@ func (r *Reconciler) dispatch(p planned) {
 		r.settle(done(j, eventFailed, p.plan.Fault))
 	case r.cal == nil || !p.row.HasAccount || p.row.CalendarOff:
 		r.settle(done(j, eventScheduled, ""))
+	case p.row.AccountState == accountUndecided:
+		r.settle(outcome{job: j, status: eventPending, retry: r.cfg.Jitter(undecidedPause), message: undecided})
+	case p.row.AccountState == accountNeedsReconnect && p.row.Subject != "":
+		r.settle(done(j, eventScheduled, waitsForService("Google does not know them, or has suspended them")))
 	case p.row.AccountState == accountNeedsReconnect:
 		r.settle(done(j, eventScheduled, waitsForConsent("it was withdrawn or has expired")))
 	case p.row.AccountState != accountConnected:
@@ -328,7 +334,7 @@ func newJob(p planned, lease time.Duration) *job {
 	row := p.row
 	j := &job{
 		event: row.ID, user: row.UserID, revision: row.SyncRevision, attempts: int(row.SyncAttempts), content: p.plan.Content,
-		account: gcal.Account{UserID: row.UserID, Consent: row.ConnectedAt, CalendarID: calendarOf(row)}, stored: row.RefreshToken,
+		account: gcal.Account{UserID: row.UserID, Subject: row.Subject, Consent: row.ConnectedAt, CalendarID: calendarOf(row)}, stored: row.RefreshToken,
 		home:  row.CalendarID,
 		makes: row.CalendarToMake,
 		known: gcal.Copy{GoogleID: copyID(row)},
@@ -358,6 +364,7 @@ func (r *Reconciler) takeRemovals(ctx context.Context, limit int) (int, error) {
 	if err != nil {
 		return 0, fmt.Errorf("claim removals: %w", err)
 	}
+	r.findRemovals(ctx, rows)
 	for _, row := range rows {
 		r.dispatchRemoval(row, claimed.Add(r.cfg.Lease))
 	}
@@ -367,14 +374,16 @@ func (r *Reconciler) takeRemovals(ctx context.Context, limit int) (int, error) {
 func (r *Reconciler) dispatchRemoval(row store.ClaimRemovalsRow, holdsUntil time.Time) {
 	j := &job{
 		event: row.EventID, user: row.UserID, attempts: int(row.Attempts), removal: true, lease: row.LeaseUntil, holdsUntil: holdsUntil,
-		account: gcal.Account{UserID: row.UserID, Consent: row.ConnectedAt, CalendarID: row.CalendarID}, stored: row.RefreshToken,
+		account: gcal.Account{UserID: row.UserID, Subject: row.Subject, Consent: row.ConnectedAt, CalendarID: row.CalendarID}, stored: row.RefreshToken,
 		target: row.TargetCalendarID, targetID: row.TargetEventID,
 		known: gcal.Copy{GoogleID: row.GoogleEventID, Generation: int(row.Generation), ETag: row.Etag, Hash: row.ContentHash},
 	}
 	now := row.LeaseUntil.Add(-r.cfg.Lease)
 	switch {
-	case r.cal == nil:
-		r.settle(outcome{job: j, retry: r.cfg.RetryMax, message: "waits for a worker that writes calendars"})
+	case r.cal == nil, row.AccountState == accountUnserved:
+		r.settle(outcome{job: j, retry: r.cfg.RetryMax, message: "waits for a worker that writes this user's calendar"})
+	case row.AccountState == accountUndecided:
+		r.settle(outcome{job: j, retry: r.cfg.Jitter(undecidedPause), message: undecided})
 	case row.AccountState != accountConnected && row.AccountState != accountLeaving:
 		r.settle(outcome{job: j, retry: never, message: "waits until the user connects Google Calendar again"})
 	case row.AccountPausedUntil.After(now):

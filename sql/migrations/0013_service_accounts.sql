@@ -1,0 +1,199 @@
+-- Users of a Google Workspace whose administrator lets a service account act for them have an account without a token. It names the address
+-- at Google that is theirs.
+alter table reminder_worker.google_accounts
+  add column subject text,
+  add constraint google_accounts_token_or_subject check (subject is null or refresh_token = '');
+
+-- As in 0012, and: a consent of the user's own takes the place of their administrator's.
+create or replace function reminder_worker.put_google_account(for_user uuid, new_refresh_token text) returns void
+language plpgsql security definer set search_path = '' as $$
+begin
+  if left(new_refresh_token, 7) = 'sealed:' then
+    return;
+  end if;
+  insert into reminder_worker.google_accounts as a (user_id, refresh_token)
+  values (for_user, new_refresh_token)
+  on conflict (user_id) do update
+    set refresh_token = excluded.refresh_token, subject = null, state = 'connected', reason = null, paused_until = null,
+        connected_at = now(), updated_at = now(), notice_due_at = null, notice_lease = null, notice_error = null;
+  -- A pending one may be served without the account at this very moment: the next revision makes sure that it is served again.
+  update public.events
+  set status = 'pending', sync_revision = sync_revision + 1, sync_attempts = 0,
+      sync_due_at = case when sync_lease_until > now() then sync_lease_until else now() end
+  where user_id = for_user and status in ('scheduled', 'pending') and coalesce(end_ts, start_ts) > now();
+  update reminder_worker.calendar_copies
+  set due_at = now(), attempts = 0
+  where user_id = for_user and tombstoned_at is not null and due_at is null;
+  perform reminder_worker.knock();
+end
+$$;
+
+-- As in 0004, and: who writes no token into auth.users has taken none away from a user who needs none.
+create or replace function reminder_worker.user_tokens_written() returns trigger
+language plpgsql security definer set search_path = '' as $$
+declare
+  was jsonb := case when tg_op = 'UPDATE' then to_jsonb(old) else '{}' end;
+  is_now jsonb := to_jsonb(new);
+begin
+  if is_now ->> 'google_refresh_token' is distinct from was ->> 'google_refresh_token' then
+    if btrim(is_now ->> 'google_refresh_token') <> '' then
+      if length(is_now ->> 'google_refresh_token') <= 2048 then
+        perform reminder_worker.put_google_account(new.id, btrim(is_now ->> 'google_refresh_token'));
+      end if;
+    else
+      update reminder_worker.google_accounts
+      set state = 'off', reason = 'the token was removed from auth.users', updated_at = now()
+      where user_id = new.id and subject is null;
+    end if;
+  end if;
+  if is_now ->> 'expo_push_token' is distinct from was ->> 'expo_push_token' then
+    update reminder_worker.push_devices
+    set retired_at = now(), retired_reason = case
+      when is_now ->> 'expo_push_token' <> '' then 'another token took its place in auth.users' else 'the token was removed from auth.users' end
+    where user_id = new.id and token = was ->> 'expo_push_token' and retired_at is null;
+    if reminder_worker.is_push_token(is_now ->> 'expo_push_token') then
+      perform reminder_worker.put_push_device(new.id, is_now ->> 'expo_push_token', null);
+    end if;
+  end if;
+  return null;
+end
+$$;
+
+-- As in 0004, and: it is remembered of users, too, for whom nothing is written yet, so that the service account does not begin to.
+create or replace function public.disconnect_google_calendar() returns void
+language plpgsql security definer set search_path = '' as $$
+begin
+  insert into reminder_worker.google_accounts as a (user_id, refresh_token, state, reason)
+  select u.id, '', 'off', 'disconnected in the app'
+  from auth.users u
+  where u.id = reminder_worker.require_user()
+  on conflict (user_id) do update
+    set state = 'off', reason = 'disconnected in the app', paused_until = null, updated_at = now();
+end
+$$;
+
+-- Takes that back where no token is needed: with the user's next event, or with what has waited for it, it is found out whether the service
+-- account may act for them. An account with a token is connected by a new one only.
+create function public.resume_google_calendar() returns void
+language plpgsql security definer set search_path = '' as $$
+declare
+  caller uuid := reminder_worker.require_user();
+begin
+  delete from reminder_worker.google_accounts where user_id = caller and refresh_token = '';
+  update public.events
+  set status = 'pending'
+  where user_id = caller and status = 'scheduled' and coalesce(end_ts, start_ts) > now();
+end
+$$;
+
+-- Sees to the accounts of users who have no consent of their own, before something is written for them: makes those of users whose address is
+-- of one of the domains, and has them follow the address. Answers those that stand. A user whose address is another now loses the account
+-- that was made for the old one, or it becomes the new one's; one whom Google did not know is tried again after a day. An account with a token
+-- is never touched, nor one that the user has turned off.
+--
+-- Only an address that has been confirmed counts, where the database tells: else anybody could sign up with somebody else's, and write into
+-- their calendar.
+--
+-- Nobody is waited for who holds a row; a row that is held is seen to the next time. Only for a user's first account that somebody else is
+-- about to make, or for a user who is being deleted, is there a wait, and not for long.
+create function reminder_worker.delegate_accounts(users uuid[], domains text[])
+returns table (user_id uuid, subject text, calendar_id text, state text, connected_at timestamptz, paused_until timestamptz)
+language plpgsql security definer set search_path = '' set lock_timeout = '250ms' as $$
+#variable_conflict use_column
+declare
+  ids uuid[]; -- of users whose address is known and confirmed
+  addresses text[];
+  eligible uuid[]; -- those among them whose address is of one of the domains
+  fresh uuid[]; -- those whose account is new, or another
+begin
+  select array_agg(t.id order by t.id), array_agg(t.address order by t.id),
+    array_agg(t.id order by t.id) filter (where split_part(t.address, '@', 2) = any (domains))
+  into ids, addresses, eligible
+  from (
+    select w.id, lower(w.row ->> 'email') as address
+    from (select x.id, (select to_jsonb(u) from auth.users u where u.id = x.id) as row from unnest(users) x (id)) w
+    where not w.row ? 'email_confirmed_at' or w.row ->> 'email_confirmed_at' is not null
+  ) t
+  where t.address ~ '^[^@[:space:]]+@[^@[:space:]]+$';
+
+  delete from reminder_worker.google_accounts
+  where user_id = any (array(
+    select a.user_id
+    from reminder_worker.google_accounts a
+    where a.user_id = any (users) and a.subject is not null and a.state <> 'off'
+      and (a.user_id = any (eligible)) is not true and (addresses[array_position(ids, a.user_id)] = a.subject) is not true
+    for update skip locked));
+
+  with due as (
+    select a.user_id
+    from reminder_worker.google_accounts a
+    where a.user_id = any (eligible) and a.subject is not null and a.state <> 'off'
+      and (a.subject <> addresses[array_position(ids, a.user_id)]
+        or a.state = 'needs_reconnect' and a.updated_at < now() - interval '1 day')
+    for no key update skip locked
+  ), moved as (
+    update reminder_worker.google_accounts a
+    set subject = addresses[array_position(ids, a.user_id)], state = 'connected', reason = null, paused_until = null,
+        connected_at = now(), updated_at = now()
+    where a.user_id = any (array(select d.user_id from due d))
+    returning a.user_id
+  ), made as (
+    insert into reminder_worker.google_accounts as a (user_id, refresh_token, subject)
+    select e.id, '', addresses[array_position(ids, e.id)]
+    from unnest(eligible) e (id)
+    where not exists (select from reminder_worker.google_accounts a where a.user_id = e.id)
+    order by e.id
+    on conflict (user_id) do nothing
+    returning a.user_id
+  )
+  select array_agg(f.user_id) into fresh
+  from (select m.user_id from moved m union all select m.user_id from made m) f;
+
+  -- What waited for the account: events without a copy that are not over yet, and removals.
+  if fresh is not null then
+    update public.events e
+    set status = 'pending'
+    where e.id = any (array(
+      select x.id
+      from public.events x
+      where x.user_id = any (fresh) and x.status = 'scheduled' and coalesce(x.end_ts, x.start_ts) > now()
+        and (select n.calendar_enabled from public.notification_settings n where n.user_id = x.user_id) is not false
+      for no key update of x skip locked));
+    update reminder_worker.calendar_copies k
+    set due_at = now(), attempts = 0
+    where k.user_id = any (fresh) and k.event_id = any (array(
+      select x.event_id
+      from reminder_worker.calendar_copies x
+      where x.user_id = any (fresh) and x.tombstoned_at is not null and x.due_at is null
+      for no key update skip locked)) and k.tombstoned_at is not null and k.due_at is null;
+  end if;
+
+  return query
+    select a.user_id, a.subject, a.calendar_id, a.state, a.connected_at, a.paused_until
+    from reminder_worker.google_accounts a
+    where a.user_id = any (eligible) and a.subject = addresses[array_position(ids, a.user_id)];
+end
+$$;
+
+-- delegated: nobody can connect it again in the app, for the service account acts for the user.
+create or replace view public.calendar_connection with (security_barrier) as
+  select a.user_id, a.state, case when a.state <> 'connected' or a.paused_until > now() then a.reason end as reason, a.calendar_id, a.connected_at,
+    case when a.paused_until > now() then a.paused_until end as paused_until, a.subject is not null as delegated
+  from reminder_worker.google_accounts a
+  where a.user_id = (select auth.uid());
+
+revoke all on function reminder_worker.delegate_accounts(uuid[], text[]) from public;
+revoke all on function public.resume_google_calendar() from public;
+do $$
+declare
+  api text;
+begin
+  for api in select quote_ident(rolname) from pg_catalog.pg_roles where rolname in ('anon', 'authenticated', 'service_role') loop
+    execute 'revoke all on function public.resume_google_calendar() from ' || api;
+    execute 'revoke all on all functions in schema reminder_worker from ' || api;
+    if api = 'authenticated' then
+      execute 'grant execute on function public.resume_google_calendar() to ' || api;
+    end if;
+  end loop;
+end
+$$;
