@@ -74,7 +74,7 @@ $$;
 
 -- Takes that back where no token is needed: with the user's next event, or with what has waited for it, it is found out whether the service
 -- account may act for them. An account with a token is connected by a new one only.
-create function public.resume_google_calendar() returns void
+create or replace function public.resume_google_calendar() returns void
 language plpgsql security definer set search_path = '' as $$
 declare
   caller uuid := reminder_worker.require_user();
@@ -149,23 +149,28 @@ begin
   select array_agg(f.user_id) into fresh
   from (select m.user_id from moved m union all select m.user_id from made m) f;
 
-  -- What waited for the account: events without a copy that are not over yet, and removals.
+  -- What waited for the account: events without a copy that are not over yet, and removals. One lookup for each user, as lateral has it.
   if fresh is not null then
     update public.events e
     set status = 'pending'
     where e.id = any (array(
-      select x.id
-      from public.events x
-      where x.user_id = any (fresh) and x.status = 'scheduled' and coalesce(x.end_ts, x.start_ts) > now()
-        and (select n.calendar_enabled from public.notification_settings n where n.user_id = x.user_id) is not false
-      for no key update of x skip locked));
+      select t.id
+      from unnest(fresh) f (id)
+      cross join lateral (
+        select x.id
+        from public.events x
+        where x.user_id = f.id and x.status = 'scheduled' and coalesce(x.end_ts, x.start_ts) > now()
+          and (select n.calendar_enabled from public.notification_settings n where n.user_id = f.id) is not false
+        for no key update of x skip locked) t));
     update reminder_worker.calendar_copies k
     set due_at = now(), attempts = 0
-    where k.user_id = any (fresh) and k.event_id = any (array(
+    from unnest(fresh) f (id)
+    cross join lateral (
       select x.event_id
       from reminder_worker.calendar_copies x
-      where x.user_id = any (fresh) and x.tombstoned_at is not null and x.due_at is null
-      for no key update skip locked)) and k.tombstoned_at is not null and k.due_at is null;
+      where x.user_id = f.id and x.tombstoned_at is not null and x.due_at is null
+      for no key update skip locked) t
+    where k.event_id = t.event_id and k.user_id = f.id;
   end if;
 
   return query

@@ -125,7 +125,7 @@ func checkPrivileges(s *schema) {
 	s.t.Helper()
 	s.same("functions of public, and who may call them", []string{
 		"connect_google_calendar authenticated", "disconnect_google_calendar authenticated", "dismiss_reminders authenticated",
-		"register_push_token authenticated", "restore_reminders authenticated", "snooze_reminder authenticated", "unregister_push_token authenticated",
+		"register_push_token authenticated", "restore_reminders authenticated", "resume_google_calendar authenticated", "snooze_reminder authenticated", "unregister_push_token authenticated",
 	}, s.lines(`select p.proname || ' ' || string_agg(r.rolname, ' ' order by r.rolname)
 		from pg_proc p, pg_roles r
 		where p.pronamespace = 'public'::regnamespace and r.rolname in ('anon', 'authenticated', 'service_role') and has_function_privilege(r.oid, p.oid, 'execute')
@@ -223,7 +223,7 @@ func TestFunctionsOfTheApp(t *testing.T) {
 	t.Parallel()
 	s := newSchema(t)
 	s.as("authenticated", "")
-	for _, call := range []string{`connect_google_calendar('t')`, `disconnect_google_calendar()`, `register_push_token('ExponentPushToken[a]')`} {
+	for _, call := range []string{`connect_google_calendar('t')`, `disconnect_google_calendar()`, `resume_google_calendar()`, `register_push_token('ExponentPushToken[a]')`} {
 		s.refused("28000", "no signed-in user", `select public.`+call)
 	}
 	s.as("authenticated", anna)
@@ -235,7 +235,7 @@ func TestFunctionsOfTheApp(t *testing.T) {
 		s.refused("22023", "getExpoPushTokenAsync", `select public.register_push_token(`+token+`)`)
 	}
 	s.as("authenticated", "someone@example.org")
-	for _, call := range []string{`connect_google_calendar('t')`, `disconnect_google_calendar()`, `register_push_token('ExponentPushToken[a]')`} {
+	for _, call := range []string{`connect_google_calendar('t')`, `disconnect_google_calendar()`, `resume_google_calendar()`, `register_push_token('ExponentPushToken[a]')`} {
 		s.refused("28000", "its token is no UUID Sign the user in with Supabase Auth", `select public.`+call)
 	}
 	s.as("authenticated", "cccccccc-0000-0000-0000-000000000003") // was deleted
@@ -257,7 +257,7 @@ func TestFunctionsOfTheApp(t *testing.T) {
 	s.same("devices", []string{
 		"01234567-89ab-cdef-0123-456789abcdef a ios signed out in the app", "ExpoPushToken[b] a ios", "ExponentPushToken[a] b ios",
 	}, s.lines(`select concat_ws(' ', token, left(user_id::text, 1), platform, retired_reason) from reminder_worker.push_devices order by token collate "C"`))
-	s.same("accounts", []string{"a two connected"},
+	s.same("accounts", []string{"a two connected", "b  off disconnected in the app"}, // remembered, though there was nothing yet
 		s.lines(`select concat_ws(' ', left(user_id::text, 1), refresh_token, state, reason) from reminder_worker.google_accounts`))
 }
 

@@ -126,6 +126,11 @@ func ofFunctions() map[string]asked {
 				_, _ = q.SendWord(ctx, store.SendWordParams{Way: "notify", Payload: "told"})
 			}, nil,
 		},
+		"DelegateAccounts": {
+			func(ctx context.Context, q *store.Queries) {
+				_, _ = q.DelegateAccounts(ctx, store.DelegateAccountsParams{Domains: []string{"example.org"}})
+			}, nil, // see TestDelegationReadsByIndex
+		},
 		"Writers": {func(ctx context.Context, q *store.Queries) { _, _ = q.Writers(ctx, []string{"3/77"}) }, nil},
 	}
 }
@@ -217,6 +222,12 @@ func ofAccounts(b batch) map[string]asked {
 				_, _ = q.RecallScheduled(ctx, store.RecallScheduledParams{After: b.users[0], MaxRows: 100})
 			},
 			[]string{"events_waiting_idx", "google_accounts_pkey"},
+		},
+		"WaitingUsers": {
+			func(ctx context.Context, q *store.Queries) {
+				_, _ = q.WaitingUsers(ctx, store.WaitingUsersParams{After: b.users[0], MaxRows: 100})
+			},
+			[]string{"events_waiting_idx"},
 		},
 		"ClaimNotices": {
 			func(ctx context.Context, q *store.Queries) {

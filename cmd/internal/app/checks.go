@@ -120,6 +120,9 @@ func (a *App) checkGoogle() ops.Finding {
 	if left, why := a.events.Paused(); left > 0 {
 		return ops.Finding{Degraded: true, Reason: fmt.Sprintf("calendars rest for %s: %s", left.Round(time.Second), why)}
 	}
+	if left, why := a.events.Undelegated(); left > 0 {
+		return ops.Finding{Degraded: true, Reason: fmt.Sprintf("users for whom the service account acts wait for %s: %s", left.Round(time.Second), why)}
+	}
 	if left, why := a.events.Locked(); left > 0 {
 		return ops.Finding{Degraded: true, Reason: "users' calendars wait: " + why, Fix: "Put that key back into TOKEN_ENCRYPTION_KEY, behind the present one."}
 	}

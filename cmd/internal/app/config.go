@@ -45,10 +45,13 @@ type Config struct {
 	// is written and reminders work all the same.
 	GoogleClientID     string `env:"GOOGLE_CLIENT_ID"`
 	GoogleClientSecret string `env:"GOOGLE_CLIENT_SECRET" secret:"true"`
-	// GoogleClientEmail, GooglePrivateKey and GoogleProjectID name a service account. It is checked and not used by this version.
-	GoogleClientEmail string `env:"GOOGLE_CLIENT_EMAIL"`
-	GooglePrivateKey  string `env:"GOOGLE_PRIVATE_KEY" secret:"true"`
-	GoogleProjectID   string `env:"GOOGLE_PROJECT_ID"`
+	// GoogleClientEmail and GooglePrivateKey are a service account, which acts for users of GoogleWorkspaceDomain that have given no
+	// consent of their own; one domain, or several separated by commas. Without a domain it acts for nobody.
+	GoogleClientEmail     string `env:"GOOGLE_CLIENT_EMAIL"`
+	GooglePrivateKey      string `env:"GOOGLE_PRIVATE_KEY" secret:"true"`
+	GoogleWorkspaceDomain string `env:"GOOGLE_WORKSPACE_DOMAIN"`
+	// GoogleProjectID may be set, as it was for an older service. It is not used.
+	GoogleProjectID string `env:"GOOGLE_PROJECT_ID"`
 	// ExpoAccessToken is needed when the Expo project has enhanced push security.
 	ExpoAccessToken string `env:"EXPO_ACCESS_TOKEN" secret:"true"`
 
@@ -213,14 +216,15 @@ func (c Config) Zone() *time.Location {
 	return zone
 }
 
-// WritesCalendars reports whether there is an OAuth client to write copies with.
-func (c Config) WritesCalendars() bool { return c.GoogleClientID != "" }
+// WritesCalendars reports whether there is an OAuth client, or a service account with users, to write copies with.
+func (c Config) WritesCalendars() bool { return c.GoogleClientID != "" || c.Delegates() }
 
 func (c Config) reconcile() reconcile.Config {
 	r := reconcile.DefaultConfig()
 	r.Offsets, r.Zone, r.Lease, r.RetryBase, r.SweepInterval = c.ReminderOffsets, c.Zone(), c.Lease, c.RetryBase, c.SweepInterval
 	r.RetryMax = max(r.RetryMax, c.RetryBase)
 	r.Keys, _ = c.Keys() // a valid configuration has them
+	r.Domains = c.WorkspaceDomains()
 	return r
 }
 
@@ -269,5 +273,9 @@ func (c Config) gcal() gcal.Config {
 	g := gcal.DefaultConfig()
 	g.CalendarURL, g.TokenURL, g.RevokeURL = c.GoogleCalendarURL, c.GoogleTokenURL, c.GoogleRevokeURL
 	g.ClientID, g.ClientSecret = c.GoogleClientID, c.GoogleClientSecret
+	if c.Delegates() {
+		g.ServiceEmail = c.GoogleClientEmail
+		g.ServiceKey, _ = gcal.ParseServiceKey(c.GooglePrivateKey) // a valid configuration has it
+	}
 	return g
 }

@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 )
@@ -35,14 +36,16 @@ type Finding struct {
 const checkLimit = 5 * time.Second
 
 // Diagnose examines everything the program depends on: its configuration, the database, Google and Expo. It changes nothing; what it
-// sends is one NOTIFY on a channel of its own, a token request for a consent that does not exist, a calendar request without
-// credentials, and a question for a receipt that does not exist. invalid is what Load said about c; what cannot be examined because
+// sends is one NOTIFY on a channel of its own, a token request for a consent that does not exist, one for a service account itself, a
+// calendar request without credentials, and a question for a receipt that does not exist. invalid is what Load said about c; what cannot be examined because
 // of it is skipped. The order of the findings is always the same.
 func Diagnose(ctx context.Context, c Config, invalid error) []Finding {
 	var database, google, calendar, expo []Finding
+	var service Finding
 	var asking sync.WaitGroup
 	asking.Go(func() { database = examineDatabase(ctx, c) })
 	asking.Go(func() { google = []Finding{examineGoogleToken(ctx, c)} })
+	asking.Go(func() { service = examineServiceAccount(ctx, c) })
 	asking.Go(func() { calendar = []Finding{examineGoogleCalendar(ctx, c)} })
 	asking.Go(func() { expo = []Finding{examineExpo(ctx, c)} })
 	asking.Wait()
@@ -52,7 +55,7 @@ func Diagnose(ctx context.Context, c Config, invalid error) []Finding {
 	findings = append(findings, google...)
 	findings = append(findings, calendar...)
 	findings = append(findings, expo...)
-	return append(findings, remarks(c)...)
+	return append(findings, slices.Insert(remarks(c), 1, service)...)
 }
 
 // Failed reports whether any of the findings is a failure.

@@ -22,7 +22,7 @@ func examineConfiguration(c Config, invalid error) Finding {
 
 // remarks are about what is set, or not set, and works all the same.
 func remarks(c Config) []Finding {
-	return []Finding{remarkServiceRole(c), remarkServiceAccount(c), remarkSealing(c), remarkTimeZone(c)}
+	return []Finding{remarkServiceRole(c), remarkSealing(c), remarkTimeZone(c)}
 }
 
 func remarkServiceRole(c Config) Finding {
@@ -30,14 +30,6 @@ func remarkServiceRole(c Config) Finding {
 		return pass("service_role_key", "not set, and not needed")
 	}
 	return pass("service_role_key", "SUPABASE_SERVICE_ROLE_KEY is set; it is not needed and not used, so it may as well be taken away")
-}
-
-func remarkServiceAccount(c Config) Finding {
-	if c.GoogleClientEmail == "" && c.GooglePrivateKey == "" {
-		return pass("service_account", "not set, and not needed")
-	}
-	return warn("service_account", "a Google service account is set; it is checked, and not used by this version: calendars are written with each user's own consent",
-		"Unset GOOGLE_CLIENT_EMAIL and GOOGLE_PRIVATE_KEY; a key that is not there cannot be lost.")
 }
 
 func remarkSealing(c Config) Finding {

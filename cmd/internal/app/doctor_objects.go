@@ -41,7 +41,7 @@ var objects = []object{
 	{
 		"reminder_worker.google_accounts",
 		"user_id refresh_token calendar_id state reason paused_until connected_at updated_at " +
-			"notice_due_at notice_lease notice_attempts noticed_at notice_error " +
+			"notice_due_at notice_lease notice_attempts noticed_at notice_error subject " +
 			"made_calendar_id made_calendar_gone_at making_until leave_due_at leave_until leave_attempts leave_copies leave_revoke",
 		"google_accounts_pkey google_accounts_unsealed_idx google_accounts_notice_due_idx google_accounts_leave_due_idx",
 	},
@@ -73,10 +73,12 @@ var functions = []string{
 	"public.dismiss_reminders(uuid)",
 	"public.register_push_token(text, text)",
 	"public.restore_reminders(uuid)",
+	"public.resume_google_calendar()",
 	"public.snooze_reminder(uuid, timestamp with time zone, integer)",
 	"public.unregister_push_token(text)",
 	"reminder_worker.close_bell(text, bigint, bigint)",
 	"reminder_worker.deadline(timestamp with time zone, timestamp with time zone, boolean, boolean)",
+	"reminder_worker.delegate_accounts(uuid[], text[])",
 	"reminder_worker.event_changed()",
 	"reminder_worker.event_inserted()",
 	"reminder_worker.event_keeps_id()",

@@ -29,6 +29,8 @@ const noClient = "GOOGLE_CLIENT_ID is not set: no calendars are written, reminde
 func examineGoogleClient(c Config) Finding {
 	const fix = "Set GOOGLE_CLIENT_ID and GOOGLE_CLIENT_SECRET to the OAuth client that the app signs users in with."
 	switch {
+	case c.GoogleClientID == "" && c.GoogleClientSecret == "" && c.Delegates():
+		return pass("google_client", "GOOGLE_CLIENT_ID is not set: calendars are written by the service account only")
 	case c.GoogleClientID == "" && c.GoogleClientSecret == "":
 		return warn("google_client", noClient, fix)
 	case c.GoogleClientID == "":
@@ -44,7 +46,10 @@ func examineGoogleClient(c Config) Finding {
 // examineGoogleToken asks for an access token with a consent that does not exist. How that is refused tells whether the client is known.
 func examineGoogleToken(ctx context.Context, c Config) Finding {
 	const id = "google_token"
-	if !c.WritesCalendars() || c.GoogleClientSecret == "" {
+	if c.GoogleClientID == "" || c.GoogleClientSecret == "" {
+		if c.Delegates() && c.GoogleClientID == c.GoogleClientSecret {
+			return pass(id, "not asked: there is no OAuth client, and none is needed")
+		}
 		return skip(id, "there is no OAuth client to ask with", "Set GOOGLE_CLIENT_ID and GOOGLE_CLIENT_SECRET.")
 	}
 	if !reachable(c.GoogleTokenURL) {

@@ -1,8 +1,6 @@
 package app
 
 import (
-	"crypto/x509"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
@@ -150,29 +148,4 @@ func wanted(t reflect.Type) string {
 	default:
 		return "a " + t.String()
 	}
-}
-
-// validateServiceAccount checks that the parts of a service account belong together and that its key can be read. Keys often
-// come with the two characters \n in place of line breaks.
-func (c Config) validateServiceAccount() error {
-	if c.GooglePrivateKey == "" {
-		if c.GoogleClientEmail != "" {
-			return errors.New("GOOGLE_PRIVATE_KEY: missing; GOOGLE_CLIENT_EMAIL is of no use without it")
-		}
-		return nil
-	}
-	var faults []error
-	if c.GoogleClientEmail == "" {
-		faults = append(faults, errors.New("GOOGLE_CLIENT_EMAIL: missing; GOOGLE_PRIVATE_KEY is of no use without it"))
-	}
-	block, _ := pem.Decode([]byte(strings.ReplaceAll(c.GooglePrivateKey, `\n`, "\n")))
-	if block == nil {
-		return errors.Join(append(faults, errors.New("GOOGLE_PRIVATE_KEY: not a PEM block; paste the whole private_key of the service account's JSON, from -----BEGIN PRIVATE KEY----- to -----END PRIVATE KEY-----"))...)
-	}
-	_, err8 := x509.ParsePKCS8PrivateKey(block.Bytes)
-	_, err1 := x509.ParsePKCS1PrivateKey(block.Bytes)
-	if err8 != nil && err1 != nil {
-		faults = append(faults, errors.New("GOOGLE_PRIVATE_KEY: the PEM block holds no private key; was it cut or re-wrapped?"))
-	}
-	return errors.Join(faults...)
 }

@@ -1,9 +1,8 @@
 package app
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/rsa"
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
@@ -121,7 +120,7 @@ func TestSecretFiles(t *testing.T) {
 // privateKey is a service account's key as its JSON holds it.
 func privateKey(t testing.TB) string {
 	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -138,6 +137,7 @@ func TestServiceAccount(t *testing.T) {
 	lines := strings.Split(strings.TrimSpace(key), "\n")
 	const email = "GOOGLE_CLIENT_EMAIL=worker@family.iam.gserviceaccount.com"
 	const noPEM = "GOOGLE_PRIVATE_KEY: not a PEM block; paste the whole private_key of the service account's JSON, from -----BEGIN PRIVATE KEY----- to -----END PRIVATE KEY-----"
+	const noDomain = " is not a domain; one looks like example.com, several like example.com,example.org"
 	const noKey = "GOOGLE_PRIVATE_KEY: the PEM block holds no private key; was it cut or re-wrapped?"
 	for _, c := range []struct {
 		name    string
@@ -149,6 +149,24 @@ func TestServiceAccount(t *testing.T) {
 		{"blanks for line breaks", []string{email, "GOOGLE_PRIVATE_KEY=" + strings.ReplaceAll(key, "\n", " ")}, []string{noPEM}},
 		{"no PEM", []string{email, "GOOGLE_PRIVATE_KEY=" + marker}, []string{noPEM}},
 		{"cut", []string{email, "GOOGLE_PRIVATE_KEY=" + lines[0] + "\n" + lines[1] + "\n" + lines[len(lines)-1] + "\n"}, []string{noKey}},
+		{"in quotes", []string{email, `GOOGLE_PRIVATE_KEY="` + strings.ReplaceAll(key, "\n", `\n`) + `"`}, nil},
+		{"for domains", []string{email, "GOOGLE_PRIVATE_KEY=" + key, "GOOGLE_WORKSPACE_DOMAIN=example.com, School.Example.ORG"}, nil},
+		{"for free accounts", []string{email, "GOOGLE_PRIVATE_KEY=" + key, "GOOGLE_WORKSPACE_DOMAIN=Gmail.com"}, []string{
+			"GOOGLE_WORKSPACE_DOMAIN: gmail.com has no administrator who could let a service account act for its users; they connect Google in the app",
+		}},
+		{"for what is no domain", []string{email, "GOOGLE_PRIVATE_KEY=" + key, "GOOGLE_WORKSPACE_DOMAIN=@example.com,example,,a_b.example.com"}, []string{
+			`GOOGLE_WORKSPACE_DOMAIN: "@example.com"` + noDomain, `GOOGLE_WORKSPACE_DOMAIN: "example"` + noDomain,
+			`GOOGLE_WORKSPACE_DOMAIN: ""` + noDomain, `GOOGLE_WORKSPACE_DOMAIN: "a_b.example.com"` + noDomain,
+		}},
+		{"for one twice", []string{email, "GOOGLE_PRIVATE_KEY=" + key, "GOOGLE_WORKSPACE_DOMAIN=example.com,EXAMPLE.com"}, []string{
+			"GOOGLE_WORKSPACE_DOMAIN: example.com is given twice",
+		}},
+		{"a domain only", []string{"GOOGLE_WORKSPACE_DOMAIN=example.com"}, []string{
+			"GOOGLE_CLIENT_EMAIL: missing; GOOGLE_WORKSPACE_DOMAIN is of no use without a service account",
+		}},
+		{"no address", []string{"GOOGLE_CLIENT_EMAIL=117", "GOOGLE_PRIVATE_KEY=" + key}, []string{
+			"GOOGLE_CLIENT_EMAIL: not an e-mail address; copy client_email of the service account's JSON",
+		}},
 		{"no email", []string{"GOOGLE_PRIVATE_KEY=" + key}, []string{"GOOGLE_CLIENT_EMAIL: missing; GOOGLE_PRIVATE_KEY is of no use without it"}},
 		{"no key", []string{email}, []string{"GOOGLE_PRIVATE_KEY: missing; GOOGLE_CLIENT_EMAIL is of no use without it"}},
 	} {
@@ -170,6 +188,23 @@ func TestServiceAccountKeyFromDotenv(t *testing.T) {
 		if _, err := Load([]string{someDatabase}, dotenv); err != nil {
 			t.Errorf("quoted by %q: %v", quote, err)
 		}
+	}
+}
+
+// A service account alone writes calendars, once it is told for whom.
+func TestServiceAccountWritesCalendars(t *testing.T) {
+	t.Parallel()
+	environ := []string{someDatabase, "GOOGLE_CLIENT_EMAIL=worker@family.iam.gserviceaccount.com", "GOOGLE_PRIVATE_KEY_FILE=" + writeFile(t, "key", privateKey(t))}
+	c, err := Load(environ, "")
+	if err != nil || c.WritesCalendars() || c.gcal().ServiceEmail != "" {
+		t.Errorf("for nobody: %v, %v", c, err)
+	}
+	c, err = Load(append(environ, "GOOGLE_WORKSPACE_DOMAIN=example.com,Example.org"), "")
+	if err != nil || !c.WritesCalendars() || c.gcal().Validate() != nil || !c.gcal().ServiceKey.Given() {
+		t.Errorf("for two domains: %v, %v", c, err)
+	}
+	if diff := cmp.Diff([]string{"example.com", "example.org"}, c.reconcile().Domains); diff != "" {
+		t.Errorf("domains (-want +got):\n%s", diff)
 	}
 }
 
