@@ -262,7 +262,7 @@ func noCalendar() answer {
 
 var answers = slices.Concat(
 	[]answer{{signal: "all is well", requests: "token 200, insert 200", end: synced, endCopy: "written"}},
-	answers400, answers401, answers403, answers404, answers409, answers410, answers412, answers429, answers5xx, tokenAnswers,
+	answers400, answers401, answers403, answers404, answers409, answers410, answers412, answers429, answers5xx, tokenAnswers, delegatedAnswers,
 )
 
 var answers400 = slices.Concat(
@@ -455,12 +455,12 @@ var tokenAnswers = []answer{
 func (c *couple) copyID() string { return gcal.NewGoogleID(c.hers, 0) }
 
 // userDeletes is that she deletes the copy in Google.
-func (c *couple) userDeletes() { c.must(c.google.UserDelete(c.her.String(), c.copyID())) }
+func (c *couple) userDeletes() { c.must(c.google.UserDelete(c.name(c.her), c.copyID())) }
 
 // vanishes is that the copy is gone without a trace.
 func (c *couple) vanishes() {
 	c.userDeletes()
-	c.must(c.google.Purge(c.her.String(), c.copyID()))
+	c.must(c.google.Purge(c.name(c.her), c.copyID()))
 }
 
 // forgets is that the write of her copy was never recorded.
@@ -488,7 +488,7 @@ func (c *couple) occupied() { c.enters(map[string]any{"id": c.copyID(), "summary
 func (c *couple) enters(resource map[string]any) (id string) {
 	resource["start"] = map[string]any{"dateTime": "2035-01-01T10:00:00Z"}
 	resource["end"] = map[string]any{"dateTime": "2035-01-01T11:00:00Z"}
-	id, err := c.google.UserInsert(c.her.String(), resource)
+	id, err := c.google.UserInsert(c.name(c.her), resource)
 	c.must(err)
 	return id
 }

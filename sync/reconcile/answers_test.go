@@ -15,6 +15,8 @@ type answer struct {
 	signal string
 	world  func(*gcalfake.Config)
 	config func(*couple)
+	// delegated says that she has consented to nothing: a service account acts for her, and for him his own consent.
+	delegated bool
 	// app is what the app does, with events that are written and synced already; writes: with none.
 	app     string
 	arrange func(*couple) // before the app does that
@@ -89,7 +91,7 @@ func (a answer) test(t *testing.T) {
 	for _, f := range a.faults {
 		rule := f.rule()
 		if !a.everybody {
-			rule = gcalfake.ForUser(c.her.String(), rule)
+			rule = gcalfake.ForUser(c.name(c.her), rule)
 		}
 		c.google.Fail(rule)
 	}
@@ -128,6 +130,10 @@ func (a answer) couple(t *testing.T) *couple {
 	c := newCouple(t, change...)
 	if a.config != nil {
 		a.config(c)
+	}
+	if a.delegated {
+		c.employ("example.com")
+		c.join(c.her, "example.com")
 	}
 	if a.everybody {
 		c.cfg.Concurrency = 1 // the second of them finds what the first has learned

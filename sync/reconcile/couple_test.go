@@ -165,7 +165,7 @@ func (c *couple) requests(both bool) string {
 	slices.SortFunc(log, func(a, b gcalfake.Record) int { return a.At.Compare(b.At) })
 	var made []string
 	for _, r := range log {
-		if both || r.User == c.her.String() {
+		if both || r.User == c.name(c.her) {
 			made = append(made, fmt.Sprintf("%s %d", r.Op, r.Status))
 		}
 	}

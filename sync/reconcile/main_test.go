@@ -46,6 +46,7 @@ type world struct {
 	cfg    Config
 	gcal   gcal.Config
 	log    journal
+	names  map[uuid.UUID]string // of users at Google, where that is not their id; written before a reconciler is started
 
 	statements statements
 	mu         sync.Mutex
@@ -64,7 +65,7 @@ func newWorld(t *testing.T, change ...func(*gcalfake.Config)) *world {
 		t.Fatal(err)
 	}
 	t.Cleanup(google.Close)
-	w := &world{t: t, pool: db.Pool, url: db.URL(), google: google, cfg: DefaultConfig(), gcal: gcal.DefaultConfig(), armed: map[uuid.UUID]time.Time{}}
+	w := &world{t: t, pool: db.Pool, url: db.URL(), google: google, cfg: DefaultConfig(), gcal: gcal.DefaultConfig(), armed: map[uuid.UUID]time.Time{}, names: map[uuid.UUID]string{}}
 	w.cfg.RetryBase, w.cfg.RetryMax, w.cfg.SweepInterval = 20*time.Millisecond, 200*time.Millisecond, 25*time.Millisecond
 	w.cfg.ProjectPause = 100 * time.Millisecond
 	w.gcal.CalendarURL, w.gcal.TokenURL, w.gcal.RevokeURL = google.CalendarURL(), google.TokenURL(), google.RevokeURL()
@@ -154,9 +155,17 @@ func (w *world) user() uuid.UUID {
 	return id
 }
 
+// name is who a user is at Google.
+func (w *world) name(user uuid.UUID) string {
+	if name := w.names[user]; name != "" {
+		return name
+	}
+	return user.String()
+}
+
 func (w *world) connect(user uuid.UUID) {
 	w.t.Helper()
-	w.exec(`select reminder_worker.put_google_account($1, $2)`, user, w.google.Grant(user.String()))
+	w.exec(`select reminder_worker.put_google_account($1, $2)`, user, w.google.Grant(w.name(user)))
 }
 
 func (w *world) event(user uuid.UUID, title string) uuid.UUID {
@@ -204,7 +213,7 @@ func (w *world) untilAll(status string) {
 
 // live are the copies in a user's calendar that are not cancelled.
 func (w *world) live(user uuid.UUID) (events []gcalfake.Event) {
-	for _, e := range w.google.Events(user.String()) {
+	for _, e := range w.google.Events(w.name(user)) {
 		if e.Status != "cancelled" {
 			events = append(events, e)
 		}
@@ -242,7 +251,7 @@ func (w *world) hold(op string, user uuid.UUID) held {
 	begun, release := make(chan struct{}), make(chan struct{})
 	var met atomic.Bool
 	w.google.Fail(func(r gcalfake.Request) *gcalfake.Fault {
-		if r.Op != op || user != uuid.Nil && r.User != user.String() {
+		if r.Op != op || user != uuid.Nil && r.User != w.name(user) {
 			return nil
 		}
 		if met.CompareAndSwap(false, true) {
