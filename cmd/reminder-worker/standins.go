@@ -15,7 +15,7 @@ func newStandinsCommand() *cobra.Command {
 		Use:   "standins",
 		Short: "Serve stand-ins for Google Calendar and Expo, to develop against",
 		Long: `Serve stand-ins for Google Calendar (with its token endpoint) and for Expo's push service until Ctrl-C. They accept any
-refresh token and any well-formed push token, print the environment that points the worker at them, and a line for each request.`,
+refresh token, any service account and any well-formed push token, print the environment that points the worker at them, and a line for each request.`,
 		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			cfg.Out = c.OutOrStdout()

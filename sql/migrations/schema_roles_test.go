@@ -74,6 +74,12 @@ func TestHostedSupabase(t *testing.T) {
 	}
 	app.exec(`reset role`)
 	checkPrivileges(app)
+
+	app.exec(`update auth.users set email = 'ben@example.org' where id = $1`, ben)
+	made, err := store.New(owner).DelegateAccounts(t.Context(), store.DelegateAccountsParams{Users: ids(ben), Domains: texts("example.org")})
+	if err != nil || len(made) != 1 {
+		t.Errorf("%d accounts of the service account, want 1: %v", len(made), err)
+	}
 }
 
 // serveAs takes one event and its reminder through their lives by the statements of the worker.

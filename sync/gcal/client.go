@@ -99,7 +99,7 @@ func (c *Client) CheckService(ctx context.Context) error {
 	if c.robot == nil {
 		return unserved(Account{Subject: "@"})
 	}
-	if e := c.robot.check(ctx); e != nil {
+	if e := c.robot.check(ctx, c.now()); e != nil {
 		return e
 	}
 	return nil

@@ -14,6 +14,10 @@
 // guests, alerts and other programs' properties stay. A description is replaced as long as it is the one we wrote. Every update
 // names the version it read (If-Match), so that an edit made in between is seen and kept.
 //
+// A service account acts for users who have given no consent themselves, where their administrator has for all of a domain (Account.Subject,
+// service.go). What is wrong with it is no user's fault and no consent's: such an error says so (Error.Service), and Google is asked again by one
+// user, not by all.
+//
 // One account's trouble stays its own. Access tokens are exchanged per account under the waiting call's context; a token endpoint
 // that hangs for one user holds no lock another needs.
 //
@@ -45,7 +49,7 @@
 // A quota of the project's requests is the caller's, too: Config.Admit is asked before each of them. Where Google takes fewer, which shows
 // in requests of several users being refused for their rate, the client finds out how many, and makes no more (governor.go).
 //
-// Refresh tokens, access tokens and the client secret appear in no error and no log; Account prints without its token. Tokens are
+// Refresh tokens, access tokens, the client secret and the service account's key appear in no error and no log; Account prints without its token. Tokens are
 // sent to the configured addresses only, no redirect is followed.
 //
 // # Testing

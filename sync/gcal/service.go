@@ -95,10 +95,11 @@ func (s *service) exchange(ctx context.Context, subject string) (*oauth2.Token, 
 	if err != nil {
 		return nil, err
 	}
+	began := s.now()
 	token, err := s.ask(ctx, subject)
 	var fault *Error
 	if err != nil {
-		fault = s.judge(ctx, subject, err)
+		fault = s.judge(ctx, subject, began, err)
 	}
 	s.leave(d, alone, subject, fault, ctx.Err() != nil)
 	if fault != nil {
@@ -179,11 +180,11 @@ func (s *service) leave(d *delegation, alone *probe, subject string, fault *Erro
 }
 
 // judge says what a failed exchange means: for the user, for all of the domain, or for the service account.
-func (s *service) judge(ctx context.Context, subject string, err error) *Error {
+func (s *service) judge(ctx context.Context, subject string, began time.Time, err error) *Error {
 	e := classify(OpToken, err, s.now())
 	switch {
 	case e.Reason == "invalid_grant" && e.Kind == Reconnect:
-		return s.blame(ctx, subject, e)
+		return s.blame(ctx, subject, began, e)
 	case e.Kind == Reconnect, e.Kind == Project && e.Reason == "unauthorized_client":
 		e.Kind, e.Domain = Project, domainOf(subject)
 		e.Message = fmt.Sprintf("%s may not act for users of %s", s.email, e.Domain)
@@ -203,8 +204,9 @@ func (s *service) own(e *Error) *Error {
 
 // blame finds out whose fault an invalid grant is. Google says the same of a user whom it does not know, of a signature by another key and
 // of a clock that is wrong; the latter two it also says when the service account asks for itself.
-func (s *service) blame(ctx context.Context, subject string, e *Error) *Error {
-	own := s.check(ctx)
+// That it was given a token before says nothing: a key can be deleted at any moment, and no user is to be marked for that.
+func (s *service) blame(ctx context.Context, subject string, began time.Time, e *Error) *Error {
+	own := s.check(ctx, began)
 	switch {
 	case own == nil:
 		e.Message = "no such user in " + domainOf(subject) + ", or one who is suspended"
@@ -215,9 +217,9 @@ func (s *service) blame(ctx context.Context, subject string, e *Error) *Error {
 	return &Error{Kind: Retry, Op: OpToken, Status: e.Status, Reason: e.Reason, Message: "whose fault it is could not be found out", Err: own.Err}
 }
 
-// check asks for a token of the service account's own, unless it is known that it gets one. What it is refused for is its key, its state
-// or the clock.
-func (s *service) check(ctx context.Context) *Error {
+// check asks for a token of the service account's own, unless Google has given one for its signature since. What it is refused for is its
+// key, its state or the clock.
+func (s *service) check(ctx context.Context, since time.Time) *Error {
 	select {
 	case s.checking <- struct{}{}:
 		defer func() { <-s.checking }()
@@ -225,7 +227,7 @@ func (s *service) check(ctx context.Context) *Error {
 		return classify(OpToken, ctx.Err(), s.now())
 	}
 	s.mu.Lock()
-	fresh, refused := s.now().Sub(s.proven) < s.rest, s.stands(s.now())
+	fresh, refused := s.proven.After(since), s.stands(s.now())
 	s.mu.Unlock()
 	switch {
 	case refused != nil:

@@ -245,9 +245,9 @@ func TestUnknownUser(t *testing.T) {
 	}
 	f.google.ResetLog()
 	_, err = f.client.Upsert(t.Context(), nobody, newEvent("Football"), gcal.Copy{})
-	ofKind(t, err, gcal.Reconnect)
-	if n := f.google.Count(gcalfake.OpToken, -1); n != 1 {
-		t.Errorf("%d token requests, want 1: the key has just worked", n)
+	wantKind(t, err, gcal.Reconnect)
+	if n := f.google.Count(gcalfake.OpToken, -1); n != 2 {
+		t.Errorf("%d token requests, want 2: the key may have been deleted a moment ago", n)
 	}
 	f.google.AddUser(nobody.Subject)
 	f.untilWritten(nobody)
@@ -282,6 +282,27 @@ func TestWrongServiceKey(t *testing.T) {
 	f.google.Delegate(robot, "example.com", gcal.Scope)
 	f.untilWritten(users[0])
 	f.must(f.client.CheckService(t.Context()))
+}
+
+// A key that is deleted while the worker runs is nobody's fault, however well it has worked until then.
+func TestServiceKeyIsDeleted(t *testing.T) {
+	t.Parallel()
+	f := newRobot(t, gcalfake.Config{})
+	users := f.delegated("example.com", 20)
+	if faults := f.writeAll(users[:10]); len(faults) != 0 {
+		t.Fatal(faults[0])
+	}
+	other := newKey(2048)
+	f.google.AddServiceAccount(robot, &other.PublicKey)
+	faults := f.writeAll(users[10:])
+	if len(faults) != 10 {
+		t.Errorf("%d calls failed, want all 10", len(faults))
+	}
+	for _, e := range faults {
+		if e.Kind != gcal.Project || !e.Service {
+			t.Errorf("fault %+v", e)
+		}
+	}
 }
 
 func TestServiceTokenFaults(t *testing.T) {

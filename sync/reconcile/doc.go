@@ -34,12 +34,18 @@
 // records results, as many as there are per statement. One keeps the leases of what is in flight alive and learns from that which
 // events are gone.
 //
+// Users who have consented to nothing may have a service account act for them (Config.Domains). They are given an account when an event of theirs is
+// claimed, and it is asked with every claim whether their address is still theirs (delegate.go): one more statement for a batch that has such
+// users in it, and none where there is no service account.
+//
 // # Failure
 //
 // Errors of Google are classified by gcal. Retry: attempts are counted in the row, with growing pauses, for about a day. Throttled:
 // that user's calendar pauses, for what waits in the lane at once, and for longer if it happens again within a minute. Reconnect: the account is parked, its events become 'scheduled'
 // until the user connects again, which the sender asks them for, once. Project: every calendar pauses, an error is logged, no user is
 // marked and no attempt is used. A refresh token that is sealed with a key which is not there waits for the key: likewise.
+// Where it is the service account that is at fault, the accounts that it acts for pause, and nobody else; a user whom Google does not know is parked
+// without a word, for there is nothing they could renew, and tried again after a day.
 // Permanent: the event is 'failed', its reminders stay. A call that fails after long pauses its user's calendar for a while. When calls of
 // several users fail in a row it is Google that is away: all calendars rest, for longer each time, and no attempt is used. So they do when a quota of
 // ours is used up, or Google takes fewer requests than are made: events then leave memory instead of filling it, and what is due for Google

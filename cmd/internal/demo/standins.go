@@ -42,7 +42,8 @@ func (c StandinsConfig) Validate() error {
 // kept is how many requests and pushes the stand-ins remember: they may run for weeks.
 const kept = 1000
 
-// RunStandins serves both stand-ins until ctx ends, which is no error. They accept any refresh token and any well-formed push token.
+// RunStandins serves both stand-ins until ctx ends, which is no error. They accept any refresh token, any service account and any
+// well-formed push token.
 func RunStandins(ctx context.Context, cfg StandinsConfig) error {
 	if err := cfg.Validate(); err != nil {
 		return err

@@ -32,8 +32,8 @@
 //
 // # Testing
 //
-// A stand-in is worth what its likeness is worth. So Google's two official clients talk to it: the one for Go, which is part of the
-// build, and the one for Node, the npm packages @googleapis/calendar and google-auth-library in one version. TestOfficialClient
+// A stand-in is worth what its likeness is worth. So Google's two official clients talk to it, as users and as service accounts: the one for
+// Go, which is part of the build, and the one for Node, the npm packages @googleapis/calendar and google-auth-library in one version. TestOfficialClient
 // fetches the latter once, checks every byte of it against a sum, and has it ask for access tokens, write, list and fail. It needs
 // Node and npm, and says so where they are missing; with REMINDER_WORKER_REQUIRE_NODE=1 it then fails. Errors are compared with
 // Google's published page on them, word for word. The other tests speak plain HTTP.
