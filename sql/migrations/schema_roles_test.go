@@ -3,6 +3,7 @@ package migrations_test
 import (
 	"testing"
 
+	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
 	"github.com/parentpal/reminder-worker/sql/migrations"
@@ -76,7 +77,7 @@ func TestHostedSupabase(t *testing.T) {
 	checkPrivileges(app)
 
 	app.exec(`update auth.users set email = 'ben@example.org' where id = $1`, ben)
-	made, err := store.New(owner).DelegateAccounts(t.Context(), store.DelegateAccountsParams{Users: ids(ben), Domains: texts("example.org")})
+	made, err := store.New(owner).DelegateAccounts(t.Context(), store.DelegateAccountsParams{Users: ids(uuid.MustParse(ben)), Domains: texts("example.org")})
 	if err != nil || len(made) != 1 {
 		t.Errorf("%d accounts of the service account, want 1: %v", len(made), err)
 	}

@@ -98,16 +98,17 @@ func (f *fixture) writeAll(accounts []gcal.Account) (faults []*gcal.Error) {
 // untilWritten writes for an account as soon as that is possible.
 func (f *fixture) untilWritten(a gcal.Account) {
 	f.Helper()
-	deadline := time.Now().Add(time.Minute)
+	deadline := time.After(time.Minute)
 	for {
 		_, err := f.client.Upsert(f.Context(), a, newEvent("Chess"), gcal.Copy{})
 		if err == nil {
 			return
 		}
-		if time.Now().After(deadline) {
+		select {
+		case <-deadline:
 			f.Fatalf("waited in vain: %v", err)
+		case <-time.After(20 * time.Millisecond):
 		}
-		time.Sleep(20 * time.Millisecond)
 	}
 }
 

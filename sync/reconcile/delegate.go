@@ -69,8 +69,14 @@ func (r *Reconciler) findAccounts(ctx context.Context, rows []store.ClaimEventsR
 	}
 	r.delegate(ctx, asked)
 	for i := range rows {
-		row := &rows[i]
-		row.HasAccount = row.AccountState == accountUndecided || row.AccountState != "" && row.AccountState != accountUnserved && r.serves(row.Subject)
+		switch row := &rows[i]; row.AccountState {
+		case accountUndecided:
+			row.HasAccount = true
+		case "", accountUnserved:
+			row.HasAccount = false
+		default:
+			row.HasAccount = r.serves(row.Subject)
+		}
 	}
 }
 
@@ -79,7 +85,7 @@ func (r *Reconciler) findRemovals(ctx context.Context, rows []store.ClaimRemoval
 	var asked []account
 	for i := range rows {
 		row := &rows[i]
-		if row.Subject != "" {
+		if row.Subject != "" && row.AccountState == accountConnected {
 			calendar := row.CalendarID // the copy's own: it is where it is
 			asked = append(asked, account{row.UserID, &row.Subject, &calendar, &row.AccountState, &row.ConnectedAt, &row.AccountPausedUntil})
 		}
@@ -122,7 +128,7 @@ func (r *Reconciler) delegateUsers(ctx context.Context, users []uuid.UUID) (map[
 	slices.SortFunc(users, func(a, b uuid.UUID) int { return slices.Compare(a[:], b[:]) })
 	rows, err := r.db.DelegateAccounts(ctx, store.DelegateAccountsParams{Users: slices.Compact(users), Domains: r.cfg.Domains})
 	if err != nil {
-		if !lockedOut(err) {
+		if !lockedOut(err) && ctx.Err() == nil {
 			r.m.databaseErrors.Inc()
 			r.alarm("accounts", r.cfg.ProjectPause, fmt.Errorf("delegate accounts: %w", err).Error(), "accounts of the service account not looked at")
 		}
@@ -144,7 +150,7 @@ func (r *Reconciler) recallWaiting(ctx context.Context) {
 			arg.After = users[len(users)-1]
 			_, err = r.delegateUsers(ctx, users)
 		}
-		if err != nil {
+		if err != nil && !lockedOut(err) { // those of one page wait for their next event then
 			r.log.Error().Err(fmt.Errorf("recall users: %w", err)).Msg("events of users without an account are left until the next start")
 			return
 		}

@@ -236,6 +236,25 @@ func TestWaitingUsersAreTakenUp(t *testing.T) {
 	}
 }
 
+// What is to be removed for a user who has disconnected waits, and is not asked for again and again, whatever their address is by now.
+func TestRemovalWaitsForWhoHasDisconnected(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.employ("example.com")
+	user, other := w.user(), w.user()
+	w.join(user, "example.com")
+	r, _ := w.start()
+	event := w.event(user, "Choir")
+	w.untilStatus(event, "synced")
+	w.exec(`update reminder_worker.google_accounts set state = 'off' where user_id = $1`, user)
+	w.exec(`update auth.users set email = 'another@example.com' where id = $1`, user)
+	w.exec(`delete from events where id = $1`, event)
+	w.untilTrue(`count(*) = 1 from reminder_worker.calendar_copies where due_at is null and error_message like 'waits until%'`)
+	w.untilStatus(w.event(other, "Football"), "synced")
+	r.Wake()
+	w.wantCopies(user, 1)
+}
+
 // A user's own consent takes over at once, and its end is not the service account's beginning.
 func TestOwnConsentTakesOver(t *testing.T) {
 	t.Parallel()
