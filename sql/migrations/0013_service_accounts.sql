@@ -120,14 +120,14 @@ begin
   where user_id = any (array(
     select a.user_id
     from reminder_worker.google_accounts a
-    where a.user_id = any (users) and a.subject is not null and a.state <> 'off'
+    where a.user_id = any (users) and a.subject is not null and a.state in ('connected', 'needs_reconnect')
       and (a.user_id = any (eligible)) is not true and (addresses[array_position(ids, a.user_id)] = a.subject) is not true
     for update skip locked));
 
   with due as (
     select a.user_id
     from reminder_worker.google_accounts a
-    where a.user_id = any (eligible) and a.subject is not null and a.state <> 'off'
+    where a.user_id = any (eligible) and a.subject is not null and a.state in ('connected', 'needs_reconnect')
       and (a.subject <> addresses[array_position(ids, a.user_id)]
         or a.state = 'needs_reconnect' and a.updated_at < now() - interval '1 day')
     for no key update skip locked

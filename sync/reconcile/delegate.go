@@ -64,7 +64,11 @@ func (r *Reconciler) findAccounts(ctx context.Context, rows []store.ClaimEventsR
 	for i := range rows {
 		row := &rows[i]
 		if row.Status == eventPending && !row.CalendarOff && row.UserID != noUser && (!row.HasAccount || row.Subject != "" && row.AccountState != accountOff) {
-			asked = append(asked, account{row.UserID, &row.Subject, &row.CalendarID, &row.AccountState, &row.ConnectedAt, &row.AccountPausedUntil})
+			calendar := &row.CalendarID
+			if row.CalendarID != "" || row.CalendarToMake != "" {
+				calendar = new(string) // it is the user's choice, or known
+			}
+			asked = append(asked, account{row.UserID, &row.Subject, calendar, &row.AccountState, &row.ConnectedAt, &row.AccountPausedUntil})
 		}
 	}
 	r.delegate(ctx, asked)
@@ -85,17 +89,22 @@ func (r *Reconciler) findRemovals(ctx context.Context, rows []store.ClaimRemoval
 	var asked []account
 	for i := range rows {
 		row := &rows[i]
-		if row.Subject != "" && row.AccountState == accountConnected {
+		if row.Subject != "" && removable(row) {
 			calendar := row.CalendarID // the copy's own: it is where it is
 			asked = append(asked, account{row.UserID, &row.Subject, &calendar, &row.AccountState, &row.ConnectedAt, &row.AccountPausedUntil})
 		}
 	}
 	r.delegate(ctx, asked)
 	for i := range rows {
-		if row := &rows[i]; row.AccountState == accountConnected && !r.serves(row.Subject) {
+		if row := &rows[i]; removable(row) && !r.serves(row.Subject) {
 			row.AccountState = accountUnserved
 		}
 	}
+}
+
+// removable reports whether the state of a copy's account is one in which it may be removed.
+func removable(row *store.ClaimRemovalsRow) bool {
+	return row.AccountState == accountConnected || row.AccountState == accountLeaving
 }
 
 // delegate has the database see to accounts, and brings those asked for up to date.

@@ -137,6 +137,9 @@ func (r *Reconciler) letLeave(ctx context.Context, row store.ClaimLeavingsRow) (
 
 // revoke gives a consent back. A token that nobody can ever read is none.
 func (r *Reconciler) revoke(ctx context.Context, row store.ClaimLeavingsRow) error {
+	if row.RefreshToken == "" {
+		return nil // a service account acted for the user
+	}
 	token, err := r.cfg.Keys.Open(row.UserID, row.RefreshToken)
 	if unknown := (*seal.UnknownKeyError)(nil); errors.As(err, &unknown) {
 		return fmt.Errorf("open refresh token: %w", err)

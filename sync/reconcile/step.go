@@ -384,7 +384,7 @@ func (r *Reconciler) dispatchRemoval(row store.ClaimRemovalsRow, holdsUntil time
 		r.settle(outcome{job: j, retry: r.cfg.RetryMax, message: "waits for a worker that writes this user's calendar"})
 	case row.AccountState == accountUndecided:
 		r.settle(outcome{job: j, retry: r.cfg.Jitter(undecidedPause), message: undecided})
-	case row.AccountState != accountConnected && row.AccountState != accountLeaving:
+	case !removable(&row):
 		r.settle(outcome{job: j, retry: never, message: "waits until the user connects Google Calendar again"})
 	case row.AccountPausedUntil.After(now):
 		r.settle(outcome{job: j, retry: row.AccountPausedUntil.Sub(now), message: "Google asked for a pause of this user's calendar"})

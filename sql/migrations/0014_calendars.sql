@@ -81,7 +81,7 @@ create index google_accounts_leave_due_idx on reminder_worker.google_accounts (l
 -- then, a removal looks in both calendars.
 alter table reminder_worker.calendar_copies add column target_calendar_id text, add column target_event_id text;
 
--- As in 0012, and who connects again has not left.
+-- As in 0013, and who connects again has not left.
 create or replace function reminder_worker.put_google_account(for_user uuid, new_refresh_token text) returns void
 language plpgsql security definer set search_path = '' as $$
 begin
@@ -91,7 +91,7 @@ begin
   insert into reminder_worker.google_accounts as a (user_id, refresh_token)
   values (for_user, new_refresh_token)
   on conflict (user_id) do update
-    set refresh_token = excluded.refresh_token, state = 'connected', reason = null, paused_until = null,
+    set refresh_token = excluded.refresh_token, subject = null, state = 'connected', reason = null, paused_until = null,
         connected_at = now(), updated_at = now(), notice_due_at = null, notice_lease = null, notice_error = null,
         leave_due_at = null, leave_until = null, made_calendar_gone_at = null;
   -- A pending one may be served without the account at this very moment: the next revision makes sure that it is served again.
@@ -117,11 +117,15 @@ language plpgsql security definer set search_path = '' as $$
 declare
   caller uuid := reminder_worker.require_user();
 begin
-  update reminder_worker.google_accounts a
-  set state = case when (remove_copies or revoke) and a.refresh_token <> '' and a.state <> 'needs_reconnect' then 'leaving' else 'off' end,
-      reason = case when a.state = 'needs_reconnect' then 'disconnected in the app, after access had ended' else 'disconnected in the app' end,
-      paused_until = null, updated_at = now(), notice_due_at = null, notice_lease = null
-  where a.user_id = caller;
+  -- Of users, too, for whom nothing is written yet, so that a service account does not begin to.
+  insert into reminder_worker.google_accounts as a (user_id, refresh_token, state, reason)
+  select u.id, '', 'off', 'disconnected in the app'
+  from auth.users u
+  where u.id = caller
+  on conflict (user_id) do update
+    set state = case when (remove_copies or revoke) and (a.refresh_token <> '' or a.subject is not null) and a.state <> 'needs_reconnect' then 'leaving' else 'off' end,
+        reason = case when a.state = 'needs_reconnect' then 'disconnected in the app, after access had ended' else 'disconnected in the app' end,
+        paused_until = null, updated_at = now(), notice_due_at = null, notice_lease = null, leave_due_at = null, leave_until = null;
   update reminder_worker.google_accounts a
   set leave_due_at = now(), leave_until = now() + interval '24 hours', leave_attempts = 0, leave_copies = remove_copies, leave_revoke = revoke
   where a.user_id = caller and a.state = 'leaving';
@@ -142,6 +146,30 @@ begin
       execute format('grant execute on function public.disconnect_google_calendar(boolean, boolean) to %I', api);
     end if;
   end loop;
+end
+$$;
+
+-- As in 0013, and an account that a service account acts for keeps what is known of it; what was about to go is written again.
+create or replace function public.resume_google_calendar() returns void
+language plpgsql security definer set search_path = '' as $$
+declare
+  caller uuid := reminder_worker.require_user();
+begin
+  update reminder_worker.google_accounts
+  set state = 'connected', reason = null, paused_until = null, connected_at = now(), updated_at = now(), leave_due_at = null, leave_until = null,
+      made_calendar_gone_at = null
+  where user_id = caller and subject is not null and state <> 'connected';
+  delete from reminder_worker.google_accounts where user_id = caller and subject is null and refresh_token = '';
+  update public.events
+  set status = 'pending'
+  where user_id = caller and coalesce(end_ts, start_ts) > now() and (status = 'scheduled'
+    or status = 'synced' and exists (
+      select from reminder_worker.calendar_copies k
+      where k.event_id = events.id and k.user_id = caller and k.tombstoned_at is not null));
+  update reminder_worker.calendar_copies
+  set due_at = now(), attempts = 0
+  where user_id = caller and tombstoned_at is not null and due_at is null;
+  perform reminder_worker.knock();
 end
 $$;
 
@@ -176,7 +204,7 @@ create or replace trigger reminder_worker_settings_changed after update on publi
       old.google_calendar, old.google_calendar_name, old.google_alerts))
   execute function reminder_worker.settings_changed();
 
--- As in 0009, and calendar_id is the one that copies are written to: empty as long as it is not made.
+-- As in 0013, and calendar_id is the one that copies are written to: empty as long as it is not made.
 create or replace view public.calendar_connection with (security_barrier) as
   select a.user_id, a.state,
     case
@@ -187,7 +215,8 @@ create or replace view public.calendar_connection with (security_barrier) as
       select case when n.google_calendar <> '' then n.google_calendar else coalesce(a.made_calendar_id, '') end
       from public.notification_settings n
       where n.user_id = a.user_id and (n.google_calendar <> '' or n.google_calendar_name <> '')), a.calendar_id) as calendar_id,
-    a.connected_at, case when a.paused_until > now() then a.paused_until end as paused_until
+    a.connected_at, case when a.paused_until > now() then a.paused_until end as paused_until,
+    a.subject is not null as delegated
   from reminder_worker.google_accounts a
   where a.user_id = (select auth.uid());
 
