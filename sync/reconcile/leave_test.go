@@ -156,3 +156,38 @@ func TestLeaveUnheard(t *testing.T) {
 		t.Errorf("reason %s", got)
 	}
 }
+
+// Who is served by a service account chooses a calendar, leaves, and comes back like others; there is no consent to give back.
+func TestDelegatedLeaveAndResume(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	const domain = "example.org"
+	w.employ(domain)
+	user := w.user()
+	w.join(user, domain)
+	w.choose(user, "google_calendar_name", "Family")
+	w.start()
+	w.events(user, 5)
+	w.untilAll("synced")
+	calendars := w.google.Calendars(w.names[user])
+	w.wantCopies(user, 5)
+	if len(calendars) != 2 || w.live(user)[0].Calendar != calendars[1].ID {
+		t.Errorf("calendars %+v, stands in %s", calendars, w.live(user)[0].Calendar)
+	}
+
+	w.leaves(user, true, true)
+	w.untilOff(user)
+	w.wantCopies(user, 0)
+	if n := w.google.Count(gcalfake.OpRevoke, -1); n > 0 {
+		t.Errorf("%d consents were given back that were none", n)
+	}
+	w.events(user, 1)
+	w.untilAll("scheduled")
+
+	w.exec(`select set_config('request.jwt.claims', json_build_object('sub', $1::text)::text, true), public.resume_google_calendar()`, user)
+	w.untilAll("synced")
+	w.wantCopies(user, 6)
+	if n := len(w.google.Calendars(w.names[user])); n != 2 {
+		t.Errorf("%d calendars, want the one of before", n)
+	}
+}
