@@ -60,7 +60,7 @@ var table = map[string]may{
 	},
 	"cmd/internal/app": {
 		[]string{
-			"cmd/internal/ops", "listener", "listener/wal", "sync/reconcile", "sync/gcal", "sync/seal",
+			"cmd/internal/ops", "listener", "listener/wal", "sync/audit", "sync/reconcile", "sync/gcal", "sync/seal",
 			"notify", "notify/wheel", "notify/expo", "notify/text", "sql/migrations", "sql/permits", "sql/store",
 		},
 		[]string{pgx, pgxpool, xsync, prom, zerolog, uuid, env, godotenv, isatty, xtime},
@@ -74,6 +74,7 @@ var table = map[string]may{
 	"listener":           {nil, []string{pgx, prom, zerolog, uuid, xsys}},
 	"listener/wal":       {[]string{"listener"}, []string{pgx, pglogrepl, prom, zerolog, uuid}},
 	"sync/reconcile":     {[]string{"sql/settings", "sql/store", "sync/gcal", "sync/seal"}, []string{pgx, prom, zerolog, uuid, xsync, xtime, xtext}},
+	"sync/audit":         {[]string{"sql/store", "sync/gcal", "sync/reconcile", "sync/seal"}, []string{prom, zerolog, uuid}},
 	"sync/seal":          {nil, []string{uuid}},
 	"sync/gcal":          {nil, []string{googleAPI, oauth2, uuid, xtime, xtext}},
 	"sync/gcal/gcalfake": {nil, []string{uuid}},

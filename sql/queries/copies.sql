@@ -21,7 +21,7 @@ select
   coalesce(a.subject, '')::text as subject,
   coalesce(a.connected_at, 'epoch')::timestamptz as connected_at,
   coalesce(a.state, '')::text as account_state,
-  coalesce(a.paused_until, 'epoch')::timestamptz as account_paused_until
+  least(coalesce(a.paused_until, 'epoch'), timestamptz '9999-01-01 00:00:00+00')::timestamptz as account_paused_until
 from taken t
 left join reminder_worker.google_accounts a on a.user_id = t.user_id
 order by t.user_id, t.event_id;

@@ -27,7 +27,7 @@ with due as (
       attempts = k.attempts + (k.lease_until is not null)::integer
   from due
   where k.event_id = due.event_id and k.user_id = due.user_id
-  returning k.event_id, k.user_id, k.calendar_id, k.google_event_id, k.generation, k.etag, k.content_hash, k.written_at, k.tombstoned_at, k.due_at, k.lease_until, k.attempts, k.error_message, k.created_at, k.target_calendar_id, k.target_event_id
+  returning k.event_id, k.user_id, k.calendar_id, k.google_event_id, k.generation, k.etag, k.content_hash, k.written_at, k.tombstoned_at, k.due_at, k.lease_until, k.attempts, k.error_message, k.created_at, k.target_calendar_id, k.target_event_id, k.gone_at
 )
 select
   t.event_id, t.user_id, t.calendar_id, coalesce(t.target_calendar_id, '')::text as target_calendar_id, coalesce(t.target_event_id, '')::text as target_event_id, t.google_event_id, t.generation, t.etag, t.content_hash, t.attempts, coalesce(t.lease_until, 'epoch')::timestamptz as lease_until,
@@ -35,7 +35,7 @@ select
   coalesce(a.subject, '')::text as subject,
   coalesce(a.connected_at, 'epoch')::timestamptz as connected_at,
   coalesce(a.state, '')::text as account_state,
-  coalesce(a.paused_until, 'epoch')::timestamptz as account_paused_until
+  least(coalesce(a.paused_until, 'epoch'), timestamptz '9999-01-01 00:00:00+00')::timestamptz as account_paused_until
 from taken t
 left join reminder_worker.google_accounts a on a.user_id = t.user_id
 order by t.user_id, t.event_id

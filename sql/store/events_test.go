@@ -269,3 +269,21 @@ func TestPlanningComesFirst(t *testing.T) {
 		t.Errorf("took (-want +got):\n%s", diff)
 	}
 }
+
+// An account that was paused for ever keeps its own copies waiting, and no other event from being claimed.
+func TestClaimBesideAnEndlessPause(t *testing.T) {
+	t.Parallel()
+	b := newBase(t)
+	anna, ben := b.user(), b.user()
+	b.exec(`select reminder_worker.put_google_account($1, 'token')`, anna)
+	b.exec(`update reminder_worker.google_accounts set paused_until = 'infinity'`)
+	paused, free := b.event(anna, day), b.event(ben, day)
+	rows := b.claimEvents()
+	until := map[uuid.UUID]time.Time{}
+	for _, row := range rows {
+		until[row.ID] = row.AccountPausedUntil
+	}
+	if len(rows) != 2 || until[paused].Before(time.Now().Add(365*day)) || until[free].After(time.Now()) {
+		t.Errorf("claimed %d events, paused until %v", len(rows), until)
+	}
+}

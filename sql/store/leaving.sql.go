@@ -41,7 +41,7 @@ with due as (
   set leave_due_at = now() + $3::bigint * interval '1 millisecond', leave_attempts = a.leave_attempts + 1
   from due d
   where a.user_id = d.user_id
-  returning a.user_id, a.refresh_token, a.calendar_id, a.state, a.reason, a.paused_until, a.connected_at, a.updated_at, a.notice_due_at, a.notice_lease, a.notice_attempts, a.noticed_at, a.notice_error, a.subject, a.made_calendar_id, a.made_calendar_gone_at, a.making_until, a.leave_due_at, a.leave_until, a.leave_attempts, a.leave_copies, a.leave_revoke
+  returning a.user_id, a.refresh_token, a.calendar_id, a.state, a.reason, a.paused_until, a.connected_at, a.updated_at, a.notice_due_at, a.notice_lease, a.notice_attempts, a.noticed_at, a.notice_error, a.subject, a.made_calendar_id, a.made_calendar_gone_at, a.making_until, a.leave_due_at, a.leave_until, a.leave_attempts, a.leave_copies, a.leave_revoke, a.audited_at
 )
 select t.user_id, t.refresh_token, t.connected_at, t.leave_revoke, t.leave_attempts, coalesce(t.leave_until <= now(), true)::boolean as expired,
   exists (

@@ -3,7 +3,6 @@ package gcal
 import (
 	"crypto/sha256"
 	"encoding/base64"
-	"strings"
 	"time"
 
 	"google.golang.org/api/calendar/v3"
@@ -88,7 +87,7 @@ func ownDescription(body *calendar.Event, e Event) bool {
 
 // fingerprint ignores what Google may tidy up in a text by itself.
 func fingerprint(text string) string {
-	sum := sha256.Sum256([]byte(strings.TrimSpace(strings.ReplaceAll(text, "\r\n", "\n"))))
+	sum := sha256.Sum256([]byte(tidy(text)))
 	return base64.RawURLEncoding.EncodeToString(sum[:])
 }
 

@@ -213,7 +213,7 @@ func (a answer) notFoundKind(op string) Kind {
 	switch {
 	case a.reason == "":
 		return Project
-	case op == OpInsert:
+	case op == OpInsert, op == OpList:
 		return CalendarGone
 	default:
 		return Retry

@@ -32,12 +32,17 @@
 //	known and equal ─────────────────────────────────────────────► done, nothing sent
 //	intent only ──► insert ── 200 ───────────────────────────────► done
 //	                  │ 409            ┌── hash equal ───────────► done, adopted
-//	                  ▼                │
+//	                  ▼                │   and nothing differs
 //	known copy ────► get ── ours ──────┼── else ──► update ── 200 ► done
 //	                  │                             │ 412: get again
 //	                  │ not there, or not ours      │ deleted, and Google will not have it back
 //	                  └───────► insert ◄────────────┘
 //	                            (under the next generation's id, if the calendar keeps the present one; a NoteFunc hears of it before)
+//
+// # Reading
+//
+// List goes through a calendar page by page and Find looks at one entry, so that what is recorded can be compared with what is there.
+// Entry.Differs holds title, place and time of an entry against an event; what else the user has made of a copy is theirs.
 //
 // # Failure
 //

@@ -44,6 +44,7 @@ const (
 	OpGet    = "get"
 	OpUpdate = "update"
 	OpDelete = "delete"
+	OpList   = "list"
 	OpToken  = "token"
 	OpRevoke = "revoke"
 

@@ -132,7 +132,7 @@ func (u *upsert) revise(ctx context.Context) (step, error) {
 
 // settle takes a copy of ours as it is if it says what it should, and else writes it.
 func (u *upsert) settle(found *calendar.Event) (step, error) {
-	if found.Status != statusCancelled && marker(found, hashProperty) == u.hash {
+	if found.Status != statusCancelled && marker(found, hashProperty) == u.hash && len(differences(found, u.event)) == 0 {
 		return u.finish(found, nil)
 	}
 	return u.replace(found), nil

@@ -13,6 +13,9 @@ import (
 	"github.com/parentpal/reminder-worker/sync/gcal"
 )
 
+// MaxTextBytes bounds what is read of an event's texts together; one with more is at fault.
+const MaxTextBytes = maxTextBytes
+
 // The states of an event that the worker reads and writes, and of a reminder that planning writes.
 const (
 	eventPending   = "pending"
@@ -65,13 +68,26 @@ func MakePlan(row store.ClaimEventsRow, now time.Time, chosen settings.Settings)
 	}
 }
 
-// choices are what the event and its user ask for, and else what the deployment is set up with.
-func (r *Reconciler) choices(row store.ClaimEventsRow) settings.Settings {
+// Planner makes plans as a Reconciler of the same configuration does. It is for one goroutine at a time.
+type Planner struct {
+	cfg   Config
+	zones settings.Zones
+}
+
+// NewPlanner plans by cfg, of which Offsets and Zone count.
+func NewPlanner(cfg Config) *Planner { return &Planner{cfg: cfg} }
+
+// Plan is MakePlan with what the event and its user ask for, and else what the deployment is set up with.
+func (p *Planner) Plan(row store.ClaimEventsRow, now time.Time) Plan {
+	return MakePlan(row, now, p.choices(row))
+}
+
+func (p *Planner) choices(row store.ClaimEventsRow) settings.Settings {
 	chosen := settings.Settings{
-		Zone:     r.zones.Find(row.TimeZone, r.cfg.Zone),
+		Zone:     p.zones.Find(row.TimeZone, p.cfg.Zone),
 		Quiet:    settings.Quiet{From: settings.Clock(row.QuietFrom), Until: settings.Clock(row.QuietUntil)},
 		AllDayAt: settings.Clock(row.AllDayAt),
-		Leads:    r.cfg.Offsets,
+		Leads:    p.cfg.Offsets,
 	}
 	if row.HasMinutes {
 		chosen.Leads = make([]time.Duration, len(row.Minutes))

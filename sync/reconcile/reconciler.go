@@ -10,7 +10,6 @@ import (
 	"github.com/google/uuid"
 	"github.com/rs/zerolog"
 
-	"github.com/parentpal/reminder-worker/sql/settings"
 	"github.com/parentpal/reminder-worker/sql/store"
 	"github.com/parentpal/reminder-worker/sync/gcal"
 )
@@ -49,7 +48,7 @@ type Reconciler struct {
 	rows sync.Mutex
 
 	barred   barred
-	zones    settings.Zones
+	planner  *Planner
 	owed     owed
 	patience patience
 	share    int          // how much of the memory one user's lane may fill
@@ -69,6 +68,7 @@ func New(db *store.Queries, cal *gcal.Client, cfg Config, log zerolog.Logger, m 
 		worker:  uuid.New(),
 		barred:  barred{},
 		owed:    owed{},
+		planner: NewPlanner(cfg),
 		wake:    make(chan struct{}, 1),
 		left:    make(chan struct{}, 1),
 		flight:  newFlight(cfg.InFlight),

@@ -110,7 +110,7 @@ func (r *Reconciler) plan(rows []store.ClaimEventsRow, claimed time.Time) []plan
 			continue // a state of the app's own: the claim has taken it out of the queue
 		}
 		now := row.LeaseUntil.Add(-r.cfg.Lease)
-		batch = append(batch, planned{row: row, now: now, claimed: claimed, plan: MakePlan(row, row.SyncChangedAt, r.choices(row))})
+		batch = append(batch, planned{row: row, now: now, claimed: claimed, plan: r.planner.Plan(row, row.SyncChangedAt)})
 	}
 	return batch
 }

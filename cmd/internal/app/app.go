@@ -19,6 +19,7 @@ import (
 	"github.com/parentpal/reminder-worker/notify/expo"
 	"github.com/parentpal/reminder-worker/sql/permits"
 	"github.com/parentpal/reminder-worker/sql/store"
+	"github.com/parentpal/reminder-worker/sync/audit"
 	"github.com/parentpal/reminder-worker/sync/gcal"
 	"github.com/parentpal/reminder-worker/sync/reconcile"
 	"github.com/parentpal/reminder-worker/sync/seal"
@@ -38,6 +39,7 @@ type App struct {
 	listener *listener.Listener
 	events   *reconcile.Reconciler
 	sender   *notify.Sender
+	auditor  *audit.Auditor
 	keys     *seal.Keys  // nil: refresh tokens are stored in plain text
 	sealer   *sealer     // nil: likewise
 	http     *ops.Server // nil: no HTTP
@@ -96,6 +98,9 @@ func (a *App) wire(build ops.Build) (err error) {
 		return err
 	}
 	if a.events, err = reconcile.New(db, a.cal, a.cfg.reconcile(), a.log, reconcile.NewMetrics(a.reg), a.armed); err != nil {
+		return err
+	}
+	if a.auditor, err = audit.New(db, a.cal, a.compareTriggers, a.cfg.audit(), a.log, audit.NewMetrics(a.reg)); err != nil {
 		return err
 	}
 	source, err := a.source(db)
@@ -181,6 +186,7 @@ func (a *App) serve(ctx context.Context) error {
 	g.Go(func() error { return a.listener.Run(ctx, a.heard) })
 	g.Go(func() error { return a.events.Run(ctx, work) })
 	g.Go(func() error { return a.sender.Run(ctx, work) })
+	g.Go(func() error { a.auditor.Run(ctx); return nil })
 	g.Go(func() error { a.warm(ctx); return nil })
 	if a.sealer != nil {
 		g.Go(func() error { a.sealer.run(ctx); return nil })

@@ -15,6 +15,7 @@ import (
 	"github.com/parentpal/reminder-worker/notify"
 	"github.com/parentpal/reminder-worker/notify/expo"
 	"github.com/parentpal/reminder-worker/sql/permits"
+	"github.com/parentpal/reminder-worker/sync/audit"
 	"github.com/parentpal/reminder-worker/sync/gcal"
 	"github.com/parentpal/reminder-worker/sync/reconcile"
 )
@@ -99,6 +100,11 @@ type Config struct {
 	ReceiptDelay time.Duration `env:"RECEIPT_DELAY" envDefault:"15m"`
 	// ShutdownGrace is how long requests on the wire may take after a signal to stop.
 	ShutdownGrace time.Duration `env:"SHUTDOWN_GRACE" envDefault:"10s"`
+
+	// AuditInterval is the time of one round in which all workers together compare everything with what it should be; 0: they do not.
+	AuditInterval time.Duration `env:"AUDIT_INTERVAL" envDefault:"0s"`
+	// AuditRepair has what such a round finds mended.
+	AuditRepair bool `env:"AUDIT_REPAIR" envDefault:"false"`
 
 	// TokenEncryptionKey seals the refresh tokens in the database; see reminder-worker tokens. Several, separated by commas: the first
 	// seals, the others open what was sealed before.
@@ -195,6 +201,9 @@ func (c Config) validatePeriods() error {
 			fault("%s: %s is not between %s and %s", p.name, p.value, p.low, p.high)
 		}
 	}
+	if c.AuditInterval != 0 && (c.AuditInterval < time.Minute || c.AuditInterval > 31*24*time.Hour) {
+		fault("AUDIT_INTERVAL: %s is neither 0 (no audit in the background) nor between 1m and 744h", c.AuditInterval)
+	}
 	if c.PushRate != 0 && (c.PushRate < expo.MaxMessages || c.PushRate > 100_000) {
 		fault("PUSH_RATE: %d is neither 0 (no limit) nor between %d and 100000", c.PushRate, expo.MaxMessages)
 	}
@@ -226,6 +235,13 @@ func (c Config) reconcile() reconcile.Config {
 	r.Keys, _ = c.Keys() // a valid configuration has them
 	r.Domains = c.WorkspaceDomains()
 	return r
+}
+
+func (c Config) audit() audit.Config {
+	a := audit.DefaultConfig()
+	a.Plan, a.Interval, a.Repair = c.reconcile(), c.AuditInterval, c.AuditRepair
+	a.Keys = a.Plan.Keys
+	return a
 }
 
 func (c Config) notify() notify.Config {

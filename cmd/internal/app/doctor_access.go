@@ -27,6 +27,8 @@ var needs = []need{
 	{"reminder_worker", "push_devices", []string{"SELECT", "UPDATE"}},
 	{"reminder_worker", "calendar_copies", []string{"SELECT", "INSERT", "UPDATE", "DELETE"}},
 	{"reminder_worker", "deliveries", []string{"SELECT", "INSERT", "UPDATE"}},
+	{"reminder_worker", "audits", []string{"SELECT", "UPDATE"}},
+	{"reminder_worker", "triggers", []string{"SELECT"}},
 	{"reminder_worker", "migrations", []string{"SELECT"}},
 }
 

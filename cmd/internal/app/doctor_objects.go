@@ -42,7 +42,7 @@ var objects = []object{
 		"reminder_worker.google_accounts",
 		"user_id refresh_token calendar_id state reason paused_until connected_at updated_at " +
 			"notice_due_at notice_lease notice_attempts noticed_at notice_error subject " +
-			"made_calendar_id made_calendar_gone_at making_until leave_due_at leave_until leave_attempts leave_copies leave_revoke",
+			"made_calendar_id made_calendar_gone_at making_until leave_due_at leave_until leave_attempts leave_copies leave_revoke audited_at",
 		"google_accounts_pkey google_accounts_unsealed_idx google_accounts_notice_due_idx google_accounts_leave_due_idx",
 	},
 	{
@@ -53,7 +53,7 @@ var objects = []object{
 	{
 		"reminder_worker.calendar_copies",
 		"event_id user_id calendar_id google_event_id generation etag content_hash written_at tombstoned_at due_at lease_until attempts " +
-			"error_message created_at target_calendar_id target_event_id",
+			"error_message created_at target_calendar_id target_event_id gone_at",
 		"calendar_copies_pkey calendar_copies_due_idx calendar_copies_user_idx",
 	},
 	{
@@ -63,6 +63,8 @@ var objects = []object{
 	},
 	{"reminder_worker.time_zones", "name", "time_zones_pkey"},
 	{"reminder_worker.permits", "name starts untils counts held", "permits_pkey"},
+	{"reminder_worker.audits", "name due_at part after began_at found", "audits_pkey"},
+	{"reminder_worker.triggers", "relation name definition", "triggers_pkey"},
 	{"reminder_worker.migrations", "version name checksum applied_at app_version", "migrations_pkey"},
 }
 

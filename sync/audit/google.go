@@ -1,0 +1,382 @@
+package audit
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/parentpal/reminder-worker/sql/store"
+	"github.com/parentpal/reminder-worker/sync/gcal"
+)
+
+// lossWindow is for how long Google is sure to keep what a user has deleted.
+const lossWindow = 25 * 24 * time.Hour
+
+// accountsTogether is how many accounts are read before their candidates are looked at once more.
+const accountsTogether = 100
+
+// account is one account, and what is recorded of its copies and seen in its calendars.
+type account struct {
+	store.AccountsPageRow
+	access gcal.Account
+	rows   map[uuid.UUID]*recorded   // by event
+	names  map[entryName]*recorded   // what is recorded, by what it names
+	live   map[uuid.UUID][]entryName // entries of ours that are there, by event
+}
+
+// entryName names an entry among those of an account.
+type entryName struct{ calendar, id string }
+
+// recorded is a recorded copy, and the entry it names, if that was seen.
+type recorded struct {
+	store.CopiesOfAccountRow
+	entry *gcal.Entry
+}
+
+func (c *recorded) name() entryName { return entryName{c.CalendarID, c.GoogleEventID} }
+
+// judged reports whether the copy should stand there as it is recorded: its event is done with, and not over.
+func (c *recorded) judged() bool {
+	return c.Settled && c.Coming && !c.Tombstoned && c.Status == "synced" && c.Etag != ""
+}
+
+// candidate is what one look at an account has found. It keeps what the second look needs.
+type candidate struct {
+	Finding
+	access  gcal.Account
+	content gcal.Event // of a copy that differs
+	known   entryName  // what is recorded
+	lost    bool       // no trace of it means that it is lost
+}
+
+// walkAccounts reads the calendars of every connected account in scope.
+func (r *run) walkAccounts(ctx context.Context) error {
+	var after uuid.UUID
+	for n := 1; ; n++ {
+		rows, err := r.accounts(ctx, after, accountsTogether)
+		if err != nil {
+			return err
+		}
+		for _, row := range rows {
+			if err := r.readAccount(ctx, row); err != nil {
+				return err
+			}
+		}
+		if err := r.confirm(ctx); err != nil {
+			return err
+		}
+		if len(rows) < accountsTogether || r.scope.User != uuid.Nil {
+			return nil
+		}
+		after = rows[len(rows)-1].UserID
+	}
+}
+
+func (r *run) accounts(ctx context.Context, after uuid.UUID, n int) (rows []store.AccountsPageRow, err error) {
+	if r.scope.User == uuid.Nil {
+		rows, err = r.db.AccountsPage(ctx, store.AccountsPageParams{After: after, MaxRows: int32(n)})
+	} else {
+		var one []store.AccountToReadRow
+		one, err = r.db.AccountToRead(ctx, r.scope.User)
+		for _, row := range one {
+			rows = append(rows, store.AccountsPageRow(row))
+		}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read accounts: %w", err)
+	}
+	return rows, nil
+}
+
+// readAccount compares an account's calendars with what is recorded. What seems out of step waits to be looked at once more.
+func (r *run) readAccount(ctx context.Context, row store.AccountsPageRow) error {
+	if row.State != "connected" || row.Paused || !r.serves(row.Subject) {
+		return nil
+	}
+	token, err := r.cfg.Keys.Open(row.UserID, row.RefreshToken)
+	if err != nil {
+		return r.unread(ctx, row.UserID, "", err)
+	}
+	a := &account{
+		AccountsPageRow: row,
+		access:          gcal.Account{UserID: row.UserID, RefreshToken: token, Subject: row.Subject, Consent: row.ConnectedAt},
+		rows:            map[uuid.UUID]*recorded{}, names: map[entryName]*recorded{}, live: map[uuid.UUID][]entryName{},
+	}
+	since := time.Now().Add(-r.cfg.Past)
+	if err := r.readRecorded(ctx, a, since); err != nil {
+		return err
+	}
+	whole := true
+	for _, calendar := range calendarsOf(row) {
+		if err := r.readCalendar(ctx, a, calendar, since); err != nil {
+			if fatal(err) {
+				return err
+			}
+			if calendar != row.CalendarID && calendarGone(err) {
+				continue // and what stood there with it; nothing is written to it any more
+			}
+			whole = false
+			if err := r.unread(ctx, row.UserID, calendar, err); err != nil {
+				return err
+			}
+		}
+	}
+	if !whole {
+		return nil // what was not seen may be there
+	}
+	r.report.Looked.Accounts++
+	r.progress()
+	if err := r.compare(ctx, a, since); err != nil {
+		return err
+	}
+	return r.seen(ctx, row)
+}
+
+// seen remembers that an account was read, which matters once in a while.
+func (r *run) seen(ctx context.Context, row store.AccountsPageRow) error {
+	if time.Since(row.AuditedAt) < auditedAgain {
+		return nil
+	}
+	if err := r.db.NoteAudited(ctx, row.UserID); err != nil {
+		return fmt.Errorf("note what was read: %w", err)
+	}
+	return nil
+}
+
+// auditedAgain is how old the note must be that an account was read to be written anew.
+const auditedAgain = 12 * time.Hour
+
+// calendarsOf are those that copies of the account are in, and the one that it writes to now.
+func calendarsOf(row store.AccountsPageRow) []string {
+	all := append([]string{row.CalendarID}, row.CalendarIds...)
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
+func (r *run) readRecorded(ctx context.Context, a *account, since time.Time) error {
+	for arg := (store.CopiesOfAccountParams{UserID: a.UserID, Since: since, MaxRows: int32(r.cfg.Page)}); ; {
+		rows, err := r.db.CopiesOfAccount(ctx, arg)
+		if err != nil {
+			return fmt.Errorf("read copies of an account: %w", err)
+		}
+		for _, row := range rows {
+			c := &recorded{CopiesOfAccountRow: row}
+			a.rows[row.EventID], a.names[c.name()] = c, c
+		}
+		if len(rows) < r.cfg.Page {
+			return nil
+		}
+		arg.After = rows[len(rows)-1].EventID
+	}
+}
+
+func (r *run) readCalendar(ctx context.Context, a *account, calendar string, since time.Time) error {
+	access := a.access
+	access.CalendarID = calendar
+	return patiently(ctx, func() error {
+		return r.cal.List(ctx, access, since, func(page []gcal.Entry) error { a.take(page); r.report.Looked.Entries += len(page); return nil })
+	})
+}
+
+// maxWaits is how often is waited when a quota is used up that all share.
+const maxWaits = 20
+
+// patiently makes a call again when such a quota has room. Who writes copies comes first: they do not wait here.
+func patiently(ctx context.Context, call func() error) error {
+	for waits := 0; ; waits++ {
+		err := call()
+		e, ok := errors.AsType[*gcal.Error](err)
+		if !ok || e.Kind != gcal.Throttled || !e.Shared() || waits == maxWaits {
+			return err
+		}
+		if err := pause(ctx, e.RetryAfter); err != nil {
+			return err
+		}
+	}
+}
+
+// take sorts a page of entries: what is recorded, and what else is ours.
+func (a *account) take(page []gcal.Entry) {
+	for _, e := range page {
+		name := entryName{e.CalendarID, e.GoogleID}
+		if c := a.names[name]; c != nil {
+			c.entry = &e
+		}
+		if e.EventID != uuid.Nil && !e.Deleted && !slices.Contains(a.live[e.EventID], name) {
+			a.live[e.EventID] = append(a.live[e.EventID], name)
+		}
+	}
+}
+
+// fatal reports whether no account can be read.
+func fatal(err error) bool {
+	e, ok := errors.AsType[*gcal.Error](err)
+	return !ok || e.Kind == gcal.Project && !e.Service || errors.Is(err, context.Canceled)
+}
+
+func calendarGone(err error) bool {
+	e, ok := errors.AsType[*gcal.Error](err)
+	return ok && e.Kind == gcal.CalendarGone
+}
+
+// ownGrants reports whether calendars of users who have consented themselves are read.
+func (r *run) ownGrants() bool { return r.cal != nil && r.cal.OwnGrants() }
+
+// domains are those whose users a service account acts for.
+func (r *run) domains() []string {
+	if r.cal == nil || !r.cal.Delegates() {
+		return []string{}
+	}
+	return append([]string{}, r.cfg.Plan.Domains...)
+}
+
+// serves reports whether an account can be read, of which the subject is known.
+func (r *run) serves(subject string) bool {
+	if subject == "" {
+		return r.ownGrants()
+	}
+	return slices.Contains(r.domains(), gcal.Account{Subject: subject}.Domain())
+}
+
+func (r *run) unread(ctx context.Context, user uuid.UUID, calendar string, why error) error {
+	return r.conclude(ctx, []Finding{{Kind: AccountNotRead, UserID: user, CalendarID: calendar, Detail: why.Error()}})
+}
+
+// compare holds what is recorded against what was seen.
+func (r *run) compare(ctx context.Context, a *account, since time.Time) error {
+	var shown []*recorded // to be compared by content
+	for _, event := range slices.SortedFunc(maps.Keys(a.rows), byBytes) {
+		c := a.rows[event]
+		r.compareOthers(a, c)
+		if c.judged() && r.compareOne(a, c) {
+			shown = append(shown, c)
+		}
+	}
+	if err := r.compareContent(ctx, a, shown, since); err != nil {
+		return err
+	}
+	return r.compareStrays(ctx, a)
+}
+
+func byBytes(a, b uuid.UUID) int { return slices.Compare(a[:], b[:]) }
+
+// compareOne judges whether a recorded copy is there, and reports whether its content is to be compared.
+func (r *run) compareOne(a *account, c *recorded) bool {
+	twins := slices.ContainsFunc(a.live[c.EventID], func(n entryName) bool { return n != c.name() })
+	e := c.entry
+	switch {
+	case (e == nil || e.Deleted) && twins:
+		other := slices.IndexFunc(a.live[c.EventID], func(n entryName) bool { return n != c.name() })
+		r.suspect(a, c, CopyMisnamed, a.live[c.EventID][other], fmt.Sprintf("the record names %s, which is not there", c.GoogleEventID))
+	case e == nil:
+		r.suspect(a, c, CopyMissing, c.name(), "recorded, and not there")
+	case e.Deleted:
+		r.suspect(a, c, CopyDeleted, c.name(), "by the user: written again when the event changes")
+	case e.EventID != c.EventID:
+		r.suspect(a, c, CopyUnmarked, c.name(), "it stands there without the private properties of its event")
+	default:
+		return true
+	}
+	return false
+}
+
+// compareOthers looks for further entries of an event beside the recorded one.
+func (r *run) compareOthers(a *account, c *recorded) {
+	for _, n := range a.live[c.EventID] {
+		known, told := a.names[n]
+		switch {
+		case told && known.Tombstoned, n == c.name(), c.Tombstoned && c.Queued:
+			continue // on its way out, or the copy itself
+		case c.Here && c.Status != "cancelled" && !c.Tombstoned && c.Settled && c.entry != nil && !c.entry.Deleted:
+			r.suspect(a, c, CopyTwin, n, "beside "+c.GoogleEventID)
+		case !c.Here:
+			r.suspect(a, c, CopyOrphaned, n, "the event is gone, or another user's")
+		case c.Status == "cancelled" && c.Settled:
+			r.suspect(a, c, CopyOrphaned, n, "the event was cancelled")
+		}
+	}
+}
+
+// compareContent plans events once more and compares what their copies show.
+func (r *run) compareContent(ctx context.Context, a *account, shown []*recorded, since time.Time) error {
+	for some := range slices.Chunk(shown, r.cfg.Page) {
+		ids := make([]uuid.UUID, len(some))
+		for i, c := range some {
+			ids[i] = c.EventID
+		}
+		rows, err := r.eventsToPlan(ctx, ids, since)
+		if err != nil {
+			return err
+		}
+		for _, row := range rows {
+			c, plan := a.rows[row.ID], r.planner.Plan(row, row.SyncChangedAt)
+			if row.SyncRevision != c.Revision || plan.Fault != "" || plan.Content.Hash() != c.ContentHash {
+				continue // changed since, or outdated, which is another finding
+			}
+			if fields := c.entry.Differs(plan.Content); len(fields) > 0 {
+				r.suspect(a, c, CopyDiffers, c.name(), "in "+strings.Join(fields, ", "))
+				r.suspects[len(r.suspects)-1].content = plan.Content
+			} else if c.entry.ETag != c.Etag {
+				r.suspect(a, c, CopyEdited, c.name(), "another version than the one that was written, with the same title, place and time")
+			}
+		}
+	}
+	return nil
+}
+
+// compareStrays judges entries of ours of whose events no copy was read: those that are gone, cancelled or another user's are orphans. One that
+// has no copy recorded and should is known from its row, and served once more.
+func (r *run) compareStrays(ctx context.Context, a *account) error {
+	var events []uuid.UUID
+	for event := range a.live {
+		if a.rows[event] == nil {
+			events = append(events, event)
+		}
+	}
+	for some := range slices.Chunk(events, r.cfg.Page) {
+		rows, err := r.db.RecordedCopies(ctx, store.RecordedCopiesParams{UserID: a.UserID, EventIds: some})
+		if err != nil {
+			return fmt.Errorf("read copies of events: %w", err)
+		}
+		for _, row := range rows {
+			r.judgeStray(a, row)
+		}
+	}
+	return nil
+}
+
+func (r *run) judgeStray(a *account, row store.RecordedCopiesRow) {
+	c := &recorded{CopiesOfAccountRow: store.CopiesOfAccountRow{
+		EventID: row.EventID, CalendarID: row.CalendarID, GoogleEventID: row.GoogleEventID, Tombstoned: row.Tombstoned, Here: row.Here, Status: row.Status, Revision: row.Revision,
+	}}
+	for _, n := range a.live[row.EventID] {
+		known, told := a.names[n]
+		switch {
+		case row.InWork, told && known.Tombstoned, row.Recorded && n == c.name():
+			continue
+		case !row.Here:
+			r.suspect(a, c, CopyOrphaned, n, "the event is gone, or another user's")
+		case row.Status == "cancelled":
+			r.suspect(a, c, CopyOrphaned, n, "the event was cancelled")
+		}
+	}
+}
+
+// suspect notes what is to be looked at once more.
+func (r *run) suspect(a *account, c *recorded, kind Kind, n entryName, detail string) {
+	access := a.access
+	access.CalendarID = n.calendar
+	r.suspects = append(r.suspects, candidate{
+		Finding: Finding{
+			Kind: kind, EventID: c.EventID, UserID: a.UserID, CalendarID: n.calendar, GoogleID: n.id, Detail: detail, revision: c.Revision,
+		},
+		access: access, known: c.name(),
+		lost: c.GoneAt.Before(c.WrittenAt) && (time.Since(c.WrittenAt) < lossWindow || a.AuditedAt.After(c.WrittenAt) && time.Since(a.AuditedAt) < lossWindow),
+	})
+}
