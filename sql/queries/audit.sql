@@ -33,31 +33,32 @@ cross join lateral (
     end as calendar_id,
     k.event_id is not null and k.tombstoned_at is null as has_copy) s
 cross join lateral (values
-  ('event_not_queued', 'pending, and in no queue',
-    e.status = 'pending' and e.sync_due_at is null),
-  ('event_not_queued', 'pending, and not to be tried before ' || e.sync_due_at,
-    e.status = 'pending' and e.sync_due_at > now() + interval '2 days'),
-  ('event_overdue', 'due since ' || e.sync_due_at || ', and no worker has taken it',
-    e.status in ('pending', 'cancelled') and e.sync_planned is distinct from e.sync_revision
-    and e.sync_due_at < now() - sqlc.arg(overdue_ms)::bigint * interval '1 millisecond'),
-  ('event_held', 'held by a worker until ' || e.sync_lease_until || ', and in no queue since',
-    e.status is distinct from 'pending' and e.sync_due_at is null and e.sync_lease_until < now() - interval '1 minute'),
-  ('event_not_planned', format('%s at revision %s, and planned at %s', e.status, e.sync_revision, coalesce(e.sync_planned::text, 'none')),
-    s.settled and e.status in ('synced', 'scheduled') and e.sync_worker is not null and e.sync_planned is distinct from e.sync_revision),
-  ('event_not_written', 'scheduled, although the user''s account is connected',
-    s.settled and s.writes and e.status = 'scheduled' and coalesce(e.end_ts, e.start_ts) > now()),
-  ('copy_not_recorded', case when s.has_copy then 'synced, and its copy was never confirmed' else 'synced, and no copy is recorded' end,
-    s.settled and s.writes and e.status = 'synced' and e.sync_planned = e.sync_revision and e.sync_worker is not null
-    and (not s.has_copy and k.due_at is null or s.has_copy and k.etag = '')),
-  ('copy_outdated', format('it stands in %s, and should in %s', k.calendar_id, s.calendar_id),
-    s.settled and s.writes and s.has_copy and e.status = 'synced' and e.sync_planned = e.sync_revision and e.start_ts > now()
-    and (k.calendar_id <> s.calendar_id or k.target_calendar_id is not null)),
-  ('copy_misnamed', format('the event names %s, its copy is %s', coalesce(e.google_calendar_id, 'none'), k.google_event_id),
-    s.settled and s.has_copy and e.status = 'synced' and k.etag <> '' and e.google_calendar_id is distinct from k.google_event_id),
-  ('copy_not_buried', 'the event was cancelled, and its copy is none to be removed',
-    s.settled and s.has_copy and e.status = 'cancelled' and e.sync_worker is not null)
-) as f (kind, detail, holds)
-where e.id = any (sqlc.arg(ids)::uuid[]) and f.holds;
+  ('event_not_queued', case when e.status = 'pending' and e.sync_due_at is null
+    then 'pending, and in no queue' end),
+  ('event_not_queued', case when e.status = 'pending' and e.sync_due_at > now() + interval '2 days'
+    then 'pending, and not to be tried before ' || e.sync_due_at end),
+  ('event_overdue', case when e.status in ('pending', 'cancelled') and e.sync_planned is distinct from e.sync_revision
+      and e.sync_due_at < now() - sqlc.arg(overdue_ms)::bigint * interval '1 millisecond'
+    then 'due since ' || e.sync_due_at || ', and no worker has taken it' end),
+  ('event_held', case when e.status is distinct from 'pending' and e.sync_due_at is null and e.sync_lease_until < now() - interval '1 minute'
+    then 'held by a worker until ' || e.sync_lease_until || ', and in no queue since' end),
+  ('event_not_planned', case when s.settled and e.status in ('synced', 'scheduled') and e.sync_worker is not null
+      and e.sync_planned is distinct from e.sync_revision
+    then format('%s at revision %s, and planned at %s', e.status, e.sync_revision, coalesce(e.sync_planned::text, 'none')) end),
+  ('event_not_written', case when s.settled and s.writes and e.status = 'scheduled' and coalesce(e.end_ts, e.start_ts) > now()
+    then 'scheduled, although the user''s account is connected' end),
+  ('copy_not_recorded', case when s.settled and s.writes and e.status = 'synced' and e.sync_planned = e.sync_revision and e.sync_worker is not null
+      and (not s.has_copy and k.due_at is null or s.has_copy and k.etag = '')
+    then case when s.has_copy then 'synced, and its copy was never confirmed' else 'synced, and no copy is recorded' end end),
+  ('copy_outdated', case when s.settled and s.writes and s.has_copy and e.status = 'synced' and e.sync_planned = e.sync_revision and e.start_ts > now()
+      and (k.calendar_id <> s.calendar_id or k.target_calendar_id is not null)
+    then format('it stands in %s, and should in %s', k.calendar_id, s.calendar_id) end),
+  ('copy_misnamed', case when s.settled and s.has_copy and e.status = 'synced' and k.etag <> '' and e.google_calendar_id is distinct from k.google_event_id
+    then format('the event names %s, its copy is %s', coalesce(e.google_calendar_id, 'none'), k.google_event_id) end),
+  ('copy_not_buried', case when s.settled and s.has_copy and e.status = 'cancelled' and e.sync_worker is not null
+    then 'the event was cancelled, and its copy is none to be removed' end)
+) as f (kind, detail)
+where e.id = any (sqlc.arg(ids)::uuid[]) and f.detail is not null;
 
 -- EventsToPlan reads what planning needs of those of ids that are settled, were served once, and begin after since or were cancelled. Its columns
 -- are those of ClaimEvents, so that one planning serves both.
@@ -147,16 +148,16 @@ limit sqlc.arg(max_rows)::integer;
 select r.id as reminder_id, r.event_id, coalesce(r.user_id, '00000000-0000-0000-0000-000000000000')::uuid as user_id, f.kind::text as kind, f.detail::text as detail
 from public.reminders r
 cross join lateral (values
-  ('reminder_without_event', 'at ' || r.notify_at_ts || ', and its event is gone',
-    r.status = 'pending' and coalesce(r.next_attempt_at, r.notify_at_ts) > now()
-    and not exists (select from public.events e where e.id = r.event_id)),
-  ('reminder_stuck', 'claimed until ' || coalesce(r.next_attempt_at::text, 'no time') || ', and not sent',
-    r.status = 'sending' and (r.next_attempt_at is null or r.next_attempt_at > now() + interval '2 hours'
-      or r.next_attempt_at < now() - sqlc.arg(overdue_ms)::bigint * interval '1 millisecond')),
-  ('reminder_stuck', 'at ' || r.notify_at_ts || ', and not to be tried before ' || r.next_attempt_at,
-    r.status = 'pending' and r.next_attempt_at > greatest(now(), r.notify_at_ts) + interval '2 days')
-) as f (kind, detail, holds)
-where r.id = any (sqlc.arg(ids)::uuid[]) and f.holds;
+  ('reminder_without_event', case when r.status = 'pending' and coalesce(r.next_attempt_at, r.notify_at_ts) > now()
+      and not exists (select from public.events e where e.id = r.event_id)
+    then 'at ' || r.notify_at_ts || ', and its event is gone' end),
+  ('reminder_stuck', case when r.status = 'sending' and (r.next_attempt_at is null or r.next_attempt_at > now() + interval '2 hours'
+      or r.next_attempt_at < now() - sqlc.arg(overdue_ms)::bigint * interval '1 millisecond')
+    then 'claimed until ' || coalesce(r.next_attempt_at::text, 'no time') || ', and not sent' end),
+  ('reminder_stuck', case when r.status = 'pending' and r.next_attempt_at > greatest(now(), r.notify_at_ts) + interval '2 days'
+    then 'at ' || r.notify_at_ts || ', and not to be tried before ' || r.next_attempt_at end)
+) as f (kind, detail)
+where r.id = any (sqlc.arg(ids)::uuid[]) and f.detail is not null;
 
 -- CopiesPage names up to max_rows copies, in order, behind the one named.
 -- name: CopiesPage :many
@@ -182,14 +183,14 @@ join reminder_worker.calendar_copies k on k.event_id = i.event_id and k.user_id 
 left join public.events e on e.id = k.event_id
 left join reminder_worker.google_accounts a on a.user_id = k.user_id
 cross join lateral (values
-  ('copy_not_buried', case when e.id is null then 'the event is gone' else 'the event is another user''s' end || ', and its copy is none to be removed',
-    k.tombstoned_at is null and e.user_id is distinct from k.user_id),
-  ('removal_not_queued', 'to be removed since ' || k.tombstoned_at || ', and ' || coalesce('not before ' || k.due_at, 'in no queue'),
-    k.tombstoned_at is not null and a.state in ('connected', 'leaving')
-    and case when a.subject is null then sqlc.arg(own_grants)::boolean else split_part(a.subject, '@', 2) = any (sqlc.arg(domains)::text[]) end
-    and (k.due_at is null or k.due_at > now() + interval '2 days'))
-) as f (kind, detail, holds)
-where f.holds;
+  ('copy_not_buried', case when k.tombstoned_at is null and e.user_id is distinct from k.user_id
+    then case when e.id is null then 'the event is gone' else 'the event is another user''s' end || ', and its copy is none to be removed' end),
+  ('removal_not_queued', case when k.tombstoned_at is not null and a.state in ('connected', 'leaving')
+      and case when a.subject is null then sqlc.arg(own_grants)::boolean else split_part(a.subject, '@', 2) = any (sqlc.arg(domains)::text[]) end
+      and (k.due_at is null or k.due_at > now() + interval '2 days')
+    then 'to be removed since ' || k.tombstoned_at || ', and ' || coalesce('not before ' || k.due_at, 'in no queue') end)
+) as f (kind, detail)
+where f.detail is not null;
 
 -- PausedAccounts names up to max_rows accounts, in order behind the one named after, that are paused for longer than Google ever asks for.
 -- name: PausedAccounts :many
