@@ -45,8 +45,7 @@ func TestEachIsShared(t *testing.T) {
 					for time.Now().Before(ends) {
 						before := time.Now()
 						err := e.Take(t.Context(), user)
-						var wait *WaitError
-						if errors.As(err, &wait) {
+						if wait, ok := errors.AsType[*WaitError](err); ok {
 							sleepUntil(t.Context(), time.Now().Add(min(wait.Wait, 50*time.Millisecond)))
 							continue
 						}

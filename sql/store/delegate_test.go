@@ -149,7 +149,7 @@ func TestDisconnectedStaysSo(t *testing.T) {
 	b.same("account", "off anna@example.com disconnected in the app", b.account(user))
 	b.exec(`insert into events (user_id, title, start_ts, status) values ($1, 'Chess', now() + interval '1 day', 'scheduled')`, user)
 	b.as(user, `select public.resume_google_calendar()`)
-	b.same("account", "", b.account(user))
+	b.same("account", "connected anna@example.com", b.account(user)) // it follows the address with the next claim
 	b.same("event", "pending", ask[string](b, `select status from events`))
 	b.same("stands", []string{"anna.new@example.com connected"}, b.delegate(user))
 	own := b.member("own@example.com")

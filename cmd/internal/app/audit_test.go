@@ -96,7 +96,6 @@ type harm struct {
 	*world
 	event            uuid.UUID
 	anna, ben, clara uuid.UUID
-	extra            []uuid.UUID // events made on the way
 }
 
 func (h *harm) id() string { return gcal.NewGoogleID(h.event, 0) }
@@ -134,13 +133,12 @@ func (h *harm) deleteCopy(purge bool) {
 	}
 }
 
-// rows changes the event's row unseen.
-func (h *harm) rows(sql string) func(*harm) {
+// rows changes what belongs to the event, unseen.
+func rows(sql string) func(*harm) {
 	return func(h *harm) { h.unseen(sql, h.event) }
 }
 
 func damages() []damage {
-	rows := (*harm)(nil).rows
 	return []damage{
 		{"a trigger is gone", func(h *harm) { h.exec(`drop trigger reminder_worker_events_truncated on events`) }, map[string]int{"trigger_missing": 1}},
 		{"a trigger is off", func(h *harm) { h.exec(`alter table reminders disable trigger reminder_worker_reminder_changed_ring`) }, map[string]int{"trigger_disabled": 1}},
@@ -256,7 +254,7 @@ func repairEveryDamage(t *testing.T, worker bool) {
 			want[kind] += n
 		}
 	}
-	rowsBefore := w.versions()
+	before := w.versions()
 	wantFound(t, "damaged", w.audit(AuditOptions{Google: true}), want)
 	if worker {
 		_, stop = w.start()
@@ -271,13 +269,13 @@ func repairEveryDamage(t *testing.T, worker bool) {
 	if worker {
 		stop()
 	}
-	rows := w.versions()
-	if rows == rowsBefore {
+	after := w.versions()
+	if after == before {
 		t.Error("a repair has written nothing")
 	}
 	wantFound(t, "repaired, once more", w.audit(AuditOptions{Google: true, Repair: true}), infos)
-	if got := w.versions(); got != rows {
-		t.Errorf("a repair with nothing to repair has written rows:\n%s\n%s", rows, got)
+	if got := w.versions(); got != after {
+		t.Errorf("a repair with nothing to repair has written rows:\n%s\n%s", after, got)
 	}
 	h.checkRepaired(events, dentist)
 }
