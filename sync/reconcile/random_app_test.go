@@ -222,14 +222,27 @@ func (t *trial) connect(u *owner, token string) error {
 		token = t.google.Grant(u.id.String())
 		u.dead = false
 	}
-	u.linked, u.token = true, token
+	u.linked, u.left, u.token = true, false, token
 	return t.asUser(u, `select connect_google_calendar($1)`, token)
 }
 
 func (t *trial) unlink(dice *rand.Rand) (string, error) {
 	u := pick(dice, t.users)
-	u.linked, u.unlinkedAt = false, len(t.done)
-	return "disconnect " + u.name, t.asUser(u, `select disconnect_google_calendar()`)
+	copies := dice.IntN(2) == 0
+	u.linked, u.unlinkedAt, u.left = false, len(t.done), copies
+	if copies {
+		t.removedOf(u)
+	}
+	return fmt.Sprintf("disconnect %s, removing copies: %v", u.name, copies), t.asUser(u, `select disconnect_google_calendar(remove_copies => $1)`, copies)
+}
+
+// removedOf notes that copies of a user's events may be taken away.
+func (t *trial) removedOf(u *owner) {
+	for _, e := range t.events {
+		if e.owner == u {
+			e.removed()
+		}
+	}
 }
 
 // asUser calls a function as the app does with a user's session, which concerns all the user's events.
@@ -257,21 +270,25 @@ func (t *trial) concerns(u *owner) {
 func (t *trial) choose(dice *rand.Rand) (string, error) {
 	u := pick(dice, t.users)
 	var what string
-	switch dice.IntN(6) {
+	switch dice.IntN(8) {
 	case 0:
 		u.zone = pick(dice, []string{"", "Europe/Berlin", "America/New_York"})
 		what = "zone of " + u.name + " is " + u.zone
 	case 1:
 		u.minutes = pick(dice, [][]int{nil, {}, {60}, {60, 30}})
 		what = fmt.Sprintf("minutes of %s are %v", u.name, u.minutes)
+	case 2, 3:
+		u.elsewhere = !u.elsewhere
+		what = fmt.Sprintf("copies of %s stand elsewhere: %v", u.name, u.elsewhere)
+		t.removedOf(u)
 	default:
 		u.calendarOff = !u.calendarOff
 		what = fmt.Sprintf("calendar of %s is off: %v", u.name, u.calendarOff)
 	}
 	t.concerns(u)
-	err := t.exec(t.pool, `insert into notification_settings (user_id, calendar_enabled, time_zone, reminder_minutes) values ($1, $2, nullif($3, ''), $4)
-		on conflict (user_id) do update set calendar_enabled = excluded.calendar_enabled, time_zone = excluded.time_zone, reminder_minutes = excluded.reminder_minutes`,
-		u.id, !u.calendarOff, u.zone, u.minutes)
+	err := t.exec(t.pool, `insert into notification_settings (user_id, calendar_enabled, time_zone, reminder_minutes, google_calendar) values ($1, $2, nullif($3, ''), $4, nullif($5, ''))
+		on conflict (user_id) do update set google_calendar = excluded.google_calendar, calendar_enabled = excluded.calendar_enabled, time_zone = excluded.time_zone, reminder_minutes = excluded.reminder_minutes`,
+		u.id, !u.calendarOff, u.zone, u.minutes, u.setting())
 	t.announce(dice)
 	return what, err
 }

@@ -127,7 +127,8 @@ func (t *trial) untilIdle() error {
 func (t *trial) due(d time.Duration) (n int, err error) {
 	err = t.pool.QueryRow(context.Background(), `
 		select (select count(*) from events where sync_due_at <= now() + $1::interval and (sync_planned is distinct from sync_revision or not $2))
-			+ (select count(*) from reminder_worker.calendar_copies where due_at <= now() + $1::interval and not $2)`, d, t.paused()).Scan(&n)
+			+ (select count(*) from reminder_worker.calendar_copies where due_at <= now() + $1::interval and not $2)
+			+ (select count(*) from reminder_worker.google_accounts where leave_due_at <= now() + $1::interval)`, d, t.paused()).Scan(&n)
 	return n, err
 }
 
@@ -182,6 +183,7 @@ func (t *trial) pausesEnd() error {
 	return errors.Join(
 		t.exec(t.pool, `update events set sync_due_at = now(), sync_lease_until = case when sync_lease_until is not null then now() end where sync_due_at is not null`),
 		t.exec(t.pool, `update reminder_worker.calendar_copies set due_at = now(), lease_until = case when lease_until is not null then now() end where due_at is not null`),
+		t.exec(t.pool, `update reminder_worker.google_accounts set leave_due_at = now() where leave_due_at is not null`),
 		t.exec(t.pool, `update reminder_worker.google_accounts set paused_until = now() where paused_until is not null`))
 }
 

@@ -47,10 +47,10 @@ type standing struct {
 
 func (t *trial) standing(e *entry, c gcalfake.Event) (s standing, err error) {
 	err = t.pool.QueryRow(context.Background(), `
-		select e.sync_revision, e.status <> 'cancelled' and k.tombstoned_at is null,
+		select e.sync_revision, e.status <> 'cancelled' and k.tombstoned_at is null and k.target_calendar_id is null and k.calendar_id = coalesce(nullif($5, ''), 'primary'),
 			e.status = 'synced' and e.sync_due_at is null and k.tombstoned_at is null and k.content_hash = $3 and k.google_event_id = $4
 		from events e join reminder_worker.calendar_copies k on k.event_id = e.id and k.user_id = $2
-		where e.id = $1`, e.id, e.owner.id, c.Private[hashMarker], c.ID).Scan(&s.revision, &s.stays, &s.settled)
+		where e.id = $1`, e.id, e.owner.id, c.Private[hashMarker], c.ID, e.owner.setting()).Scan(&s.revision, &s.stays, &s.settled)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return standing{}, nil
 	}

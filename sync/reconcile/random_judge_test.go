@@ -105,6 +105,9 @@ func (t *trial) judge() error {
 		return err
 	}
 	for _, u := range t.users {
+		if state := v.states[u.id]; u.left && state != accountOff && state != accountNeedsReconnect {
+			v.faulty("%s has left, and is %q", u.name, state)
+		}
 		if state := v.states[u.id]; u.linked && !u.doubted && state != accountConnected {
 			v.faulty("%s is %q, and Google has not refused the consent", u.name, state)
 		}
@@ -138,6 +141,9 @@ func (t *trial) requestsPerCause() float64 {
 // reachable reports whether a user's calendar can be written.
 func (v *evidence) reachable(u *owner) bool { return v.states[u.id] == accountConnected && !u.dead }
 
+// gone reports whether a user has left and Google let their copies be removed.
+func (u *owner) gone() bool { return u.left && !u.dead && !u.doubted }
+
 // judgeRow compares an event's row and its reminders.
 func (t *trial) judgeRow(v *evidence, e *entry) {
 	row, there := v.events[e.id]
@@ -151,7 +157,7 @@ func (t *trial) judgeRow(v *evidence, e *entry) {
 	switch u := e.owner; {
 	case e.cancelled:
 		want = []string{eventCancelled}
-	case u.token == "" || u.calendarOff || !u.linked && e.touchedAt > u.unlinkedAt:
+	case u.token == "" || u.calendarOff || u.gone() || !u.linked && e.touchedAt > u.unlinkedAt:
 		want = []string{eventScheduled}
 	case !v.reachable(u):
 		want = []string{eventSynced, eventScheduled}
@@ -194,6 +200,8 @@ func (t *trial) judgeCopies(v *evidence, e *entry, u *owner) {
 		v.faulty("%s: the copy's removal is claimed", name)
 	}
 	switch wanted := !e.deleted && !e.cancelled && e.owner == u; {
+	case u.gone() && (known || len(live) > 0):
+		v.faulty("%s: %d copies are left of one who has left, and the row is %+v", name, len(live), row)
 	case !v.reachable(u):
 		if known && !wanted && !row.Tombstone {
 			v.faulty("%s: the copy is not to be removed", name)
@@ -222,6 +230,9 @@ func (t *trial) judgeCopy(v *evidence, e *entry, name string, live []gcalfake.Ev
 		return
 	}
 	c := live[0]
+	if c.Calendar != e.owner.calendar() {
+		v.faulty("%s stands in %s, want %s", name, c.Calendar, e.owner.calendar())
+	}
 	if h.deleted && untouched {
 		v.faulty("%s: the copy is back that the user has deleted", name)
 	}

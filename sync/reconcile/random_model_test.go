@@ -20,11 +20,30 @@ type owner struct {
 	minutes []int  // before an event; nil: as the deployment is set up
 
 	calendarOff bool
+	family      string // their second calendar
+	elsewhere   bool   // copies are to stand in that
+	left        bool   // they have disconnected last so that copies go
 	linked      bool   // the app's last word is that the calendar is connected
 	token       string // the last that the app was given
 	dead        bool   // Google takes it no more
 	doubted     bool   // Google may have said so, rightly or not
 	unlinkedAt  int    // the number of things done when the app disconnected
+}
+
+// calendar is the one that copies are to stand in, as Google calls it.
+func (u *owner) calendar() string {
+	if u.elsewhere {
+		return u.family
+	}
+	return u.id.String()
+}
+
+// setting is the same as the app says it.
+func (u *owner) setting() string {
+	if u.elsewhere {
+		return u.family
+	}
+	return ""
 }
 
 // words are what the app may change about an event beside its time.

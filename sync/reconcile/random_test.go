@@ -246,6 +246,7 @@ func (t *trial) begin(dice *rand.Rand) error {
 		if err := t.pool.QueryRow(context.Background(), `insert into auth.users default values returning id`).Scan(&u.id); err != nil {
 			return err
 		}
+		u.family = t.google.AddCalendar(u.id.String(), "Family")
 		t.users = append(t.users, u)
 		if dice.IntN(6) == 0 {
 			continue // one who never connects, or later
