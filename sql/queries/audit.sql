@@ -203,27 +203,23 @@ limit sqlc.arg(max_rows)::integer;
 -- AccountToRead reads an account as AccountsPage does.
 -- name: AccountToRead :many
 select a.user_id, a.refresh_token, coalesce(a.subject, '')::text as subject, a.connected_at,
-  coalesce(case
-    when n.google_calendar <> '' then n.google_calendar
-    when n.google_calendar_name <> '' then a.made_calendar_id
-  end, a.calendar_id)::text as calendar_id, a.state, coalesce(a.audited_at, 'epoch')::timestamptz as audited_at,
+  coalesce((
+    select case when n.google_calendar <> '' then n.google_calendar when n.google_calendar_name <> '' then a.made_calendar_id end
+    from public.notification_settings n where n.user_id = a.user_id), a.calendar_id)::text as calendar_id, a.state, coalesce(a.audited_at, 'epoch')::timestamptz as audited_at,
   coalesce(a.paused_until > now(), false)::boolean as paused,
   array(select distinct k.calendar_id from reminder_worker.calendar_copies k where k.user_id = a.user_id)::text[] as calendar_ids
 from reminder_worker.google_accounts a
-left join public.notification_settings n on n.user_id = a.user_id
 where a.user_id = sqlc.arg(user_id)::uuid;
 
 -- AccountsPage reads up to max_rows accounts, in order, behind the one named after, each with the calendars that hold copies of theirs.
 -- name: AccountsPage :many
 select a.user_id, a.refresh_token, coalesce(a.subject, '')::text as subject, a.connected_at,
-  coalesce(case
-    when n.google_calendar <> '' then n.google_calendar
-    when n.google_calendar_name <> '' then a.made_calendar_id
-  end, a.calendar_id)::text as calendar_id, a.state, coalesce(a.audited_at, 'epoch')::timestamptz as audited_at,
+  coalesce((
+    select case when n.google_calendar <> '' then n.google_calendar when n.google_calendar_name <> '' then a.made_calendar_id end
+    from public.notification_settings n where n.user_id = a.user_id), a.calendar_id)::text as calendar_id, a.state, coalesce(a.audited_at, 'epoch')::timestamptz as audited_at,
   coalesce(a.paused_until > now(), false)::boolean as paused,
   array(select distinct k.calendar_id from reminder_worker.calendar_copies k where k.user_id = a.user_id)::text[] as calendar_ids
 from reminder_worker.google_accounts a
-left join public.notification_settings n on n.user_id = a.user_id
 where a.user_id > sqlc.arg(after)::uuid
 order by a.user_id
 limit sqlc.arg(max_rows)::integer;

@@ -47,7 +47,8 @@ type standing struct {
 
 func (t *trial) standing(e *entry, c gcalfake.Event) (s standing, err error) {
 	err = t.pool.QueryRow(context.Background(), `
-		select e.sync_revision, e.status <> 'cancelled' and k.tombstoned_at is null and k.target_calendar_id is null and k.calendar_id = coalesce(nullif($5, ''), 'primary'),
+		select e.sync_revision, e.status <> 'cancelled' and k.tombstoned_at is null and k.target_calendar_id is null and k.calendar_id = coalesce(nullif($5, ''), 'primary')
+				and not exists (select from reminder_worker.google_accounts a where a.user_id = $2 and a.state = 'leaving'),
 			e.status = 'synced' and e.sync_due_at is null and k.tombstoned_at is null and k.content_hash = $3 and k.google_event_id = $4
 		from events e join reminder_worker.calendar_copies k on k.event_id = e.id and k.user_id = $2
 		where e.id = $1`, e.id, e.owner.id, c.Private[hashMarker], c.ID, e.owner.setting()).Scan(&s.revision, &s.stays, &s.settled)
