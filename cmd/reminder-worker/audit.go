@@ -36,7 +36,8 @@ environment that the workers have: with other REMINDER_OFFSETS or another DEFAUL
 
 With --repair triggers are made again, and rows become due: events are served once more, entries in calendars that are ours and that no
 event accounts for are removed, and what users have deleted themselves stays deleted. Workers that run serve it, and this command with
-them; it returns when that is done. It pushes nothing. On a terminal it asks first; elsewhere it needs --yes.
+them; it returns when that is done. It pushes nothing. On a terminal it asks first; elsewhere it needs --yes. Never repair from a
+copy of a database whose original is in use: what only the original knows is taken for entries too many.
 
 The exit code is 0 if nothing is out of step, or everything was repaired, and 1 if something is left.`,
 		Args: noArgs,

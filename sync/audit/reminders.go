@@ -83,9 +83,9 @@ func newWishes(event store.ClaimEventsRow, plan reconcile.Plan, rows []store.Rem
 }
 
 // stays reports whether a reminder stays where it is although it is not wanted there: it would have to be in the past to be right, and has not
-// gone out.
+// gone out. What the user has dismissed is put away when it comes due, if not before.
 func (w wishes) stays(r store.RemindersOfEventsRow) bool {
-	return r.PlannedForTs.Equal(w.start) && w.past[lead(r)] && !w.dismissed
+	return r.PlannedForTs.Equal(w.start) && (w.past[lead(r)] || w.dismissed)
 }
 
 // counts reports whether planning would touch a reminder. One that is cancelled or skipped counts only where its reason shows that planning has
