@@ -90,7 +90,7 @@ func (e *Each) count(key string, now time.Time) (l *Limiter, idle []string) {
 	if s.limiter == nil {
 		cfg := e.cfg
 		cfg.Quota, cfg.Allowed = e.row(key), max(1, cfg.Allowed-2*free)
-		s.limiter = &Limiter{db: e.db, cfg: cfg, m: e.m, log: e.log.With().Str("component", "permits").Str("quota", cfg.Quota).Logger(), turn: make(chan struct{}, 1)}
+		s.limiter = limiterOf(e.db, cfg, e.log, e.m)
 	}
 	return s.limiter, idle
 }

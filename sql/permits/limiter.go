@@ -47,11 +47,15 @@ func New(db *store.Queries, cfg Config, log zerolog.Logger, m *Metrics) (*Limite
 	if err := cfg.Validate(); err != nil {
 		return nil, fmt.Errorf("configure quota: %w", err)
 	}
+	return limiterOf(db, cfg, log, m.of(cfg.Quota)), nil
+}
+
+func limiterOf(db *store.Queries, cfg Config, log zerolog.Logger, m series) *Limiter {
 	return &Limiter{
-		db: db, cfg: cfg, m: m.of(cfg.Quota),
+		db: db, cfg: cfg, m: m,
 		log:  log.With().Str("component", "permits").Str("quota", cfg.Quota).Logger(),
 		turn: make(chan struct{}, 1),
-	}, nil
+	}
 }
 
 // Take waits until n permits may be used and returns until when they may; zero: for ever. At least half of Config.Keep is left then. It fails

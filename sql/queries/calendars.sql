@@ -19,12 +19,13 @@ update reminder_worker.google_accounts a
 set made_calendar_id = nullif(sqlc.arg(calendar_id)::text, ''), making_until = null, updated_at = now()
 where a.user_id = sqlc.arg(user_id)::uuid and a.made_calendar_id is null;
 
--- LoseCalendar records that a calendar we have made is gone. It is not made again until the user chooses anew. A row that somebody else is at
--- is left: the calendar will be found gone again.
--- name: LoseCalendar :exec
+-- LoseCalendars records that calendars are gone that we have made; others among the given ones are passed over. They are not made again until
+-- their users choose anew. A row that somebody else is at is left: the calendar will be found gone again.
+-- name: LoseCalendars :exec
 update reminder_worker.google_accounts a
 set made_calendar_id = null, made_calendar_gone_at = now(), making_until = null, updated_at = now()
 where a.user_id in (
-  select x.user_id from reminder_worker.google_accounts x
-  where x.user_id = sqlc.arg(user_id)::uuid and x.made_calendar_id = sqlc.arg(calendar_id)::text
-  for no key update skip locked);
+  select x.user_id
+  from (select unnest(sqlc.arg(user_ids)::uuid[]) as user_id, unnest(sqlc.arg(calendar_ids)::text[]) as calendar_id) g
+  join reminder_worker.google_accounts x on x.user_id = g.user_id and x.made_calendar_id = g.calendar_id
+  for no key update of x skip locked);

@@ -62,23 +62,24 @@ func (q *Queries) EndCalendar(ctx context.Context, arg EndCalendarParams) error 
 	return err
 }
 
-const LoseCalendar = `-- name: LoseCalendar :exec
+const LoseCalendars = `-- name: LoseCalendars :exec
 update reminder_worker.google_accounts a
 set made_calendar_id = null, made_calendar_gone_at = now(), making_until = null, updated_at = now()
 where a.user_id in (
-  select x.user_id from reminder_worker.google_accounts x
-  where x.user_id = $1::uuid and x.made_calendar_id = $2::text
-  for no key update skip locked)
+  select x.user_id
+  from (select unnest($1::uuid[]) as user_id, unnest($2::text[]) as calendar_id) g
+  join reminder_worker.google_accounts x on x.user_id = g.user_id and x.made_calendar_id = g.calendar_id
+  for no key update of x skip locked)
 `
 
-type LoseCalendarParams struct {
-	UserID     uuid.UUID
-	CalendarID string
+type LoseCalendarsParams struct {
+	UserIds     []uuid.UUID
+	CalendarIds []string
 }
 
-// LoseCalendar records that a calendar we have made is gone. It is not made again until the user chooses anew. A row that somebody else is at
-// is left: the calendar will be found gone again.
-func (q *Queries) LoseCalendar(ctx context.Context, arg LoseCalendarParams) error {
-	_, err := q.db.Exec(ctx, LoseCalendar, arg.UserID, arg.CalendarID)
+// LoseCalendars records that calendars are gone that we have made; others among the given ones are passed over. They are not made again until
+// their users choose anew. A row that somebody else is at is left: the calendar will be found gone again.
+func (q *Queries) LoseCalendars(ctx context.Context, arg LoseCalendarsParams) error {
+	_, err := q.db.Exec(ctx, LoseCalendars, arg.UserIds, arg.CalendarIds)
 	return err
 }

@@ -277,9 +277,9 @@ func ofAccounts(b batch) map[string]asked {
 			},
 			[]string{"google_accounts_pkey"},
 		},
-		"LoseCalendar": {
+		"LoseCalendars": {
 			func(ctx context.Context, q *store.Queries) {
-				_ = q.LoseCalendar(ctx, store.LoseCalendarParams{UserID: b.users[0], CalendarID: "family@group.calendar.google.com"})
+				_ = q.LoseCalendars(ctx, store.LoseCalendarsParams{UserIds: b.users, CalendarIds: repeat("family@group.calendar.google.com", n)})
 			},
 			[]string{"google_accounts_pkey"},
 		},

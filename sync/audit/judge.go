@@ -59,7 +59,7 @@ func (j *judge) flush(ctx context.Context) error {
 	return j.run.conclude(ctx, standing)
 }
 
-// both are the findings of two looks that are in either.
+// both are the findings of two looks that are in each of them.
 func both(a, b []Finding) (standing []Finding) {
 	before := make(map[Finding]bool, len(a))
 	for _, f := range a {

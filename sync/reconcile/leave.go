@@ -32,23 +32,14 @@ func (r *Reconciler) keepLeaving(ctx context.Context, stopped <-chan struct{}) {
 		return // one that writes calendars sees to it
 	}
 	for {
-		n, err := r.leave(ctx)
-		until := r.cfg.SweepInterval
-		switch {
-		case err != nil:
-			r.m.databaseErrors.Inc()
-			r.log.Error().Err(err).Msg("leaving not done")
-			until = time.Second
-		case n == leaveBatch:
-			until = 0
-		default:
-			until = min(until, r.untilLeaving(ctx))
+		until := min(r.cfg.SweepInterval, r.untilLeaving(ctx))
+		if until <= 0 {
+			if err := r.leave(ctx); err != nil {
+				r.m.databaseErrors.Inc()
+				r.log.Error().Err(err).Msg("leaving not done")
+			}
 		}
-		rest := leaveRest
-		if until == 0 {
-			rest = 0
-		}
-		least, due := time.NewTimer(rest), time.NewTimer(max(until, rest))
+		least, due := time.NewTimer(leaveRest), time.NewTimer(max(until, leaveRest))
 		select {
 		case <-stopped:
 			return
@@ -68,19 +59,19 @@ func (r *Reconciler) untilLeaving(ctx context.Context) time.Duration {
 	if err != nil {
 		return time.Second
 	}
-	return max(time.Millisecond, time.Duration(min(ms, 1e9)*float64(time.Millisecond)))
+	return time.Duration(min(ms, 1e9) * float64(time.Millisecond))
 }
 
-// leave takes one batch of accounts and returns how many there were.
-func (r *Reconciler) leave(ctx context.Context) (int, error) {
+// leave takes one batch of accounts.
+func (r *Reconciler) leave(ctx context.Context) error {
 	rows, err := r.db.ClaimLeavings(ctx, store.ClaimLeavingsParams{
 		MaxRows: leaveBatch, MaxCopies: leaveCopies, LeaseMs: (r.cfg.CallTimeout + r.cfg.Lease).Milliseconds(),
 	})
 	if err != nil {
-		return 0, fmt.Errorf("claim leavings: %w", err)
+		return fmt.Errorf("claim leavings: %w", err)
 	}
 	if len(rows) == 0 {
-		return 0, nil
+		return nil
 	}
 	if rows[0].Buried > 0 {
 		r.Wake()
@@ -101,12 +92,12 @@ func (r *Reconciler) leave(ctx context.Context) (int, error) {
 	}
 	calls.Wait()
 	if ctx.Err() != nil {
-		return 0, nil // the claim ends by itself
+		return nil // the claim ends by itself
 	}
 	if err := r.db.RecordLeavings(ctx, arg); err != nil {
-		return 0, fmt.Errorf("record leavings: %w", err)
+		return fmt.Errorf("record leavings: %w", err)
 	}
-	return len(rows), nil
+	return nil
 }
 
 // letLeave says when to look again at one account, and why; never: it is done with.

@@ -97,14 +97,13 @@ func (r *Reconciler) writeOnce(ctx context.Context, batch []outcome) error {
 
 func (r *Reconciler) writeAccounts(ctx context.Context, batch []outcome) error {
 	var arg store.MarkReconnectParams
+	var lost store.LoseCalendarsParams
 	parked := map[uuid.UUID]bool{}
 	for _, o := range batch {
 		a := o.job.account
 		switch {
 		case o.lost != "":
-			if err := r.db.LoseCalendar(ctx, store.LoseCalendarParams{UserID: a.UserID, CalendarID: o.lost}); err != nil {
-				return fmt.Errorf("lose calendar: %w", err)
-			}
+			lost.UserIds, lost.CalendarIds = append(lost.UserIds, a.UserID), append(lost.CalendarIds, o.lost)
 		case o.reconnect != "" && !parked[a.UserID]:
 			parked[a.UserID] = true
 			arg.UserIds = append(arg.UserIds, a.UserID)
@@ -117,6 +116,11 @@ func (r *Reconciler) writeAccounts(ctx context.Context, batch []outcome) error {
 			if err != nil {
 				return fmt.Errorf("pause account: %w", err)
 			}
+		}
+	}
+	if len(lost.UserIds) > 0 {
+		if err := r.db.LoseCalendars(ctx, lost); err != nil {
+			return fmt.Errorf("lose calendars: %w", err)
 		}
 	}
 	if len(arg.UserIds) == 0 {
