@@ -4,30 +4,6 @@ alter table reminder_worker.google_accounts
   add column subject text,
   add constraint google_accounts_token_or_subject check (subject is null or refresh_token = '');
 
--- As in 0012, and: a consent of the user's own takes the place of their administrator's.
-create or replace function reminder_worker.put_google_account(for_user uuid, new_refresh_token text) returns void
-language plpgsql security definer set search_path = '' as $$
-begin
-  if left(new_refresh_token, 7) = 'sealed:' then
-    return;
-  end if;
-  insert into reminder_worker.google_accounts as a (user_id, refresh_token)
-  values (for_user, new_refresh_token)
-  on conflict (user_id) do update
-    set refresh_token = excluded.refresh_token, subject = null, state = 'connected', reason = null, paused_until = null,
-        connected_at = now(), updated_at = now(), notice_due_at = null, notice_lease = null, notice_error = null;
-  -- A pending one may be served without the account at this very moment: the next revision makes sure that it is served again.
-  update public.events
-  set status = 'pending', sync_revision = sync_revision + 1, sync_attempts = 0,
-      sync_due_at = case when sync_lease_until > now() then sync_lease_until else now() end
-  where user_id = for_user and status in ('scheduled', 'pending') and coalesce(end_ts, start_ts) > now();
-  update reminder_worker.calendar_copies
-  set due_at = now(), attempts = 0
-  where user_id = for_user and tombstoned_at is not null and due_at is null;
-  perform reminder_worker.knock();
-end
-$$;
-
 -- As in 0004, and: who writes no token into auth.users has taken none away from a user who needs none.
 create or replace function reminder_worker.user_tokens_written() returns trigger
 language plpgsql security definer set search_path = '' as $$
@@ -56,33 +32,6 @@ begin
     end if;
   end if;
   return null;
-end
-$$;
-
--- As in 0004, and: it is remembered of users, too, for whom nothing is written yet, so that the service account does not begin to.
-create or replace function public.disconnect_google_calendar() returns void
-language plpgsql security definer set search_path = '' as $$
-begin
-  insert into reminder_worker.google_accounts as a (user_id, refresh_token, state, reason)
-  select u.id, '', 'off', 'disconnected in the app'
-  from auth.users u
-  where u.id = reminder_worker.require_user()
-  on conflict (user_id) do update
-    set state = 'off', reason = 'disconnected in the app', paused_until = null, updated_at = now();
-end
-$$;
-
--- Takes that back where no token is needed: with the user's next event, or with what has waited for it, it is found out whether the service
--- account may act for them. An account with a token is connected by a new one only.
-create or replace function public.resume_google_calendar() returns void
-language plpgsql security definer set search_path = '' as $$
-declare
-  caller uuid := reminder_worker.require_user();
-begin
-  delete from reminder_worker.google_accounts where user_id = caller and refresh_token = '';
-  update public.events
-  set status = 'pending'
-  where user_id = caller and status = 'scheduled' and coalesce(end_ts, start_ts) > now();
 end
 $$;
 
@@ -180,25 +129,13 @@ begin
 end
 $$;
 
--- delegated: nobody can connect it again in the app, for the service account acts for the user.
-create or replace view public.calendar_connection with (security_barrier) as
-  select a.user_id, a.state, case when a.state <> 'connected' or a.paused_until > now() then a.reason end as reason, a.calendar_id, a.connected_at,
-    case when a.paused_until > now() then a.paused_until end as paused_until, a.subject is not null as delegated
-  from reminder_worker.google_accounts a
-  where a.user_id = (select auth.uid());
-
 revoke all on function reminder_worker.delegate_accounts(uuid[], text[]) from public;
-revoke all on function public.resume_google_calendar() from public;
 do $$
 declare
   api text;
 begin
   for api in select quote_ident(rolname) from pg_catalog.pg_roles where rolname in ('anon', 'authenticated', 'service_role') loop
-    execute 'revoke all on function public.resume_google_calendar() from ' || api;
     execute 'revoke all on all functions in schema reminder_worker from ' || api;
-    if api = 'authenticated' then
-      execute 'grant execute on function public.resume_google_calendar() to ' || api;
-    end if;
   end loop;
 end
 $$;

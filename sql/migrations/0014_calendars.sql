@@ -81,7 +81,26 @@ create index google_accounts_leave_due_idx on reminder_worker.google_accounts (l
 -- then, a removal looks in both calendars.
 alter table reminder_worker.calendar_copies add column target_calendar_id text, add column target_event_id text;
 
--- As in 0013, and who connects again has not left.
+-- Makes due what waits for a user's calendar: events without a copy that are not over, or whose copy was about to go, and removals.
+create or replace function reminder_worker.take_up(for_user uuid) returns void
+language plpgsql security definer set search_path = '' as $$
+begin
+  -- A pending one may be served without the account at this very moment: the next revision makes sure that it is served again.
+  update public.events
+  set status = 'pending', sync_revision = sync_revision + 1, sync_attempts = 0,
+      sync_due_at = case when sync_lease_until > now() then sync_lease_until else now() end
+  where user_id = for_user and coalesce(end_ts, start_ts) > now() and (status in ('scheduled', 'pending')
+    or status = 'synced' and exists (
+      select from reminder_worker.calendar_copies k
+      where k.event_id = events.id and k.user_id = for_user and k.tombstoned_at is not null));
+  update reminder_worker.calendar_copies
+  set due_at = now(), attempts = 0
+  where user_id = for_user and tombstoned_at is not null and due_at is null;
+  perform reminder_worker.knock();
+end
+$$;
+
+-- As in 0012, and: a consent of the user's own takes the place of their administrator's, and who connects again has not left.
 create or replace function reminder_worker.put_google_account(for_user uuid, new_refresh_token text) returns void
 language plpgsql security definer set search_path = '' as $$
 begin
@@ -94,18 +113,7 @@ begin
     set refresh_token = excluded.refresh_token, subject = null, state = 'connected', reason = null, paused_until = null,
         connected_at = now(), updated_at = now(), notice_due_at = null, notice_lease = null, notice_error = null,
         leave_due_at = null, leave_until = null, made_calendar_gone_at = null;
-  -- A pending one may be served without the account at this very moment: the next revision makes sure that it is served again.
-  update public.events
-  set status = 'pending', sync_revision = sync_revision + 1, sync_attempts = 0,
-      sync_due_at = case when sync_lease_until > now() then sync_lease_until else now() end
-  where user_id = for_user and coalesce(end_ts, start_ts) > now() and (status in ('scheduled', 'pending')
-    or status = 'synced' and exists ( -- about to go, for the user had left
-      select from reminder_worker.calendar_copies k
-      where k.event_id = events.id and k.user_id = for_user and k.tombstoned_at is not null));
-  update reminder_worker.calendar_copies
-  set due_at = now(), attempts = 0
-  where user_id = for_user and tombstoned_at is not null and due_at is null;
-  perform reminder_worker.knock();
+  perform reminder_worker.take_up(for_user);
 end
 $$;
 
@@ -135,21 +143,8 @@ begin
 end
 $$;
 
-revoke all on function public.disconnect_google_calendar(boolean, boolean) from public;
-do $$
-declare
-  api text;
-begin
-  for api in select rolname from pg_catalog.pg_roles where rolname in ('anon', 'authenticated', 'service_role') loop
-    execute format('revoke all on function public.disconnect_google_calendar(boolean, boolean) from %I', api);
-    if api = 'authenticated' then
-      execute format('grant execute on function public.disconnect_google_calendar(boolean, boolean) to %I', api);
-    end if;
-  end loop;
-end
-$$;
-
--- As in 0013, and an account that a service account acts for keeps what is known of it; what was about to go is written again.
+-- Takes that back where no token is needed. An account that a service account acts for keeps what is known of it; of one without, it is found out
+-- with what is written next whether the service account may act for the user. An account with a token is connected by a new one only.
 create or replace function public.resume_google_calendar() returns void
 language plpgsql security definer set search_path = '' as $$
 declare
@@ -160,16 +155,7 @@ begin
       made_calendar_gone_at = null
   where user_id = caller and subject is not null and state <> 'connected';
   delete from reminder_worker.google_accounts where user_id = caller and subject is null and refresh_token = '';
-  update public.events
-  set status = 'pending'
-  where user_id = caller and coalesce(end_ts, start_ts) > now() and (status = 'scheduled'
-    or status = 'synced' and exists (
-      select from reminder_worker.calendar_copies k
-      where k.event_id = events.id and k.user_id = caller and k.tombstoned_at is not null));
-  update reminder_worker.calendar_copies
-  set due_at = now(), attempts = 0
-  where user_id = caller and tombstoned_at is not null and due_at is null;
-  perform reminder_worker.knock();
+  perform reminder_worker.take_up(caller);
 end
 $$;
 
@@ -204,7 +190,8 @@ create or replace trigger reminder_worker_settings_changed after update on publi
       old.google_calendar, old.google_calendar_name, old.google_alerts))
   execute function reminder_worker.settings_changed();
 
--- As in 0013, and calendar_id is the one that copies are written to: empty as long as it is not made.
+-- As in 0009, and calendar_id is the one that copies are written to: empty as long as it is not made. Of one that is delegated nobody can connect it
+-- again in the app, for a service account acts for the user.
 create or replace view public.calendar_connection with (security_barrier) as
   select a.user_id, a.state,
     case
@@ -225,13 +212,19 @@ create or replace function reminder_worker.forget_permits(quotas text[], idle in
 language sql security definer set search_path = '' as $$
   delete from reminder_worker.permits p where p.name = any (quotas) and p.starts < now() - idle
 $$;
-revoke all on function reminder_worker.forget_permits(text[], interval) from public;
+
+revoke all on function reminder_worker.forget_permits(text[], interval), reminder_worker.take_up(uuid) from public;
+revoke all on function public.disconnect_google_calendar(boolean, boolean), public.resume_google_calendar() from public;
 do $$
 declare
   api text;
 begin
-  for api in select rolname from pg_catalog.pg_roles where rolname in ('anon', 'authenticated', 'service_role') loop
-    execute format('revoke all on function reminder_worker.forget_permits(text[], interval) from %I', api);
+  for api in select quote_ident(rolname) from pg_catalog.pg_roles where rolname in ('anon', 'authenticated', 'service_role') loop
+    execute 'revoke all on function reminder_worker.forget_permits(text[], interval), reminder_worker.take_up(uuid) from ' || api;
+    execute 'revoke all on function public.disconnect_google_calendar(boolean, boolean), public.resume_google_calendar() from ' || api;
+    if api = 'authenticated' then
+      execute 'grant execute on function public.disconnect_google_calendar(boolean, boolean), public.resume_google_calendar() to ' || api;
+    end if;
   end loop;
 end
 $$;

@@ -54,7 +54,7 @@ from (
   select x.user_id, g.retry_ms, g.reason
   from (select unnest(sqlc.arg(user_ids)::uuid[]) as user_id, unnest(sqlc.arg(consents)::timestamptz[]) as consent,
     unnest(sqlc.arg(retry_ms)::bigint[]) as retry_ms, unnest(sqlc.arg(reasons)::text[]) as reason) g
-  join reminder_worker.google_accounts x on x.user_id = g.user_id and x.connected_at = g.consent and x.state = 'leaving'
+  join reminder_worker.google_accounts x on x.user_id = g.user_id and x.connected_at = g.consent and x.leave_due_at is not null
   for no key update of x skip locked) i
 where a.user_id = i.user_id;
 

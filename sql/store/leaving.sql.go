@@ -131,7 +131,7 @@ from (
   select x.user_id, g.retry_ms, g.reason
   from (select unnest($1::uuid[]) as user_id, unnest($2::timestamptz[]) as consent,
     unnest($3::bigint[]) as retry_ms, unnest($4::text[]) as reason) g
-  join reminder_worker.google_accounts x on x.user_id = g.user_id and x.connected_at = g.consent and x.state = 'leaving'
+  join reminder_worker.google_accounts x on x.user_id = g.user_id and x.connected_at = g.consent and x.leave_due_at is not null
   for no key update of x skip locked) i
 where a.user_id = i.user_id
 `

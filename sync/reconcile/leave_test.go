@@ -135,6 +135,20 @@ func TestLeaveWithoutAccess(t *testing.T) {
 	w.untilOff(user)
 }
 
+// A token that is taken out of auth.users meanwhile turns the account off; what was asked for ends all the same.
+func TestLeaveAndTurnedOff(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	user := w.user()
+	w.leaves(user, false, true)
+	w.exec(`update reminder_worker.google_accounts set state = 'off'`)
+	w.start()
+	w.untilOff(user)
+	if n := w.google.Count(gcalfake.OpRevoke, 200); n != 1 {
+		t.Errorf("%d consents were given back", n)
+	}
+}
+
 // Google does not take a consent back at once, or not within the time there is.
 func TestLeaveUnheard(t *testing.T) {
 	t.Parallel()
