@@ -27,9 +27,11 @@ left join reminder_worker.google_accounts a on a.user_id = t.user_id
 order by t.user_id, t.event_id;
 
 -- RecordRemovals forgets the copies that are gone, and makes the others due again after retry_ms (negative: not until the account is
--- connected again). A claim is told by its lease: what has passed on meanwhile is left alone, for the copy may have been written since. Rows that a transaction of the app has locked are passed over:
--- a removal done twice changes nothing. An account is read from its locked row: whose user connects at this moment either shows it, or finds
--- what waits, or is at the row still, and then the removal is due again soon. An event that is still there, of a user who has left, is not in Google any more.
+-- connected again). A claim is told by its lease: what has passed on meanwhile is left alone, for the copy may have been written since. Rows
+-- that a transaction of the app has locked are passed over: a removal done twice changes nothing. An event that is still there, of a user who has
+-- left, is not in Google any more: while somebody is at its row, which cannot be said then, its copy is not forgotten but asked for again, after
+-- a second. An account is read from its locked row: whose user connects at this moment either shows it, or finds what waits, or is at the row
+-- still, and then the removal is due again soon.
 -- name: RecordRemovals :exec
 with input as (
   select unnest(sqlc.arg(event_ids)::uuid[]) as event_id, unnest(sqlc.arg(user_ids)::uuid[]) as user_id, unnest(sqlc.arg(gone)::boolean[]) as gone,
@@ -41,40 +43,48 @@ with input as (
   join reminder_worker.calendar_copies k on k.event_id = i.event_id and k.user_id = i.user_id and k.tombstoned_at is not null
     and k.lease_until = i.lease
   for update of k skip locked
+), standing as (
+  select x.id
+  from mine m
+  cross join lateral (
+    select e.id from public.events e where e.id = m.event_id and e.user_id = m.user_id
+    for no key update skip locked) x
+), results as (
+  select m.event_id, m.user_id, i.gone and not held.held as gone, case when held.held then 1000 else i.retry_ms end as retry_ms,
+    coalesce(i.count_attempt, true) and not held.held as count_attempt, i.error_message
+  from input i
+  join mine m on m.event_id = i.event_id and m.user_id = i.user_id
+  cross join lateral (
+    select i.gone and exists (select from public.events e where e.id = m.event_id and e.user_id = m.user_id)
+      and m.event_id not in (select s.id from standing s) as held) held
 ), unlinked as (
   select a.user_id
   from reminder_worker.google_accounts a
-  where a.user_id in (select i.user_id from input i where not i.gone and i.retry_ms < 0) and a.state not in ('connected', 'leaving')
+  where a.user_id in (select r.user_id from results r where not r.gone and r.retry_ms < 0) and a.state not in ('connected', 'leaving')
   for share skip locked
 ), forgotten as (
   delete from reminder_worker.calendar_copies k
-  using input i
-  join mine m on m.event_id = i.event_id and m.user_id = i.user_id
-  where i.gone and k.event_id = m.event_id and k.user_id = m.user_id
-  returning k.event_id, k.user_id, k.google_event_id
+  using results r
+  where r.gone and k.event_id = r.event_id and k.user_id = r.user_id
+  returning k.event_id
 ), postponed as (
   update reminder_worker.calendar_copies k
   set due_at = case
-        when i.retry_ms >= 0 then now() + i.retry_ms * interval '1 millisecond'
+        when r.retry_ms >= 0 then now() + r.retry_ms * interval '1 millisecond'
         when k.user_id in (select u.user_id from unlinked u) then null
         else (
           select now() + case when a.state in ('connected', 'leaving') then interval '0' else interval '100 milliseconds' end
           from reminder_worker.google_accounts a where a.user_id = k.user_id)
       end,
-      lease_until = null, attempts = k.attempts + coalesce(i.count_attempt, true)::integer, error_message = nullif(i.error_message, '')
-  from input i
-  join mine m on m.event_id = i.event_id and m.user_id = i.user_id
-  where not i.gone and k.event_id = m.event_id and k.user_id = m.user_id
+      lease_until = null, attempts = k.attempts + r.count_attempt::integer, error_message = nullif(r.error_message, '')
+  from results r
+  where not r.gone and k.event_id = r.event_id and k.user_id = r.user_id
   returning k.event_id
 )
 update public.events e
 set google_calendar_id = null, status = case when e.status = 'synced' then 'scheduled' else e.status end
-from (
-  select x.id
-  from forgotten f
-  join public.events x on x.id = f.event_id and x.user_id = f.user_id and x.google_calendar_id = f.google_event_id
-  for no key update of x skip locked) f
-where e.id = f.id;
+from forgotten f
+where e.id = f.event_id and e.id in (select s.id from standing s);
 
 -- ReleaseRemovals gives claimed removals back undone: they are due at once. Those that somebody else is at are due when their claims end.
 -- name: ReleaseRemovals :exec

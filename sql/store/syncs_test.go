@@ -226,6 +226,45 @@ func TestRemovalRecordedFarTooLate(t *testing.T) {
 	}
 }
 
+// TestRemovalOfAnEventThatIsHeld: the copy of an event of who has left is gone while the app is at the event's row. It is not forgotten before the
+// event can be told that it has none: it would pass for written when its user connects again.
+func TestRemovalOfAnEventThatIsHeld(t *testing.T) {
+	t.Parallel()
+	b := newBase(t)
+	event := b.event(b.user(), day)
+	b.record(synced("synced", b.copied()))
+	b.exec(`update reminder_worker.calendar_copies set tombstoned_at = now(), due_at = now()`)
+	removed := func() {
+		t.Helper()
+		rows := b.claimRemovals()
+		if len(rows) != 1 {
+			t.Fatalf("%d removals, want 1", len(rows))
+		}
+		err := b.q.RecordRemovals(impatient(t), store.RecordRemovalsParams{EventIds: []uuid.UUID{event}, UserIds: []uuid.UUID{rows[0].UserID},
+			Leases: []time.Time{rows[0].LeaseUntil}, Gone: []bool{true}, RetryMs: []int64{-1}, CountAttempts: []bool{true}, ErrorMessages: []string{""}})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	tx := b.begin()
+	in(t, tx, `update events set title = title where id = $1`, event)
+	removed()
+	if !ask[bool](b, `select due_at > now() and lease_until is null and attempts = 0 from reminder_worker.calendar_copies`) {
+		t.Error("the removal is not asked for again, or has cost an attempt")
+	}
+	if err := tx.Rollback(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	b.exec(`update reminder_worker.calendar_copies set due_at = now()`)
+	removed()
+	if n := ask[int](b, `select count(*) from reminder_worker.calendar_copies`); n != 0 {
+		t.Error("the copy is not forgotten")
+	}
+	if status := ask[string](b, `select status from events where google_calendar_id is null`); status != "scheduled" {
+		t.Errorf("the event is %s, want scheduled", status)
+	}
+}
+
 // TestRemovalClaimedDuringPlanning is the narrow case: the removal is claimed, but not yet committed, while planning looks.
 func TestRemovalClaimedDuringPlanning(t *testing.T) {
 	t.Parallel()
