@@ -17,7 +17,7 @@ import (
 
 // patience bounds every wait for something that must happen. It is never reached
 // unless something is broken.
-const patience = 30 * time.Second
+const patience = 3 * time.Minute
 
 // quick returns settings under which failures are noticed within a test, and the
 // sweep runs only while the listener does not hear: a sweep says "deaf".

@@ -27,7 +27,7 @@ import (
 )
 
 // patience is how long a script waits for what must come.
-const patience = 60 * time.Second
+const patience = 3 * time.Minute
 
 // suite ends the test server after the scripts.
 type suite struct{ m *testing.M }

@@ -23,7 +23,7 @@ import (
 
 // patience bounds every wait for something that must happen. It is never reached
 // unless something is broken.
-const patience = 60 * time.Second
+const patience = 3 * time.Minute
 
 // TestMain has all tests share one server with room for the slots of many. A
 // TEST_DATABASE_URL from outside is not used: such a server rarely has it.

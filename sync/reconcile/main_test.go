@@ -35,7 +35,7 @@ func TestMain(m *testing.M) {
 }
 
 // patienceOfTests is how long a test waits for what must come: a broken program is told by it, not a slow machine.
-const patienceOfTests = 60 * time.Second
+const patienceOfTests = 3 * time.Minute
 
 // world is a database, a Google, and families.
 type world struct {

@@ -36,7 +36,7 @@ func TestMain(m *testing.M) {
 }
 
 // patience is how long a test waits for what must come. It is no measure of speed: a broken program is told by it, not a slow machine.
-const patience = 60 * time.Second
+const patience = 3 * time.Minute
 
 // world is a database and the stand-ins, with families in it.
 type world struct {

