@@ -2,6 +2,7 @@ package gcal
 
 import (
 	"context"
+	"errors"
 
 	"google.golang.org/api/calendar/v3"
 )
@@ -16,7 +17,7 @@ type left struct {
 // here, and removed there last, so that at every moment it stands in one of the two, and an attempt that broke off is taken up where it was.
 //
 // Google has a request of its own for this (events.move), which not every consent to write events covers, and of which it is not said what
-// becomes of the event's id in either calendar. A calendar that may not be touched any more is left as it is.
+// becomes of the event's id in either calendar. A calendar that may not be touched any more, as Google says several times, is left as it is.
 //
 //	there: live ──────► insert here, or adopt what an earlier attempt has inserted ──► delete there ──► done
 //	there: not, or deleted, and the content has changed ──► insert here, or adopt ──► done
@@ -27,8 +28,8 @@ func (u *upsert) move(known Copy) step {
 	return func(ctx context.Context) (step, error) {
 		found, err := u.read(ctx, from.calendar, from.id)
 		live := err == nil && found.Status != statusCancelled && u.ours(found)
-		if err != nil && !gone(err) && !refused(err) {
-			return nil, err
+		if err != nil && !gone(err) && !u.barred(err) {
+			return nil, doubted(err)
 		}
 		deleted := err == nil && !live && known.ETag != "" && known.Hash == u.hash
 		// The first id, as whoever knows nothing of the copy would begin with here.
@@ -66,10 +67,28 @@ func (u *upsert) leave(ctx context.Context) (step, error) {
 	err := u.client.do(ctx, u.account, OpDelete, func(ctx context.Context) error {
 		return u.client.api.Events.Delete(u.left.calendar, u.left.id).SendUpdates("none").Context(ctx).Do()
 	})
-	if err != nil && !gone(err) && !refused(err) {
-		return nil, err
+	if err != nil && !gone(err) && !u.barred(err) {
+		return nil, doubted(err)
 	}
 	return nil, nil
+}
+
+// maxRefused is how often the calendar that a copy is moved from may refuse us before it is left as it is. A copy that is left there because of
+// a refusal that Google did not mean would be a twin.
+const maxRefused = 3
+
+// barred reports whether err says, and not for the first time, that the calendar that is left may not be touched any more.
+func (u *upsert) barred(err error) bool { return refused(err) && u.tries >= maxRefused }
+
+// doubted makes a refusal one that is asked about again.
+func doubted(err error) error {
+	e, ok := errors.AsType[*Error](err)
+	if !ok || !refused(err) {
+		return err
+	}
+	again := *e
+	again.Kind = Retry
+	return &again
 }
 
 // same reports whether a copy here is the very one that was found there, because both ids name one calendar, as "primary" and the user's address

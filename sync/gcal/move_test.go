@@ -78,6 +78,7 @@ var moves = []struct {
 		before: func(f *fixture, _ gcal.Event, known gcal.Copy) gcal.Copy {
 			f.must(f.google.UserDelete(anna, known.GoogleID))
 			f.google.Fail(gcalfake.Next(1, gcalfake.OpGet, gcalfake.Status(http.StatusForbidden, "forbidden")))
+			known.Tries = 3
 			return known
 		},
 		requests: "get 403, insert 200",
@@ -86,6 +87,7 @@ var moves = []struct {
 		before: func(f *fixture, _ gcal.Event, known gcal.Copy) gcal.Copy {
 			f.google.Fail(gcalfake.Next(1, gcalfake.OpDelete, gcalfake.Status(http.StatusForbidden, "forbidden")))
 			f.Cleanup(func() { f.must(f.google.UserDelete(anna, known.GoogleID)) })
+			known.Tries = 3
 			return known
 		},
 		requests: "get 200, insert 200, delete 403",
@@ -152,11 +154,17 @@ func (f *fixture) standsIn(calendar string, e gcal.Event) {
 	f.Errorf("nothing stands in %s", calendar)
 }
 
-// TestMoveBrokenOff loses the answer of each request of a move in turn, and finds the one copy in its place after the next attempt.
+// TestMoveBrokenOff loses the answer of each request of a move in turn, or has the calendar that is left refuse it once, and finds the one copy
+// in its place after the next attempt.
 func TestMoveBrokenOff(t *testing.T) {
 	t.Parallel()
 	for _, op := range []string{gcalfake.OpGet, gcalfake.OpInsert, gcalfake.OpDelete} {
-		for name, fault := range map[string]gcalfake.Fault{"before": {Drop: true}, "after": {Lose: true}} {
+		for name, fault := range map[string]gcalfake.Fault{
+			"before": {Drop: true}, "after": {Lose: true}, "refused": gcalfake.Status(http.StatusForbidden, "forbidden"),
+		} {
+			if name == "refused" && op == gcalfake.OpInsert {
+				continue // for good
+			}
 			t.Run(op+", "+name, func(t *testing.T) {
 				t.Parallel()
 				f := newFixture(t, gcalfake.Config{})
