@@ -29,10 +29,11 @@ order by t.user_id, t.event_id;
 -- RecordRemovals forgets the copies that are gone, and makes the others due again after retry_ms (negative: not until the account is
 -- connected again). A claim is told by its lease: what has passed on meanwhile is left alone, for the copy may have been written since. Rows
 -- that a transaction of the app has locked are passed over: a removal done twice changes nothing. An event that is still there, of a user who has
--- left, is not in Google any more: while somebody is at its row, which cannot be said then, its copy is not forgotten but asked for again, after
--- a second. An account is read from its locked row: whose user connects at this moment either shows it, or finds what waits, or is at the row
--- still, and then the removal is due again soon.
--- name: RecordRemovals :exec
+-- left, is not in Google any more; one that was given to somebody else has a copy of theirs under the same id, which is the very same where both
+-- have consented with one Google account, and is looked at again. While somebody is at those rows, which cannot be said then, the copy is not
+-- forgotten but asked for again, after a second. An account is read from its locked row: whose user connects at this moment either shows it, or finds what waits, or is at the row
+-- still, and then the removal is due again soon. The answer names the events that are to be looked at.
+-- name: RecordRemovals :many
 with input as (
   select unnest(sqlc.arg(event_ids)::uuid[]) as event_id, unnest(sqlc.arg(user_ids)::uuid[]) as user_id, unnest(sqlc.arg(gone)::boolean[]) as gone,
     unnest(sqlc.arg(retry_ms)::bigint[]) as retry_ms, unnest(sqlc.arg(count_attempts)::boolean[]) as count_attempt,
@@ -47,7 +48,15 @@ with input as (
   select x.id
   from mine m
   cross join lateral (
-    select e.id from public.events e where e.id = m.event_id and e.user_id = m.user_id
+    select e.id from public.events e where e.id = m.event_id
+    for no key update skip locked) x
+), others as (
+  select x.event_id, x.user_id
+  from mine m
+  cross join lateral (
+    select k.event_id, k.user_id
+    from reminder_worker.calendar_copies k
+    where k.event_id = m.event_id and k.user_id <> m.user_id and k.tombstoned_at is null
     for no key update skip locked) x
 ), results as (
   select m.event_id, m.user_id, i.gone and not held.held as gone, case when held.held then 1000 else i.retry_ms end as retry_ms,
@@ -55,8 +64,11 @@ with input as (
   from input i
   join mine m on m.event_id = i.event_id and m.user_id = i.user_id
   cross join lateral (
-    select i.gone and exists (select from public.events e where e.id = m.event_id and e.user_id = m.user_id)
-      and m.event_id not in (select s.id from standing s) as held) held
+    select i.gone and (exists (select from public.events e where e.id = m.event_id) and m.event_id not in (select s.id from standing s)
+      or exists (
+        select from reminder_worker.calendar_copies k
+        where k.event_id = m.event_id and k.user_id <> m.user_id and k.tombstoned_at is null
+          and (k.event_id, k.user_id) not in (select o.event_id, o.user_id from others o))) as held) held
 ), unlinked as (
   select a.user_id
   from reminder_worker.google_accounts a
@@ -66,7 +78,14 @@ with input as (
   delete from reminder_worker.calendar_copies k
   using results r
   where r.gone and k.event_id = r.event_id and k.user_id = r.user_id
-  returning k.event_id
+  returning k.event_id, k.user_id, k.google_event_id
+), looked_at as (
+  update reminder_worker.calendar_copies k
+  set content_hash = ''
+  from forgotten f
+  join others o on o.event_id = f.event_id
+  where k.event_id = o.event_id and k.user_id = o.user_id and k.google_event_id = f.google_event_id
+  returning k.event_id, k.user_id
 ), postponed as (
   update reminder_worker.calendar_copies k
   set due_at = case
@@ -82,9 +101,15 @@ with input as (
   returning k.event_id
 )
 update public.events e
-set google_calendar_id = null, status = case when e.status = 'synced' then 'scheduled' else e.status end
-from forgotten f
-where e.id = f.event_id and e.id in (select s.id from standing s);
+set google_calendar_id = case when e.user_id = f.user_id then null else e.google_calendar_id end,
+    status = case when e.status <> 'synced' then e.status when e.user_id = f.user_id then 'scheduled' when f.twin then 'pending' else e.status end,
+    sync_revision = e.sync_revision + f.twin::integer,
+    sync_due_at = case when f.twin then greatest(now(), e.sync_lease_until) else e.sync_due_at end
+from (
+  select x.event_id, x.user_id, exists (select from looked_at l where l.event_id = x.event_id) as twin
+  from forgotten x) f
+where e.id = f.event_id and e.id in (select s.id from standing s) and (e.user_id = f.user_id or f.twin)
+returning e.id, f.twin::boolean as due_again;
 
 -- ReleaseRemovals gives claimed removals back undone: they are due at once. Those that somebody else is at are due when their claims end.
 -- name: ReleaseRemovals :exec

@@ -106,7 +106,7 @@ func TestCopiesDoNotWaitForTheApp(t *testing.T) {
 		t.Fatalf("claim removals: %d, want 1, %v", len(removals), err)
 	}
 	arg.Leases = repeat(removals[0].LeaseUntil, 2)
-	if err := b.q.RecordRemovals(ctx, arg); err != nil {
+	if _, err := b.q.RecordRemovals(ctx, arg); err != nil {
 		t.Errorf("record removals: %v", err)
 	}
 	if diff := cmp.Diff(arg.EventIds[:1], list[uuid.UUID](b, tombstones)); diff != "" {
@@ -262,7 +262,7 @@ func (b *base) cycleRemovals(ctx context.Context) error {
 		arg.RetryMs = append(arg.RetryMs, 0)
 		arg.ErrorMessages = append(arg.ErrorMessages, "")
 	}
-	if err := b.q.RecordRemovals(ctx, arg); err != nil {
+	if _, err := b.q.RecordRemovals(ctx, arg); err != nil {
 		return fmt.Errorf("record removals: %w", err)
 	}
 	return nil

@@ -324,7 +324,7 @@ func ofCopies(b batch) map[string]asked {
 			[]string{"calendar_copies_due_idx", "calendar_copies_pkey", "google_accounts_pkey"},
 		},
 		"RecordRemovals": {
-			func(ctx context.Context, q *store.Queries) { _ = q.RecordRemovals(ctx, removals) },
+			func(ctx context.Context, q *store.Queries) { _, _ = q.RecordRemovals(ctx, removals) },
 			[]string{"calendar_copies_pkey", "events_pkey"},
 		},
 		"NoteRenewal": {

@@ -162,7 +162,7 @@ func TestUncancelWaitsForARemovalUnderWay(t *testing.T) {
 		t.Fatal("a plan counted while the copy is being removed")
 	}
 	b.exec(`update events set sync_lease_until = null, sync_due_at = now() where id = $1`, event)
-	err := b.q.RecordRemovals(t.Context(), store.RecordRemovalsParams{EventIds: []uuid.UUID{event}, UserIds: []uuid.UUID{removal.UserID}, Leases: []time.Time{removal.LeaseUntil},
+	_, err := b.q.RecordRemovals(t.Context(), store.RecordRemovalsParams{EventIds: []uuid.UUID{event}, UserIds: []uuid.UUID{removal.UserID}, Leases: []time.Time{removal.LeaseUntil},
 		Gone: []bool{true}, RetryMs: []int64{-1}, ErrorMessages: []string{""}})
 	if err != nil {
 		t.Fatal(err)
@@ -189,7 +189,7 @@ func TestUncancelRevivesACopyNotYetRemoved(t *testing.T) {
 	}
 	late := store.RecordRemovalsParams{EventIds: []uuid.UUID{event}, UserIds: []uuid.UUID{removal.UserID}, Leases: []time.Time{removal.LeaseUntil},
 		Gone: []bool{true}, RetryMs: []int64{-1}, ErrorMessages: []string{""}}
-	if err := b.q.RecordRemovals(t.Context(), late); err != nil {
+	if _, err := b.q.RecordRemovals(t.Context(), late); err != nil {
 		t.Fatal(err)
 	}
 	if n := ask[int](b, `select count(*) from reminder_worker.calendar_copies where tombstoned_at is null`); n != 1 {
@@ -210,7 +210,7 @@ func TestRemovalRecordedFarTooLate(t *testing.T) {
 	b.exec(`delete from events where id = $1`, event)
 	late := store.RecordRemovalsParams{EventIds: []uuid.UUID{event}, UserIds: []uuid.UUID{removal.UserID}, Leases: []time.Time{removal.LeaseUntil},
 		Gone: []bool{true}, RetryMs: []int64{-1}, ErrorMessages: []string{""}}
-	if err := b.q.RecordRemovals(t.Context(), late); err != nil {
+	if _, err := b.q.RecordRemovals(t.Context(), late); err != nil {
 		t.Fatal(err)
 	}
 	rows := b.claimRemovals()
@@ -218,7 +218,7 @@ func TestRemovalRecordedFarTooLate(t *testing.T) {
 		t.Fatalf("%d removals, want that of the copy written since", len(rows))
 	}
 	late.Leases[0] = rows[0].LeaseUntil
-	if err := b.q.RecordRemovals(t.Context(), late); err != nil {
+	if _, err := b.q.RecordRemovals(t.Context(), late); err != nil {
 		t.Fatal(err)
 	}
 	if n := ask[int](b, `select count(*) from reminder_worker.calendar_copies`); n != 0 {
@@ -240,7 +240,7 @@ func TestRemovalOfAnEventThatIsHeld(t *testing.T) {
 		if len(rows) != 1 {
 			t.Fatalf("%d removals, want 1", len(rows))
 		}
-		err := b.q.RecordRemovals(impatient(t), store.RecordRemovalsParams{EventIds: []uuid.UUID{event}, UserIds: []uuid.UUID{rows[0].UserID},
+		_, err := b.q.RecordRemovals(impatient(t), store.RecordRemovalsParams{EventIds: []uuid.UUID{event}, UserIds: []uuid.UUID{rows[0].UserID},
 			Leases: []time.Time{rows[0].LeaseUntil}, Gone: []bool{true}, RetryMs: []int64{-1}, CountAttempts: []bool{true}, ErrorMessages: []string{""}})
 		if err != nil {
 			t.Fatal(err)
@@ -295,7 +295,7 @@ func TestRemovalPutOffWhileConnecting(t *testing.T) {
 		b.exec(`insert into reminder_worker.google_accounts (user_id, refresh_token, state) values ($1, 'old', 'off')`, removal.UserID)
 		record, connect := b.begin(), b.begin()
 		putOff := func() {
-			err := b.q.WithTx(record).RecordRemovals(impatient(t), store.RecordRemovalsParams{EventIds: []uuid.UUID{event},
+			_, err := b.q.WithTx(record).RecordRemovals(impatient(t), store.RecordRemovalsParams{EventIds: []uuid.UUID{event},
 				UserIds: []uuid.UUID{removal.UserID}, Leases: []time.Time{removal.LeaseUntil}, Gone: []bool{false}, RetryMs: []int64{-1}, ErrorMessages: []string{"waits"}})
 			if err != nil {
 				t.Fatal(err)
@@ -345,7 +345,7 @@ func TestRemovalRetriesAndWaitsForTheAccount(t *testing.T) {
 	event, removal := b.removal()
 	arg := store.RecordRemovalsParams{EventIds: []uuid.UUID{event}, UserIds: []uuid.UUID{removal.UserID}, Leases: []time.Time{removal.LeaseUntil},
 		Gone: []bool{false}, RetryMs: []int64{0}, ErrorMessages: []string{"Google is away"}}
-	if err := b.q.RecordRemovals(t.Context(), arg); err != nil {
+	if _, err := b.q.RecordRemovals(t.Context(), arg); err != nil {
 		t.Fatal(err)
 	}
 	rows := b.claimRemovals()
@@ -353,7 +353,7 @@ func TestRemovalRetriesAndWaitsForTheAccount(t *testing.T) {
 		t.Fatalf("removals %+v, want one with one attempt", rows)
 	}
 	arg.RetryMs[0], arg.Leases[0] = -1, rows[0].LeaseUntil
-	if err := b.q.RecordRemovals(t.Context(), arg); err != nil {
+	if _, err := b.q.RecordRemovals(t.Context(), arg); err != nil {
 		t.Fatal(err)
 	}
 	if ask[bool](b, `select due_at is not null from reminder_worker.calendar_copies`) {

@@ -31,14 +31,14 @@ func newBody(e Event, id, hash string) *calendar.Event {
 	return body
 }
 
-// movedBody is a copy for another calendar, with what the user has made of it in the one where it stands: all but what is Google's own, and
-// the link of a conference, which stays with the entry it was made for.
+// movedBody is a copy for another calendar, with what the user has made of it in the one where it stands: all but what is Google's own, the
+// link of a conference, which stays with the entry it was made for, and single days of a series that differ from it, which are entries of their own.
 func movedBody(from *calendar.Event, e Event, id, hash string) *calendar.Event {
 	body := &calendar.Event{
 		Id: id, Description: from.Description, ColorId: from.ColorId, Transparency: from.Transparency, Visibility: from.Visibility, Status: from.Status,
 		Attendees: from.Attendees, Attachments: from.Attachments, Source: from.Source, ExtendedProperties: from.ExtendedProperties,
 		GuestsCanInviteOthers: from.GuestsCanInviteOthers, GuestsCanModify: from.GuestsCanModify, GuestsCanSeeOtherGuests: from.GuestsCanSeeOtherGuests,
-		AnyoneCanAddSelf: from.AnyoneCanAddSelf, Reminders: from.Reminders,
+		AnyoneCanAddSelf: from.AnyoneCanAddSelf, Reminders: from.Reminders, Recurrence: from.Recurrence,
 	}
 	if body.Reminders == nil {
 		body.Reminders = silent()

@@ -21,7 +21,7 @@ type left struct {
 //
 //	there: live ──────► insert here, or adopt what an earlier attempt has inserted ──► delete there ──► done
 //	there: not, or deleted, and the content has changed ──► insert here, or adopt ──► done
-//	there: deleted, and the content is the same ──► here: live ──► adopt ──► done
+//	there: deleted, or known to be, and the content is the same ──► here: live ──► adopt ──► done
 //	                                                here: not ──► done: the user has deleted it, and it stays deleted
 func (u *upsert) move(known Copy) step {
 	from := &left{calendar: known.Calendar, id: known.GoogleID}
@@ -31,7 +31,8 @@ func (u *upsert) move(known Copy) step {
 		if err != nil && !gone(err) && !u.barred(err) {
 			return nil, doubted(err)
 		}
-		deleted := err == nil && !live && known.ETag != "" && known.Hash == u.hash
+		// Moved after its user had deleted it, it stands in neither.
+		deleted := (err == nil && !live && known.ETag != "" || gone(err) && known.ETag == deletedETag) && known.Hash == u.hash
 		// The first id, as whoever knows nothing of the copy would begin with here.
 		u.generation = 0
 		u.id = NewGoogleID(u.event.ID, u.generation)
@@ -91,9 +92,12 @@ func doubted(err error) error {
 	return &again
 }
 
-// same reports whether a copy here is the very one that was found there, because both ids name one calendar, as "primary" and the user's address
-// do: every calendar is the organizer of what was made in it.
+// same reports whether a copy here is the very one that was found there, because both names are of one calendar, as "primary" and the user's address
+// are: every calendar is the organizer of what was made in it.
 func (l *left) same(here *calendar.Event) bool {
+	if here.Id != l.id {
+		return false
+	}
 	if here.Organizer == nil || l.found.Organizer == nil || here.Organizer.Email == "" {
 		return here.Etag == l.found.Etag
 	}

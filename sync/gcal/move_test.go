@@ -214,6 +214,62 @@ func TestMoveWithinOneCalendar(t *testing.T) {
 	}
 }
 
+// TestMoveThereAndBack changes a copy where it was moved to, and moves it back to where its first form is remembered as deleted.
+func TestMoveThereAndBack(t *testing.T) {
+	t.Parallel()
+	for _, refuses := range []bool{false, true} {
+		f := newFixture(t, gcalfake.Config{RefuseUndelete: refuses})
+		e := newEvent("Football")
+		known := f.upsert(e, gcal.Copy{})
+		family := f.google.AddCalendar(anna, "Family")
+		f.account.CalendarID, known.Calendar = family, "primary"
+		known = f.upsert(e, known)
+		f.must(f.google.UserEdit(anna, known.GoogleID, map[string]any{"description": "Ask Ben!", "colorId": "7"}))
+		f.account.CalendarID, known.Calendar = "primary", family
+		f.upsert(e, known)
+		seen := f.live()
+		if len(seen) != 1 || seen[0].Calendar == family || seen[0].Description != "Ask Ben!" || seen[0].Resource["colorId"] != "7" {
+			t.Errorf("refuses %v: %+v, want it back with what the user has made of it", refuses, seen)
+		}
+	}
+}
+
+// TestMoveOfASeries has a copy come along that its user repeats every week.
+func TestMoveOfASeries(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, gcalfake.Config{})
+	e := newEvent("Football")
+	known := f.upsert(e, gcal.Copy{})
+	weekly := []any{"RRULE:FREQ=WEEKLY"}
+	f.must(f.google.UserEdit(anna, known.GoogleID, map[string]any{"recurrence": weekly}))
+	f.account.CalendarID, known.Calendar = f.google.AddCalendar(anna, "Family"), "primary"
+	f.upsert(e, known)
+	if diff := cmp.Diff(weekly, f.live()[0].Resource["recurrence"]); diff != "" {
+		t.Errorf("recurrence (-want +got):\n%s", diff)
+	}
+}
+
+// TestMoveOfADeletedCopy has a copy that its user has deleted stay so, however often it would move, until the app changes the event.
+func TestMoveOfADeletedCopy(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, gcalfake.Config{})
+	e := newEvent("Football")
+	known := f.upsert(e, gcal.Copy{})
+	f.must(f.google.UserDelete(anna, known.GoogleID))
+	here, there := "primary", f.google.AddCalendar(anna, "Family")
+	for range 3 {
+		here, there = there, here
+		f.account.CalendarID, known.Calendar = here, there
+		if known = f.upsert(e, known); len(f.live()) > 0 {
+			t.Fatalf("it is back: %s", f.requests())
+		}
+	}
+	e.Title = "Final"
+	known.Calendar = ""
+	f.upsert(e, known)
+	f.standsIn(here, e)
+}
+
 // TestMoveToNowhere names a calendar that is not there.
 func TestMoveToNowhere(t *testing.T) {
 	t.Parallel()
@@ -228,18 +284,23 @@ func TestMoveToNowhere(t *testing.T) {
 	}
 }
 
-// TestMoveOfAForeignCopy has an older service's copy come along under an id of ours.
+// TestMoveOfAForeignCopy has an older service's copy come along under an id of ours, to another calendar, and to the same by another name.
 func TestMoveOfAForeignCopy(t *testing.T) {
 	t.Parallel()
-	f := newFixture(t, gcalfake.Config{})
-	e := newEvent("Football")
-	id := f.stranger(map[string]any{"summary": "Football", "colorId": "7"})
-	f.account.CalendarID = f.google.AddCalendar(anna, "Family")
-	made := f.upsert(e, gcal.Copy{GoogleID: id, ETag: "old", Calendar: "primary"})
-	if made.GoogleID != gcal.NewGoogleID(e.ID, 0) {
-		t.Errorf("its id is %s", made.GoogleID)
+	for _, elsewhere := range []bool{true, false} {
+		f := newFixture(t, gcalfake.Config{})
+		e := newEvent("Football")
+		id := f.stranger(map[string]any{"summary": "Football", "colorId": "7"})
+		f.account.CalendarID = anna
+		if elsewhere {
+			f.account.CalendarID = f.google.AddCalendar(anna, "Family")
+		}
+		made := f.upsert(e, gcal.Copy{GoogleID: id, ETag: "old", Calendar: "primary"})
+		if made.GoogleID != gcal.NewGoogleID(e.ID, 0) {
+			t.Errorf("its id is %s", made.GoogleID)
+		}
+		f.holdsOnly(e, made)
 	}
-	f.holdsOnly(e, made)
 }
 
 func TestAllDayCopy(t *testing.T) {

@@ -149,7 +149,11 @@ func (u *upsert) read(ctx context.Context, calendarID, id string) (found *calend
 // replace writes our fields into found, and only into found: a copy that has changed since is read again.
 func (u *upsert) replace(found *calendar.Event) step {
 	cancelled, etag := found.Status == statusCancelled, found.Etag
-	merge(found, u.event, u.hash)
+	if cancelled && u.left != nil { // it stood here before; what the user has made of it since is there
+		found = movedBody(u.left.found, u.event, u.id, u.hash)
+	} else {
+		merge(found, u.event, u.hash)
+	}
 	return func(ctx context.Context) (step, error) {
 		var made *calendar.Event
 		err := u.client.do(ctx, u.account, OpUpdate, func(ctx context.Context) (err error) {

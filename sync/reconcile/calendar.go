@@ -16,6 +16,12 @@ const makingWait = time.Second
 // makeCalendar sees to it that the calendar exists that j's user wants to have made. Whoever notes it first makes it; all events of the user are
 // written when it is known, j as well.
 func (r *Reconciler) makeCalendar(ctx context.Context, j *job) error {
+	if j.account.Delegated() {
+		return &gcal.Error{
+			Kind: gcal.Permanent, Op: gcal.OpCalendarInsert, Reason: "delegated",
+			Message: "google_calendar_name is for users with a consent of their own: a service account may write to calendars, not make them.",
+		}
+	}
 	making := r.cfg.CallTimeout + r.cfg.Lease // then another worker takes over
 	row, err := r.db.BeginCalendar(ctx, store.BeginCalendarParams{UserID: j.user, MakingMs: making.Milliseconds()})
 	if err != nil {
@@ -31,8 +37,8 @@ func (r *Reconciler) makeCalendar(ctx context.Context, j *job) error {
 		return nil
 	}
 	id, err := r.cal.MakeCalendar(ctx, j.account, gcal.NewCalendar{Name: oneLine(j.makes), TimeZone: j.content.TimeZone}, row.Again)
-	if err != nil && mayHaveMade(err) {
-		return err
+	if err != nil && (row.Again || mayHaveMade(err)) {
+		return err // it is looked for first when the next one tries
 	}
 	if ended := r.db.EndCalendar(ctx, store.EndCalendarParams{UserID: j.user, CalendarID: id}); ended != nil {
 		r.m.databaseErrors.Inc()

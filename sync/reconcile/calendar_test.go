@@ -1,6 +1,7 @@
 package reconcile
 
 import (
+	"net/http"
 	"slices"
 	"strconv"
 	"strings"
@@ -122,19 +123,29 @@ func TestCalendarIsMade(t *testing.T) {
 	}
 }
 
-// A calendar may have been made although no answer came. It is found, and used.
+// A calendar may have been made although no answer came. It is found, if not at once, and used.
 func TestCalendarIsMadeOnce(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	w.cfg.CallTimeout, w.cfg.Lease = time.Second, time.Second
-	user := w.user()
-	w.choose(user, "google_calendar_name", "Family")
-	w.google.Fail(gcalfake.Next(1, gcalfake.OpCalendarInsert, gcalfake.Fault{Lose: true}))
-	w.events(user, 3)
-	w.start()
-	w.untilStanding(user, "Family: Practice 1", "Family: Practice 2", "Family: Practice 3")
-	if n := len(w.google.Calendars(user.String())); n != 2 {
-		t.Errorf("%d calendars, want 2", n)
+	for name, lists := range map[string]gcalfake.Rule{
+		"found": nil, "looked for twice": gcalfake.Next(1, gcalfake.OpCalendarList, gcalfake.Status(503, "backendError")),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			w.cfg.CallTimeout, w.cfg.Lease = time.Second, time.Second
+			user := w.user()
+			w.choose(user, "google_calendar_name", "Family")
+			w.google.Fail(gcalfake.Next(1, gcalfake.OpCalendarInsert, gcalfake.Fault{Lose: true}))
+			if lists != nil {
+				w.google.Fail(lists)
+			}
+			w.events(user, 3)
+			w.start()
+			w.untilStanding(user, "Family: Practice 1", "Family: Practice 2", "Family: Practice 3")
+			if n := len(w.google.Calendars(user.String())); n != 2 {
+				t.Errorf("%d calendars, want 2", n)
+			}
+		})
 	}
 }
 
@@ -213,6 +224,89 @@ func TestChosenCalendarIsGone(t *testing.T) {
 	w.wantCopies(user, 1) // it stays where it is
 	w.choose(user, "google_calendar", w.google.AddCalendar(user.String(), "Family"))
 	w.untilStanding(user, "Family: Practice", "Family: Practice 1", "Family: Practice 2")
+}
+
+// in makes a fault of one exchange with one calendar.
+func in(calendar, op string, f gcalfake.Fault) gcalfake.Rule {
+	return func(r gcalfake.Request) *gcalfake.Fault {
+		if r.Op == op && r.Calendar == calendar {
+			return &f
+		}
+		return nil
+	}
+}
+
+// A chosen calendar that refuses us holds nobody up who thinks better of it.
+func TestChosenCalendarRefuses(t *testing.T) {
+	t.Parallel()
+	for _, reason := range []string{"requiredAccessLevel", "insufficientPermissions"} {
+		t.Run(reason, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			w.start()
+			user := w.user()
+			foreign := w.google.AddCalendar(user.String(), "Ben")
+			w.google.Fail(in(foreign, gcalfake.OpInsert, gcalfake.Status(http.StatusForbidden, reason)))
+			w.event(user, "Practice")
+			w.untilStanding(user, "primary: Practice")
+			w.choose(user, "google_calendar", foreign)
+			if reason == "insufficientPermissions" { // of the consent, as Google says
+				w.untilTrue(`state = 'needs_reconnect' from reminder_worker.google_accounts`)
+			} else {
+				w.untilAll("failed")
+			}
+			w.choose(user, "google_calendar", nil)
+			w.connect(user)
+			w.untilAll("synced")
+			w.untilStanding(user, "primary: Practice")
+			w.exec(`update events set title = 'Final'`)
+			w.untilStanding(user, "primary: Final")
+			if state := one[string](w, `select state from reminder_worker.google_accounts`); state != "connected" {
+				t.Errorf("the account is %s", state)
+			}
+		})
+	}
+}
+
+// The calendar that a copy is being moved from refuses to have it removed, and the event goes: it goes where it may.
+func TestRemovedWhileMovingFromWhereItIsRefused(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.start()
+	user := w.user()
+	family := w.google.AddCalendar(user.String(), "Family")
+	w.event(user, "Practice")
+	w.untilStanding(user, "primary: Practice")
+	heal := w.google.Fail(in("primary", gcalfake.OpDelete, gcalfake.Status(503, "backendError")))
+	w.choose(user, "google_calendar", family)
+	w.until("both", func() bool { return len(w.live(user)) == 2 })
+	w.google.Fail(in("primary", gcalfake.OpDelete, gcalfake.Status(http.StatusForbidden, "forbidden")))
+	heal()
+	w.exec(`delete from events`)
+	w.until("the other is gone", func() bool { return slices.Equal(w.standing(user), []string{"primary: Practice"}) })
+	w.untilTrue(`tombstoned_at is not null and error_message like '%forbidden%' from reminder_worker.calendar_copies`)
+}
+
+// An event is given to somebody who has consented with the same Google account: the old owner's copy and the new one's are one entry.
+func TestGivenWithinOneGoogleAccount(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.start()
+	anna, ben := w.user(), one[uuid.UUID](w, `insert into auth.users default values returning id`)
+	w.names[ben] = w.name(anna)
+	w.connect(ben)
+	w.event(anna, "Practice")
+	w.untilStanding(anna, "primary: Practice")
+	for _, owner := range []uuid.UUID{ben, anna, ben} {
+		h := w.hold(gcalfake.OpDelete, anna)
+		w.exec(`update events set user_id = $1`, owner)
+		w.await("the removal", h.begun)
+		w.untilTrue(`exists (select from reminder_worker.calendar_copies where user_id = $1 and tombstoned_at is null and etag <> '')`, owner)
+		h.let()
+		w.untilTrue(`not exists (select from reminder_worker.calendar_copies where tombstoned_at is not null)`)
+		w.untilStanding(anna, "primary: Practice")
+		w.untilAll("synced")
+	}
 }
 
 // Another calendar is chosen, or the event goes, while its copy is moving, and nobody knows how far it came.

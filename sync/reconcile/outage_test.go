@@ -43,3 +43,21 @@ func TestGoogleIsAway(t *testing.T) {
 		})
 	}
 }
+
+// What failed once is tried when its pause is over, not when its claim would have ended or with the next sweep.
+func TestRetryIsOnTime(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.cfg.RetryBase, w.cfg.RetryMax, w.cfg.Lease, w.cfg.SweepInterval = 10*time.Millisecond, 10*time.Millisecond, time.Hour, time.Hour
+	r, _ := w.start()
+	for _, op := range []string{gcalfake.OpInsert, gcalfake.OpDelete} {
+		w.google.Fail(gcalfake.Next(1, op, gcalfake.Status(http.StatusServiceUnavailable, "backendError")))
+	}
+	user := w.user()
+	event := w.event(user, "Practice")
+	r.Wake()
+	w.untilStatus(event, "synced")
+	w.exec(`delete from events`)
+	r.Wake()
+	w.until("the copy is gone", func() bool { return len(w.live(user)) == 0 })
+}

@@ -89,11 +89,18 @@ func (r *Reconciler) Sweep() {
 
 // Wake says that there may be work. It never blocks; several before the next look are one.
 func (r *Reconciler) Wake() {
-	for _, c := range []chan struct{}{r.wake, r.left} {
-		select {
-		case c <- struct{}{}:
-		default:
-		}
+	r.wakeIntake()
+	select {
+	case r.left <- struct{}{}:
+	default:
+	}
+}
+
+// wakeIntake is Wake for what concerns nobody who leaves.
+func (r *Reconciler) wakeIntake() {
+	select {
+	case r.wake <- struct{}{}:
+	default:
 	}
 }
 

@@ -39,10 +39,15 @@ func (r *Reconciler) gather(first outcome) []outcome {
 func (r *Reconciler) write(ctx context.Context, batch []outcome) {
 	r.writePersistently(ctx, batch)
 	jobs := make([]*job, len(batch))
+	soon := false
 	for i, o := range batch {
 		jobs[i] = o.job
+		soon = soon || o.retry >= 0 && o.retry < r.cfg.Lease
 	}
 	r.flight.remove(jobs...)
+	if soon { // the next look was to be when the claim would have ended
+		r.wakeIntake()
+	}
 }
 
 // writePersistently repeats until the batch is recorded or ctx ends: what was done must not be forgotten because the database was away
@@ -221,8 +226,14 @@ func (r *Reconciler) writeRemovals(ctx context.Context, batch []outcome) error {
 		arg.RetryMs = append(arg.RetryMs, millis(o.retry))
 		arg.ErrorMessages = append(arg.ErrorMessages, storable(o.message))
 	}
-	if err := r.db.RecordRemovals(ctx, arg); err != nil {
+	answers, err := r.db.RecordRemovals(ctx, arg)
+	if err != nil {
 		return fmt.Errorf("record removals: %w", err)
+	}
+	for _, a := range answers {
+		if a.DueAgain {
+			r.Wake()
+		}
 	}
 	return nil
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"time"
 
 	"github.com/google/uuid"
@@ -128,11 +129,10 @@ func (r *Reconciler) call(ctx context.Context, j *job) (gcal.Copy, error) {
 		return j.known, r.makeCalendar(ctx, j)
 	}
 	c, err := r.cal.Upsert(ctx, j.account, j.content, j.known)
-	e, ok := errors.AsType[*gcal.Error](err)
-	if !ok || e.Kind != gcal.CalendarGone || j.account.CalendarID == j.home {
+	if j.account.CalendarID == j.home || !impossible(err) {
 		return c, err
 	}
-	// The calendar that the copy was on its way to is gone, and the user writes to another one now.
+	// The calendar that the copy was on its way to cannot be written, and the user has chosen another one since.
 	err = r.db.NoteTarget(ctx, store.NoteTargetParams{EventID: j.event, UserID: j.user, Gone: j.account.CalendarID, CalendarID: j.home})
 	if err != nil {
 		return c, fmt.Errorf("note copy: %w", err)
@@ -140,8 +140,15 @@ func (r *Reconciler) call(ctx context.Context, j *job) (gcal.Copy, error) {
 	j.account.CalendarID = j.home
 	if j.known.Calendar == j.home {
 		j.known.Calendar = ""
+		j.known.Hash = "" // the move may have been carried out: Google is to be asked
 	}
 	return r.cal.Upsert(ctx, j.account, j.content, j.known)
+}
+
+// impossible reports whether a calendar is gone, or Google refuses to have it written: because it is another's, or the consent does not cover it.
+func impossible(err error) bool {
+	e, ok := errors.AsType[*gcal.Error](err)
+	return ok && (e.Kind == gcal.CalendarGone || e.Status == http.StatusForbidden && (e.Kind == gcal.Permanent || e.Kind == gcal.Reconnect && e.Op != gcal.OpToken))
 }
 
 // noteRenewal writes down the id that a copy is to have from now on: should we die at that moment, the next one finds it.
@@ -155,13 +162,13 @@ func (r *Reconciler) noteRenewal(ctx context.Context, a gcal.Account, event uuid
 	return nil
 }
 
-// remove takes a copy out of the calendar where it stands, and out of the one that it was being moved to.
+// remove takes a copy out of the calendar where it stands, and out of the one that it was being moved to, though one of them may refuse it.
 func (r *Reconciler) remove(ctx context.Context, j *job) error {
 	err := r.cal.Delete(ctx, j.account, j.known)
-	if err != nil || j.target == "" {
+	if j.target == "" || err != nil && !impossible(err) {
 		return err
 	}
 	there := j.account
 	there.CalendarID = j.target
-	return r.cal.Delete(ctx, there, gcal.Copy{GoogleID: cmp.Or(j.targetID, gcal.NewGoogleID(j.event, 0))})
+	return cmp.Or(r.cal.Delete(ctx, there, gcal.Copy{GoogleID: cmp.Or(j.targetID, gcal.NewGoogleID(j.event, 0))}), err)
 }
