@@ -117,7 +117,7 @@ func (e *Error) Advice() string {
 	}
 	switch e.Kind {
 	case Permanent:
-		if e.Status == http.StatusForbidden {
+		if e.Status == http.StatusForbidden || e.Op == OpCalendarInsert {
 			return "Give the account leave to change this calendar, or choose another."
 		}
 		return "Change the event; it is tried again then."

@@ -284,7 +284,7 @@ func TestRemovedWhileMovingFromWhereItIsRefused(t *testing.T) {
 	heal()
 	w.exec(`delete from events`)
 	w.until("the other is gone", func() bool { return slices.Equal(w.standing(user), []string{"primary: Practice"}) })
-	w.untilTrue(`tombstoned_at is not null and error_message like '%forbidden%' from reminder_worker.calendar_copies`)
+	w.untilTrue(`coalesce(error_message, '') like '%forbidden%' from reminder_worker.calendar_copies where tombstoned_at is not null`)
 }
 
 // An event is given to somebody who has consented with the same Google account: the old owner's copy and the new one's are one entry.
