@@ -55,7 +55,7 @@ type may struct{ own, libs []string }
 // only app knows everyone. A name that ends in /... stands for all below it.
 var table = map[string]may{
 	"cmd/reminder-worker": {
-		[]string{"cmd/internal/...", "sql/migrations", "sql/pgtemp", "sync/gcal/gcalfake", "notify/expo/expofake"},
+		[]string{"cmd/bench", "cmd/internal/...", "sql/migrations", "sql/pgtemp", "sync/gcal/gcalfake", "notify/expo/expofake"},
 		[]string{cobra, zerolog, godotenv, isatty, pgx, uuid},
 	},
 	"cmd/internal/app": {
@@ -70,6 +70,7 @@ var table = map[string]may{
 		[]string{pgx, uuid, isatty},
 	},
 	"cmd/internal/ops":   {nil, []string{prom, zerolog, uuid}},
+	"cmd/bench":          {[]string{"sql/pgtemp"}, []string{pgx, pgxpool, uuid, xsync}},
 	"cmd/nodetest":       {nil, nil},
 	"listener":           {nil, []string{pgx, prom, zerolog, uuid, xsys}},
 	"listener/wal":       {[]string{"listener"}, []string{pgx, pglogrepl, prom, zerolog, uuid}},

@@ -214,7 +214,7 @@ func (r *rig) dropDatabase(name string) {
 
 // start starts the worker, and waits until it serves.
 func (r *rig) start(ctx context.Context) (took time.Duration, err error) {
-	if r.proc, err = startProcess(r.worker.Command(r.Site)); err != nil {
+	if r.proc, err = startProcess(r.worker.Command(ctx, r.Site)); err != nil {
 		return 0, err
 	}
 	err = r.proc.until(ctx, 2*time.Millisecond, func() bool {

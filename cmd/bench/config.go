@@ -26,6 +26,9 @@ type Config struct {
 
 // Size is how much of everything there is.
 type Size struct {
+	// Settle is how long what a start has set going is given before something is measured.
+	Settle time.Duration
+
 	PickupRate   int           // events a second
 	PickupFor    time.Duration //
 	Drain        []int         // events that wait
@@ -44,6 +47,7 @@ type Size struct {
 // QuickSize takes two minutes or three.
 func QuickSize() Size {
 	return Size{
+		Settle:     3 * time.Second,
 		PickupRate: 20, PickupFor: 10 * time.Second,
 		Drain:     []int{20_000},
 		Sustained: []int{1000}, SustainedFor: 10 * time.Second,
@@ -58,6 +62,7 @@ func QuickSize() Size {
 // FullSize is that of the figures in the README. It takes most of an hour and 20 GB of disk.
 func FullSize() Size {
 	return Size{
+		Settle:     3 * time.Second,
 		PickupRate: 20, PickupFor: 20 * time.Second,
 		Drain:     []int{20_000, 100_000},
 		Sustained: []int{1000, 2000}, SustainedFor: time.Minute,

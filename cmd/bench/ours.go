@@ -26,8 +26,8 @@ func Ours(program string) Worker {
 				from u`, s.Users)
 			return err
 		},
-		Command: func(s Site) *exec.Cmd {
-			run := exec.Command(program, "run")
+		Command: func(ctx context.Context, s Site) *exec.Cmd {
+			run := exec.CommandContext(ctx, program, "run")
 			run.Dir, run.Env = os.TempDir(), environment(s)
 			return run
 		},

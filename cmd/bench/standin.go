@@ -11,6 +11,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -112,7 +113,7 @@ func (s *standin) serve(conn net.Conn) error {
 }
 
 func readBody(req *http.Request, into *bytes.Buffer) error {
-	var r io.Reader = io.LimitReader(req.Body, maxRequest)
+	r := io.LimitReader(req.Body, maxRequest)
 	if req.Header.Get("Content-Encoding") == "gzip" {
 		z, err := gzip.NewReader(r)
 		if err != nil {
@@ -185,7 +186,7 @@ func (l *ledger) await(ctx context.Context, n int) ([]call, error) {
 	if l.repeats > 0 {
 		return nil, fmt.Errorf("%d of %d came more than once", l.repeats, n)
 	}
-	return l.calls[:len(l.calls):len(l.calls)], nil
+	return slices.Clip(l.calls), nil
 }
 
 // google answers like the Calendar API and its token endpoint to a client that inserts.

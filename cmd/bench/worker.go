@@ -14,9 +14,9 @@ type Worker struct {
 	Name, Settings string
 	// Prepare makes an empty database ready: the schema, and the users of the site. Nothing serves it yet.
 	Prepare func(ctx context.Context, db *pgx.Conn, s Site) error
-	// Command is the program that serves the site until it gets a SIGTERM. When it does serve, it prints a line "ready" on standard output, or
+	// Command is the program that serves the site until it gets a SIGTERM, or is killed when ctx ends. When it does serve, it prints a line "ready" on standard output, or
 	// Ready says so.
-	Command func(s Site) *exec.Cmd
+	Command func(ctx context.Context, s Site) *exec.Cmd
 	// Ready reports whether it serves; it is asked again and again. Nil: the line tells.
 	Ready func(ctx context.Context, s Site) bool
 	// SQL is what the app says.
