@@ -1,5 +1,5 @@
 -- What audits remember: whose turn it is in the background and how far the round has come, when an account was last compared with Google, which
--- copies its user was seen to have deleted there, and the triggers whose text no file holds.
+-- copies its user was seen to have deleted there, which entries there are too many, and the triggers whose text no file holds.
 
 --   due_at    when the next step is due; while one is made, until when it is the worker's that makes it
 --   part      what the round is at, and after: behind which row of that it goes on
@@ -21,7 +21,18 @@ alter table reminder_worker.google_accounts add column audited_at timestamptz;
 
 --   gone_at  when the copy was first met gone, by the user's hand as far as can be told; it says nothing any more once the copy has been
 --            written again (written_at). Google forgets deleted events in time, and then only this tells them from lost ones.
-alter table reminder_worker.calendar_copies add column gone_at timestamptz;
+--   entry_of  of a tombstone for an entry too many, under a key that no event has: the event whose properties the entry carries
+alter table reminder_worker.calendar_copies add column gone_at timestamptz, add column entry_of uuid;
+create index calendar_copies_entry_of_idx on reminder_worker.calendar_copies (entry_of) where entry_of is not null;
+
+-- The address of a user that counts as theirs at Google: as delegate_accounts has it, only one that has been confirmed, where the database tells.
+create function reminder_worker.address_of(of_user uuid) returns text
+language sql stable security definer set search_path = '' as $$
+  select lower(w.row ->> 'email')
+  from (select to_jsonb(u) as row from auth.users u where u.id = of_user) w
+  where not w.row ? 'email_confirmed_at' or w.row ->> 'email_confirmed_at' is not null
+$$;
+revoke all on function reminder_worker.address_of(uuid) from public;
 
 -- The triggers that were made under a condition, or whose text was computed: these can be made again from here, the others from the files.
 -- A migration that makes or changes such a trigger enters it.
@@ -47,6 +58,7 @@ declare
 begin
   for api in select rolname from pg_catalog.pg_roles where rolname in ('anon', 'authenticated', 'service_role') loop
     execute format('revoke all on reminder_worker.audits, reminder_worker.triggers from %I', api);
+    execute format('revoke all on function reminder_worker.address_of(uuid) from %I', api);
   end loop;
 end
 $$;

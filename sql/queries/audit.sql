@@ -207,27 +207,38 @@ select a.user_id, a.refresh_token, coalesce(a.subject, '')::text as subject, a.c
     select case when n.google_calendar <> '' then n.google_calendar when n.google_calendar_name <> '' then a.made_calendar_id end
     from public.notification_settings n where n.user_id = a.user_id), a.calendar_id)::text as calendar_id, a.state, coalesce(a.audited_at, 'epoch')::timestamptz as audited_at,
   coalesce(a.paused_until > now(), false)::boolean as paused,
-  array(select distinct k.calendar_id from reminder_worker.calendar_copies k where k.user_id = a.user_id)::text[] as calendar_ids
+  (a.subject is null or (a.subject = reminder_worker.address_of(a.user_id)) is true)::boolean as theirs,
+  array(
+    select k.calendar_id from reminder_worker.calendar_copies k where k.user_id = a.user_id
+    union
+    select k.target_calendar_id from reminder_worker.calendar_copies k where k.user_id = a.user_id and k.target_calendar_id is not null)::text[] as calendar_ids
 from reminder_worker.google_accounts a
 where a.user_id = sqlc.arg(user_id)::uuid;
 
--- AccountsPage reads up to max_rows accounts, in order, behind the one named after, each with the calendars that hold copies of theirs.
+-- AccountsPage reads up to max_rows accounts, in order, behind the one named after, each with the calendars that hold copies of theirs or that
+-- these are on their way to. One with theirs false is delegated for an address that is not, or not any more, its user's by confirmation.
 -- name: AccountsPage :many
 select a.user_id, a.refresh_token, coalesce(a.subject, '')::text as subject, a.connected_at,
   coalesce((
     select case when n.google_calendar <> '' then n.google_calendar when n.google_calendar_name <> '' then a.made_calendar_id end
     from public.notification_settings n where n.user_id = a.user_id), a.calendar_id)::text as calendar_id, a.state, coalesce(a.audited_at, 'epoch')::timestamptz as audited_at,
   coalesce(a.paused_until > now(), false)::boolean as paused,
-  array(select distinct k.calendar_id from reminder_worker.calendar_copies k where k.user_id = a.user_id)::text[] as calendar_ids
+  (a.subject is null or (a.subject = reminder_worker.address_of(a.user_id)) is true)::boolean as theirs,
+  array(
+    select k.calendar_id from reminder_worker.calendar_copies k where k.user_id = a.user_id
+    union
+    select k.target_calendar_id from reminder_worker.calendar_copies k where k.user_id = a.user_id and k.target_calendar_id is not null)::text[] as calendar_ids
 from reminder_worker.google_accounts a
 where a.user_id > sqlc.arg(after)::uuid
 order by a.user_id
 limit sqlc.arg(max_rows)::integer;
 
 -- CopiesOfAccount reads up to max_rows recorded copies of a user, in the order of their events behind the one named after, with how these
--- stand: here is false for one that is gone or another user's, settled for one that is being served. Of copies of events that are over it reads none.
+-- stand: here is false for one that is gone or another user's, settled for one that is being served. A copy on its way to another calendar tells
+-- the entry that it is to be there. Of copies of events that are over it reads none.
 -- name: CopiesOfAccount :many
 select k.event_id, k.calendar_id, k.google_event_id, k.generation, k.etag, k.content_hash,
+  coalesce(k.target_calendar_id, '')::text as target_calendar_id, coalesce(k.target_event_id, replace(k.event_id::text, '-', ''))::text as target_event_id,
   coalesce(k.written_at, 'epoch')::timestamptz as written_at, coalesce(k.gone_at, 'epoch')::timestamptz as gone_at,
   (k.tombstoned_at is not null)::boolean as tombstoned, (k.due_at is not null)::boolean as queued,
   (e.id is not null)::boolean as here, coalesce(e.status, '')::text as status, coalesce(e.sync_revision, 0)::bigint as revision,
@@ -240,15 +251,32 @@ where k.user_id = sqlc.arg(user_id)::uuid and k.event_id > sqlc.arg(after)::uuid
 order by k.event_id
 limit sqlc.arg(max_rows)::integer;
 
--- RecordedCopies reads how the copies of some events, and these, stand for one user: one row for each of the given ids, whatever there is.
+-- RecordedCopies reads how the copies of some events, and these, stand for one user: one row for each of the given ids, whatever there is. here: the
+-- event is theirs; in_work: it is being served, whoever's it is. Several users may write to one calendar, and several databases may, so it says
+-- as well what speaks for others: foreign: the event is another user's; elsewhere: and has, or may have, a copy of theirs; names: the ids that
+-- other users' copies of it have, or are about to have; known: there is any trace of the event here.
 -- name: RecordedCopies :many
-select i.event_id::uuid as event_id, (e.id is not null)::boolean as here, coalesce(e.status, '')::text as status, coalesce(e.sync_revision, 0)::bigint as revision,
+select i.event_id::uuid as event_id, own.here::boolean as here, case when own.here then coalesce(e.status, '') else '' end::text as status,
+  case when own.here then e.sync_revision else 0 end::bigint as revision,
   (e.id is not null and (e.sync_due_at is not null or e.sync_lease_until is not null))::boolean as in_work,
   (k.event_id is not null)::boolean as recorded, coalesce(k.calendar_id, '')::text as calendar_id, coalesce(k.google_event_id, '')::text as google_event_id,
-  coalesce(k.etag, '')::text as etag, (k.tombstoned_at is not null)::boolean as tombstoned
+  coalesce(k.target_calendar_id, '')::text as target_calendar_id, coalesce(k.target_event_id, replace(i.event_id::text, '-', ''))::text as target_event_id,
+  coalesce(k.etag, '')::text as etag, (k.tombstoned_at is not null)::boolean as tombstoned,
+  (e.id is not null and not own.here)::boolean as foreign,
+  (e.id is not null and not own.here and e.status is distinct from 'cancelled' and (e.status is not distinct from 'synced' or others.live))::boolean as elsewhere,
+  others.names::text[] as names, (e.id is not null or k.event_id is not null or others.there)::boolean as known
 from (select unnest(sqlc.arg(event_ids)::uuid[]) as event_id) i
-left join public.events e on e.id = i.event_id and e.user_id = sqlc.arg(user_id)::uuid
-left join reminder_worker.calendar_copies k on k.event_id = i.event_id and k.user_id = sqlc.arg(user_id)::uuid;
+left join public.events e on e.id = i.event_id
+left join reminder_worker.calendar_copies k on k.event_id = i.event_id and k.user_id = sqlc.arg(user_id)::uuid
+cross join lateral (select coalesce(e.user_id = sqlc.arg(user_id)::uuid, false) as here) own
+cross join lateral (
+  select count(*) > 0 as there, coalesce(bool_or(x.user_id = e.user_id and x.tombstoned_at is null), false) as live,
+    coalesce(array_agg(n.name) filter (where n.name is not null and (x.tombstoned_at is null or x.due_at is not null)), '{}') as names
+  from reminder_worker.calendar_copies x
+  cross join lateral (values
+    (x.google_event_id),
+    (case when x.target_calendar_id is not null then coalesce(x.target_event_id, replace(x.event_id::text, '-', '')) end)) n (name)
+  where x.event_id = i.event_id and x.user_id <> sqlc.arg(user_id)::uuid) others;
 
 -- ServeEvents has settled events served once more, at the next revision; of those marked in forget the copy is read and written anew,
 -- whatever is remembered of it. One marked in queue asks for work already, and only
@@ -315,26 +343,38 @@ from (
 where k.event_id = f.event_id and k.user_id = f.user_id;
 
 -- RemoveEntries notes entries of ours in a user's calendars as tombstones, for the workers to remove as any other, and answers how many. They
--- are entered under the key that is given for each. One that a recorded copy names, or whose event is being served, is left alone.
+-- are entered under the key that is given for each; one that is not its event's remembers that in entry_of. Left alone is what a recorded copy
+-- names, anybody's, or is about to; what is of an event that is being served, or that is another user's and may have a copy of theirs; and what is
+-- of an event of which there is no trace here, for then there is none either that this database has made it.
 -- name: RemoveEntries :execrows
-insert into reminder_worker.calendar_copies as k (event_id, user_id, calendar_id, google_event_id, tombstoned_at, due_at)
-select i.key, sqlc.arg(user_id)::uuid, i.calendar_id, i.google_id, now(), now()
+insert into reminder_worker.calendar_copies as k (event_id, user_id, calendar_id, google_event_id, tombstoned_at, due_at, entry_of)
+select i.key, sqlc.arg(user_id)::uuid, i.calendar_id, i.google_id, now(), now(), nullif(i.event_id, i.key)
 from (
   select unnest(sqlc.arg(keys)::uuid[]) as key, unnest(sqlc.arg(event_ids)::uuid[]) as event_id,
     unnest(sqlc.arg(calendar_ids)::text[]) as calendar_id, unnest(sqlc.arg(google_ids)::text[]) as google_id
 ) i
-where not exists (
-    select from reminder_worker.calendar_copies x
-    where x.event_id = i.event_id and x.user_id = sqlc.arg(user_id)::uuid and x.google_event_id = i.google_id and x.calendar_id = i.calendar_id and x.tombstoned_at is null)
-  and not exists (
-    select from public.events e
-    where e.id = i.event_id and e.user_id = sqlc.arg(user_id)::uuid and (e.sync_due_at is not null or e.sync_lease_until is not null))
+cross join lateral (
+  select count(*) > 0 as there, coalesce(bool_or(e.sync_due_at is not null or e.sync_lease_until is not null), false) as in_work,
+    coalesce(bool_or(e.user_id is distinct from sqlc.arg(user_id)::uuid and e.status is distinct from 'cancelled'), false) as foreign,
+    coalesce(bool_or(e.status = 'synced'), false) as synced
+  from public.events e where e.id = i.event_id) ev
+cross join lateral (
+  select count(*) > 0 as there, coalesce(bool_or(x.user_id <> sqlc.arg(user_id)::uuid and x.tombstoned_at is null), false) as live,
+    coalesce(bool_or(case
+      when x.user_id = sqlc.arg(user_id)::uuid then x.tombstoned_at is null and (x.calendar_id = i.calendar_id and x.google_event_id = i.google_id
+        or x.target_calendar_id = i.calendar_id and coalesce(x.target_event_id, replace(x.event_id::text, '-', '')) = i.google_id)
+      else (x.tombstoned_at is null or x.due_at is not null) and (x.google_event_id = i.google_id
+        or x.target_calendar_id is not null and coalesce(x.target_event_id, replace(x.event_id::text, '-', '')) = i.google_id)
+    end), false) as named
+  from reminder_worker.calendar_copies x where x.event_id = i.event_id) copies
+where (ev.there or copies.there) and not ev.in_work and not copies.named and not (ev.foreign and (ev.synced or copies.live))
 on conflict (event_id, user_id) do update
-  set calendar_id = excluded.calendar_id, google_event_id = excluded.google_event_id, tombstoned_at = now(), due_at = now(), attempts = 0, error_message = null
+  set calendar_id = excluded.calendar_id, google_event_id = excluded.google_event_id, entry_of = excluded.entry_of,
+      tombstoned_at = now(), due_at = now(), attempts = 0, error_message = null
   where k.tombstoned_at is not null and k.due_at is null;
 
 -- NameCopies makes recorded copies name the entries that Google has of settled events, and answers of which. What is known of their content is
--- forgotten, so that they are read when the event is served next.
+-- forgotten, so that they are read when the event is served next. One that has arrived where it was to be moved is on its way no more.
 -- name: NameCopies :many
 with input as (
   select unnest(sqlc.arg(event_ids)::uuid[]) as event_id, unnest(sqlc.arg(revisions)::bigint[]) as revision, unnest(sqlc.arg(calendar_ids)::text[]) as calendar_id,
@@ -352,7 +392,9 @@ insert into reminder_worker.calendar_copies as k (event_id, user_id, calendar_id
 select f.event_id, sqlc.arg(user_id)::uuid, f.calendar_id, f.google_id, f.generation
 from free f
 on conflict (event_id, user_id) do update
-  set calendar_id = excluded.calendar_id, google_event_id = excluded.google_event_id, generation = excluded.generation, etag = '', content_hash = ''
+  set calendar_id = excluded.calendar_id, google_event_id = excluded.google_event_id, generation = excluded.generation, etag = '', content_hash = '',
+      target_calendar_id = nullif(k.target_calendar_id, excluded.calendar_id),
+      target_event_id = case when k.target_calendar_id <> excluded.calendar_id then k.target_event_id end
   where k.tombstoned_at is null
 returning k.event_id;
 

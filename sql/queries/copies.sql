@@ -1,11 +1,29 @@
+-- ClaimRemovals takes up to max_rows tombstones that are due, for lease_ms milliseconds. One of an entry too many (entry_of) is forgotten instead if
+-- the entry is none any more: a copy of its event names it by now, or is on its way there, and would be removed with it. Of another user, whose
+-- calendar may be the same one by another name, the id is enough.
 -- name: ClaimRemovals :many
 with due as (
-  select k.event_id, k.user_id
+  select k.event_id, k.user_id, k.entry_of, k.calendar_id, k.google_event_id
   from reminder_worker.calendar_copies k
   where k.due_at <= now()
   order by k.due_at
   limit sqlc.arg(max_rows)::integer
   for no key update skip locked
+), adopted as (
+  delete from reminder_worker.calendar_copies k
+  using (
+    select d.event_id, d.user_id
+    from due d
+    cross join lateral (
+      select count(*) as n
+      from reminder_worker.calendar_copies x
+      where d.entry_of is not null and x.event_id = d.entry_of and x.tombstoned_at is null
+        and (x.google_event_id = d.google_event_id and (x.calendar_id = d.calendar_id or x.user_id <> d.user_id)
+          or coalesce(x.target_event_id, replace(x.event_id::text, '-', '')) = d.google_event_id
+            and (x.target_calendar_id = d.calendar_id or x.user_id <> d.user_id and x.target_calendar_id is not null))) named
+    where named.n > 0) a
+  where k.event_id = a.event_id and k.user_id = a.user_id
+  returning k.event_id, k.user_id
 ), taken as (
   update reminder_worker.calendar_copies k
   set due_at = now() + sqlc.arg(lease_ms)::bigint * interval '1 millisecond',
@@ -13,6 +31,7 @@ with due as (
       attempts = k.attempts + (k.lease_until is not null)::integer
   from due
   where k.event_id = due.event_id and k.user_id = due.user_id
+    and (due.event_id, due.user_id) not in (select a.event_id, a.user_id from adopted a)
   returning k.*
 )
 select

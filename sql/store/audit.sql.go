@@ -18,7 +18,11 @@ select a.user_id, a.refresh_token, coalesce(a.subject, '')::text as subject, a.c
     select case when n.google_calendar <> '' then n.google_calendar when n.google_calendar_name <> '' then a.made_calendar_id end
     from public.notification_settings n where n.user_id = a.user_id), a.calendar_id)::text as calendar_id, a.state, coalesce(a.audited_at, 'epoch')::timestamptz as audited_at,
   coalesce(a.paused_until > now(), false)::boolean as paused,
-  array(select distinct k.calendar_id from reminder_worker.calendar_copies k where k.user_id = a.user_id)::text[] as calendar_ids
+  (a.subject is null or (a.subject = reminder_worker.address_of(a.user_id)) is true)::boolean as theirs,
+  array(
+    select k.calendar_id from reminder_worker.calendar_copies k where k.user_id = a.user_id
+    union
+    select k.target_calendar_id from reminder_worker.calendar_copies k where k.user_id = a.user_id and k.target_calendar_id is not null)::text[] as calendar_ids
 from reminder_worker.google_accounts a
 where a.user_id = $1::uuid
 `
@@ -32,6 +36,7 @@ type AccountToReadRow struct {
 	State        string
 	AuditedAt    time.Time
 	Paused       bool
+	Theirs       bool
 	CalendarIds  []string
 }
 
@@ -54,6 +59,7 @@ func (q *Queries) AccountToRead(ctx context.Context, userID uuid.UUID) ([]Accoun
 			&i.State,
 			&i.AuditedAt,
 			&i.Paused,
+			&i.Theirs,
 			&i.CalendarIds,
 		); err != nil {
 			return nil, err
@@ -72,7 +78,11 @@ select a.user_id, a.refresh_token, coalesce(a.subject, '')::text as subject, a.c
     select case when n.google_calendar <> '' then n.google_calendar when n.google_calendar_name <> '' then a.made_calendar_id end
     from public.notification_settings n where n.user_id = a.user_id), a.calendar_id)::text as calendar_id, a.state, coalesce(a.audited_at, 'epoch')::timestamptz as audited_at,
   coalesce(a.paused_until > now(), false)::boolean as paused,
-  array(select distinct k.calendar_id from reminder_worker.calendar_copies k where k.user_id = a.user_id)::text[] as calendar_ids
+  (a.subject is null or (a.subject = reminder_worker.address_of(a.user_id)) is true)::boolean as theirs,
+  array(
+    select k.calendar_id from reminder_worker.calendar_copies k where k.user_id = a.user_id
+    union
+    select k.target_calendar_id from reminder_worker.calendar_copies k where k.user_id = a.user_id and k.target_calendar_id is not null)::text[] as calendar_ids
 from reminder_worker.google_accounts a
 where a.user_id > $1::uuid
 order by a.user_id
@@ -93,10 +103,12 @@ type AccountsPageRow struct {
 	State        string
 	AuditedAt    time.Time
 	Paused       bool
+	Theirs       bool
 	CalendarIds  []string
 }
 
-// AccountsPage reads up to max_rows accounts, in order, behind the one named after, each with the calendars that hold copies of theirs.
+// AccountsPage reads up to max_rows accounts, in order, behind the one named after, each with the calendars that hold copies of theirs or that
+// these are on their way to. One with theirs false is delegated for an address that is not, or not any more, its user's by confirmation.
 func (q *Queries) AccountsPage(ctx context.Context, arg AccountsPageParams) ([]AccountsPageRow, error) {
 	rows, err := q.db.Query(ctx, AccountsPage, arg.After, arg.MaxRows)
 	if err != nil {
@@ -115,6 +127,7 @@ func (q *Queries) AccountsPage(ctx context.Context, arg AccountsPageParams) ([]A
 			&i.State,
 			&i.AuditedAt,
 			&i.Paused,
+			&i.Theirs,
 			&i.CalendarIds,
 		); err != nil {
 			return nil, err
@@ -155,6 +168,7 @@ func (q *Queries) BuryCopies(ctx context.Context, arg BuryCopiesParams) (int64, 
 
 const CopiesOfAccount = `-- name: CopiesOfAccount :many
 select k.event_id, k.calendar_id, k.google_event_id, k.generation, k.etag, k.content_hash,
+  coalesce(k.target_calendar_id, '')::text as target_calendar_id, coalesce(k.target_event_id, replace(k.event_id::text, '-', ''))::text as target_event_id,
   coalesce(k.written_at, 'epoch')::timestamptz as written_at, coalesce(k.gone_at, 'epoch')::timestamptz as gone_at,
   (k.tombstoned_at is not null)::boolean as tombstoned, (k.due_at is not null)::boolean as queued,
   (e.id is not null)::boolean as here, coalesce(e.status, '')::text as status, coalesce(e.sync_revision, 0)::bigint as revision,
@@ -176,25 +190,28 @@ type CopiesOfAccountParams struct {
 }
 
 type CopiesOfAccountRow struct {
-	EventID       uuid.UUID
-	CalendarID    string
-	GoogleEventID string
-	Generation    int32
-	Etag          string
-	ContentHash   string
-	WrittenAt     time.Time
-	GoneAt        time.Time
-	Tombstoned    bool
-	Queued        bool
-	Here          bool
-	Status        string
-	Revision      int64
-	Settled       bool
-	Coming        bool
+	EventID          uuid.UUID
+	CalendarID       string
+	GoogleEventID    string
+	Generation       int32
+	Etag             string
+	ContentHash      string
+	TargetCalendarID string
+	TargetEventID    string
+	WrittenAt        time.Time
+	GoneAt           time.Time
+	Tombstoned       bool
+	Queued           bool
+	Here             bool
+	Status           string
+	Revision         int64
+	Settled          bool
+	Coming           bool
 }
 
 // CopiesOfAccount reads up to max_rows recorded copies of a user, in the order of their events behind the one named after, with how these
-// stand: here is false for one that is gone or another user's, settled for one that is being served. Of copies of events that are over it reads none.
+// stand: here is false for one that is gone or another user's, settled for one that is being served. A copy on its way to another calendar tells
+// the entry that it is to be there. Of copies of events that are over it reads none.
 func (q *Queries) CopiesOfAccount(ctx context.Context, arg CopiesOfAccountParams) ([]CopiesOfAccountRow, error) {
 	rows, err := q.db.Query(ctx, CopiesOfAccount,
 		arg.UserID,
@@ -216,6 +233,8 @@ func (q *Queries) CopiesOfAccount(ctx context.Context, arg CopiesOfAccountParams
 			&i.Generation,
 			&i.Etag,
 			&i.ContentHash,
+			&i.TargetCalendarID,
+			&i.TargetEventID,
 			&i.WrittenAt,
 			&i.GoneAt,
 			&i.Tombstoned,
@@ -791,7 +810,9 @@ insert into reminder_worker.calendar_copies as k (event_id, user_id, calendar_id
 select f.event_id, $1::uuid, f.calendar_id, f.google_id, f.generation
 from free f
 on conflict (event_id, user_id) do update
-  set calendar_id = excluded.calendar_id, google_event_id = excluded.google_event_id, generation = excluded.generation, etag = '', content_hash = ''
+  set calendar_id = excluded.calendar_id, google_event_id = excluded.google_event_id, generation = excluded.generation, etag = '', content_hash = '',
+      target_calendar_id = nullif(k.target_calendar_id, excluded.calendar_id),
+      target_event_id = case when k.target_calendar_id <> excluded.calendar_id then k.target_event_id end
   where k.tombstoned_at is null
 returning k.event_id
 `
@@ -806,7 +827,7 @@ type NameCopiesParams struct {
 }
 
 // NameCopies makes recorded copies name the entries that Google has of settled events, and answers of which. What is known of their content is
-// forgotten, so that they are read when the event is served next.
+// forgotten, so that they are read when the event is served next. One that has arrived where it was to be moved is on its way no more.
 func (q *Queries) NameCopies(ctx context.Context, arg NameCopiesParams) ([]uuid.UUID, error) {
 	rows, err := q.db.Query(ctx, NameCopies,
 		arg.UserID,
@@ -945,13 +966,27 @@ func (q *Queries) QueuedStill(ctx context.Context, eventIds []uuid.UUID) (int64,
 }
 
 const RecordedCopies = `-- name: RecordedCopies :many
-select i.event_id::uuid as event_id, (e.id is not null)::boolean as here, coalesce(e.status, '')::text as status, coalesce(e.sync_revision, 0)::bigint as revision,
+select i.event_id::uuid as event_id, own.here::boolean as here, case when own.here then coalesce(e.status, '') else '' end::text as status,
+  case when own.here then e.sync_revision else 0 end::bigint as revision,
   (e.id is not null and (e.sync_due_at is not null or e.sync_lease_until is not null))::boolean as in_work,
   (k.event_id is not null)::boolean as recorded, coalesce(k.calendar_id, '')::text as calendar_id, coalesce(k.google_event_id, '')::text as google_event_id,
-  coalesce(k.etag, '')::text as etag, (k.tombstoned_at is not null)::boolean as tombstoned
+  coalesce(k.target_calendar_id, '')::text as target_calendar_id, coalesce(k.target_event_id, replace(i.event_id::text, '-', ''))::text as target_event_id,
+  coalesce(k.etag, '')::text as etag, (k.tombstoned_at is not null)::boolean as tombstoned,
+  (e.id is not null and not own.here)::boolean as foreign,
+  (e.id is not null and not own.here and e.status is distinct from 'cancelled' and (e.status is not distinct from 'synced' or others.live))::boolean as elsewhere,
+  others.names::text[] as names, (e.id is not null or k.event_id is not null or others.there)::boolean as known
 from (select unnest($1::uuid[]) as event_id) i
-left join public.events e on e.id = i.event_id and e.user_id = $2::uuid
+left join public.events e on e.id = i.event_id
 left join reminder_worker.calendar_copies k on k.event_id = i.event_id and k.user_id = $2::uuid
+cross join lateral (select coalesce(e.user_id = $2::uuid, false) as here) own
+cross join lateral (
+  select count(*) > 0 as there, coalesce(bool_or(x.user_id = e.user_id and x.tombstoned_at is null), false) as live,
+    coalesce(array_agg(n.name) filter (where n.name is not null and (x.tombstoned_at is null or x.due_at is not null)), '{}') as names
+  from reminder_worker.calendar_copies x
+  cross join lateral (values
+    (x.google_event_id),
+    (case when x.target_calendar_id is not null then coalesce(x.target_event_id, replace(x.event_id::text, '-', '')) end)) n (name)
+  where x.event_id = i.event_id and x.user_id <> $2::uuid) others
 `
 
 type RecordedCopiesParams struct {
@@ -960,19 +995,28 @@ type RecordedCopiesParams struct {
 }
 
 type RecordedCopiesRow struct {
-	EventID       uuid.UUID
-	Here          bool
-	Status        string
-	Revision      int64
-	InWork        bool
-	Recorded      bool
-	CalendarID    string
-	GoogleEventID string
-	Etag          string
-	Tombstoned    bool
+	EventID          uuid.UUID
+	Here             bool
+	Status           string
+	Revision         int64
+	InWork           bool
+	Recorded         bool
+	CalendarID       string
+	GoogleEventID    string
+	TargetCalendarID string
+	TargetEventID    string
+	Etag             string
+	Tombstoned       bool
+	Foreign          bool
+	Elsewhere        bool
+	Names            []string
+	Known            bool
 }
 
-// RecordedCopies reads how the copies of some events, and these, stand for one user: one row for each of the given ids, whatever there is.
+// RecordedCopies reads how the copies of some events, and these, stand for one user: one row for each of the given ids, whatever there is. here: the
+// event is theirs; in_work: it is being served, whoever's it is. Several users may write to one calendar, and several databases may, so it says
+// as well what speaks for others: foreign: the event is another user's; elsewhere: and has, or may have, a copy of theirs; names: the ids that
+// other users' copies of it have, or are about to have; known: there is any trace of the event here.
 func (q *Queries) RecordedCopies(ctx context.Context, arg RecordedCopiesParams) ([]RecordedCopiesRow, error) {
 	rows, err := q.db.Query(ctx, RecordedCopies, arg.EventIds, arg.UserID)
 	if err != nil {
@@ -991,8 +1035,14 @@ func (q *Queries) RecordedCopies(ctx context.Context, arg RecordedCopiesParams) 
 			&i.Recorded,
 			&i.CalendarID,
 			&i.GoogleEventID,
+			&i.TargetCalendarID,
+			&i.TargetEventID,
 			&i.Etag,
 			&i.Tombstoned,
+			&i.Foreign,
+			&i.Elsewhere,
+			&i.Names,
+			&i.Known,
 		); err != nil {
 			return nil, err
 		}
@@ -1127,20 +1177,30 @@ func (q *Queries) RemindersOfEvents(ctx context.Context, ids []uuid.UUID) ([]Rem
 }
 
 const RemoveEntries = `-- name: RemoveEntries :execrows
-insert into reminder_worker.calendar_copies as k (event_id, user_id, calendar_id, google_event_id, tombstoned_at, due_at)
-select i.key, $1::uuid, i.calendar_id, i.google_id, now(), now()
+insert into reminder_worker.calendar_copies as k (event_id, user_id, calendar_id, google_event_id, tombstoned_at, due_at, entry_of)
+select i.key, $1::uuid, i.calendar_id, i.google_id, now(), now(), nullif(i.event_id, i.key)
 from (
   select unnest($2::uuid[]) as key, unnest($3::uuid[]) as event_id,
     unnest($4::text[]) as calendar_id, unnest($5::text[]) as google_id
 ) i
-where not exists (
-    select from reminder_worker.calendar_copies x
-    where x.event_id = i.event_id and x.user_id = $1::uuid and x.google_event_id = i.google_id and x.calendar_id = i.calendar_id and x.tombstoned_at is null)
-  and not exists (
-    select from public.events e
-    where e.id = i.event_id and e.user_id = $1::uuid and (e.sync_due_at is not null or e.sync_lease_until is not null))
+cross join lateral (
+  select count(*) > 0 as there, coalesce(bool_or(e.sync_due_at is not null or e.sync_lease_until is not null), false) as in_work,
+    coalesce(bool_or(e.user_id is distinct from $1::uuid and e.status is distinct from 'cancelled'), false) as foreign,
+    coalesce(bool_or(e.status = 'synced'), false) as synced
+  from public.events e where e.id = i.event_id) ev
+cross join lateral (
+  select count(*) > 0 as there, coalesce(bool_or(x.user_id <> $1::uuid and x.tombstoned_at is null), false) as live,
+    coalesce(bool_or(case
+      when x.user_id = $1::uuid then x.tombstoned_at is null and (x.calendar_id = i.calendar_id and x.google_event_id = i.google_id
+        or x.target_calendar_id = i.calendar_id and coalesce(x.target_event_id, replace(x.event_id::text, '-', '')) = i.google_id)
+      else (x.tombstoned_at is null or x.due_at is not null) and (x.google_event_id = i.google_id
+        or x.target_calendar_id is not null and coalesce(x.target_event_id, replace(x.event_id::text, '-', '')) = i.google_id)
+    end), false) as named
+  from reminder_worker.calendar_copies x where x.event_id = i.event_id) copies
+where (ev.there or copies.there) and not ev.in_work and not copies.named and not (ev.foreign and (ev.synced or copies.live))
 on conflict (event_id, user_id) do update
-  set calendar_id = excluded.calendar_id, google_event_id = excluded.google_event_id, tombstoned_at = now(), due_at = now(), attempts = 0, error_message = null
+  set calendar_id = excluded.calendar_id, google_event_id = excluded.google_event_id, entry_of = excluded.entry_of,
+      tombstoned_at = now(), due_at = now(), attempts = 0, error_message = null
   where k.tombstoned_at is not null and k.due_at is null
 `
 
@@ -1153,7 +1213,9 @@ type RemoveEntriesParams struct {
 }
 
 // RemoveEntries notes entries of ours in a user's calendars as tombstones, for the workers to remove as any other, and answers how many. They
-// are entered under the key that is given for each. One that a recorded copy names, or whose event is being served, is left alone.
+// are entered under the key that is given for each; one that is not its event's remembers that in entry_of. Left alone is what a recorded copy
+// names, anybody's, or is about to; what is of an event that is being served, or that is another user's and may have a copy of theirs; and what is
+// of an event of which there is no trace here, for then there is none either that this database has made it.
 func (q *Queries) RemoveEntries(ctx context.Context, arg RemoveEntriesParams) (int64, error) {
 	result, err := q.db.Exec(ctx, RemoveEntries,
 		arg.UserID,

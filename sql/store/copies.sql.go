@@ -14,12 +14,27 @@ import (
 
 const ClaimRemovals = `-- name: ClaimRemovals :many
 with due as (
-  select k.event_id, k.user_id
+  select k.event_id, k.user_id, k.entry_of, k.calendar_id, k.google_event_id
   from reminder_worker.calendar_copies k
   where k.due_at <= now()
   order by k.due_at
   limit $1::integer
   for no key update skip locked
+), adopted as (
+  delete from reminder_worker.calendar_copies k
+  using (
+    select d.event_id, d.user_id
+    from due d
+    cross join lateral (
+      select count(*) as n
+      from reminder_worker.calendar_copies x
+      where d.entry_of is not null and x.event_id = d.entry_of and x.tombstoned_at is null
+        and (x.google_event_id = d.google_event_id and (x.calendar_id = d.calendar_id or x.user_id <> d.user_id)
+          or coalesce(x.target_event_id, replace(x.event_id::text, '-', '')) = d.google_event_id
+            and (x.target_calendar_id = d.calendar_id or x.user_id <> d.user_id and x.target_calendar_id is not null))) named
+    where named.n > 0) a
+  where k.event_id = a.event_id and k.user_id = a.user_id
+  returning k.event_id, k.user_id
 ), taken as (
   update reminder_worker.calendar_copies k
   set due_at = now() + $2::bigint * interval '1 millisecond',
@@ -27,7 +42,8 @@ with due as (
       attempts = k.attempts + (k.lease_until is not null)::integer
   from due
   where k.event_id = due.event_id and k.user_id = due.user_id
-  returning k.event_id, k.user_id, k.calendar_id, k.google_event_id, k.generation, k.etag, k.content_hash, k.written_at, k.tombstoned_at, k.due_at, k.lease_until, k.attempts, k.error_message, k.created_at, k.target_calendar_id, k.target_event_id, k.gone_at
+    and (due.event_id, due.user_id) not in (select a.event_id, a.user_id from adopted a)
+  returning k.event_id, k.user_id, k.calendar_id, k.google_event_id, k.generation, k.etag, k.content_hash, k.written_at, k.tombstoned_at, k.due_at, k.lease_until, k.attempts, k.error_message, k.created_at, k.target_calendar_id, k.target_event_id, k.gone_at, k.entry_of
 )
 select
   t.event_id, t.user_id, t.calendar_id, coalesce(t.target_calendar_id, '')::text as target_calendar_id, coalesce(t.target_event_id, '')::text as target_event_id, t.google_event_id, t.generation, t.etag, t.content_hash, t.attempts, coalesce(t.lease_until, 'epoch')::timestamptz as lease_until,
@@ -65,6 +81,9 @@ type ClaimRemovalsRow struct {
 	AccountPausedUntil time.Time
 }
 
+// ClaimRemovals takes up to max_rows tombstones that are due, for lease_ms milliseconds. One of an entry too many (entry_of) is forgotten instead if
+// the entry is none any more: a copy of its event names it by now, or is on its way there, and would be removed with it. Of another user, whose
+// calendar may be the same one by another name, the id is enough.
 func (q *Queries) ClaimRemovals(ctx context.Context, arg ClaimRemovalsParams) ([]ClaimRemovalsRow, error) {
 	rows, err := q.db.Query(ctx, ClaimRemovals, arg.MaxRows, arg.LeaseMs)
 	if err != nil {

@@ -247,7 +247,7 @@ with patience as materialized (
   cross join lateral (
     select k.event_id, k.user_id, coalesce(k.lease_until <= now(), true) as free
     from reminder_worker.calendar_copies k
-    where k.event_id = i.id and k.tombstoned_at is not null
+    where (k.event_id = i.id or k.entry_of = i.id) and k.tombstoned_at is not null
     for no key update skip locked) t
 ), locked_reminders as (
   select t.id
@@ -271,7 +271,7 @@ with patience as materialized (
   join public.events e on e.id = i.id and e.sync_revision = i.revision and e.sync_lease_until = i.lease
   where not exists (
     select from reminder_worker.calendar_copies k
-    where k.event_id = e.id and k.user_id = e.user_id and k.tombstoned_at is not null
+    where (k.event_id = e.id or k.entry_of = e.id) and k.user_id = e.user_id and k.tombstoned_at is not null
       and not exists (select from tombstones t where t.event_id = k.event_id and t.user_id = k.user_id and t.free))
     and i.id not in (select b.event_id from busy b)
   for no key update of e skip locked

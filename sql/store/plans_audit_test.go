@@ -82,7 +82,7 @@ func ofAudits(b batch) map[string]asked {
 		"RecordedCopies": {
 			func(ctx context.Context, q *store.Queries) {
 				_, _ = q.RecordedCopies(ctx, store.RecordedCopiesParams{UserID: b.users[0], EventIds: b.events})
-			}, []string{"calendar_copies_user_idx"},
+			}, []string{"calendar_copies_pkey", "events_pkey"},
 		},
 		"TakeTurn": {
 			func(ctx context.Context, q *store.Queries) {
@@ -123,7 +123,7 @@ func ofRepairs(b batch) map[string]asked {
 				_, _ = q.RemoveEntries(ctx, store.RemoveEntriesParams{
 					UserID: b.users[0], Keys: b.events, EventIds: b.events, CalendarIds: repeat("primary", n), GoogleIds: repeat("g", n),
 				})
-			}, []string{"calendar_copies_user_idx"},
+			}, []string{"calendar_copies_pkey", "events_pkey"},
 		},
 		"NameCopies": {
 			func(ctx context.Context, q *store.Queries) {

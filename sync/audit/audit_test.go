@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -91,6 +92,59 @@ func TestAccountsThatCannotBeRead(t *testing.T) {
 	w.exec(`update reminder_worker.google_accounts set state = 'needs_reconnect' where user_id = $1`, anna)
 	w.exec(`update reminder_worker.google_accounts set paused_until = now() + interval '1 hour' where user_id = $1`, ben)
 	wantFound(t, "parked and paused", w.audit(Scope{Google: true}), map[Kind]int{})
+}
+
+// A delegated account is read for an address that its user has confirmed, and for no other.
+func TestAddressThatIsTheUsersNoMore(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	const domain = "example.org"
+	w.exec(`alter table auth.users add column email_confirmed_at timestamptz default now()`)
+	w.employ(domain)
+	anna := one[uuid.UUID](w, `insert into auth.users (email) values ('Anna@example.org') returning id`)
+	w.google.AddUser("anna@example.org")
+	w.event(anna)
+	w.served()
+	read := func() int {
+		before := w.google.Count(gcalfake.OpList, http.StatusOK)
+		wantFound(t, "delegated", w.audit(Scope{Google: true}), map[Kind]int{})
+		return w.google.Count(gcalfake.OpList, http.StatusOK) - before
+	}
+	if n := read(); n != 1 {
+		t.Fatalf("%d calendars read, want 1", n)
+	}
+	for _, change := range []string{`update auth.users set email_confirmed_at = null`, `update auth.users set email_confirmed_at = now(), email = 'else@example.org'`} {
+		if w.exec(change); read() != 0 {
+			t.Errorf("read after %s", change)
+		}
+	}
+}
+
+// A quota that is used up for long is not waited for: the account is told, and neither it nor the next one is asked for any further.
+func TestQuotaThatIsUsedUpForLong(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	anna, _ := w.user(), w.user()
+	w.event(anna)
+	w.served()
+	w.exec(`update reminder_worker.calendar_copies set target_calendar_id = $1`, w.google.AddCalendar(anna.String(), "Family"))
+	w.google.Fail(gcalfake.Always(gcalfake.OpList, gcalfake.Status(http.StatusForbidden, "dailyLimitExceeded")))
+	w.google.ResetLog()
+	report := w.audit(Scope{Google: true})
+	if got := sumOf(report, AccountNotRead); got.Found != 2 || !strings.Contains(got.Examples[0].Detail, "the rest of the account was not looked at") {
+		t.Errorf("found %+v", got)
+	}
+	asked := slices.DeleteFunc(w.google.Log(), func(r gcalfake.Record) bool { return r.Op != gcalfake.OpList })
+	if len(asked) != 1 {
+		t.Errorf("Google was asked for %d calendars", len(asked))
+	}
+	// One that has room soon is waited for.
+	w.google.Heal()
+	w.exec(`update reminder_worker.calendar_copies set target_calendar_id = null`)
+	soon := gcalfake.Status(http.StatusForbidden, "dailyLimitExceeded")
+	soon.RetryAfter = time.Second
+	w.google.Fail(gcalfake.Next(1, gcalfake.OpList, soon))
+	wantFound(t, "soon", w.audit(Scope{Google: true}), map[Kind]int{})
 }
 
 // The fault of our own registration is nobody's finding.

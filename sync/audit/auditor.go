@@ -26,6 +26,8 @@ type Auditor struct {
 	log     zerolog.Logger
 	m       *Metrics
 	planner *reconcile.Planner
+
+	stepLimit time.Duration
 }
 
 // New returns an auditor over db. With a nil cal, as where no calendars are written, none is read; with a nil schema triggers are not compared.
@@ -36,7 +38,7 @@ func New(db *store.Queries, cal *gcal.Client, schema SchemaFunc, cfg Config, log
 	return &Auditor{
 		db: db, cal: cal, schema: schema, cfg: cfg, m: m,
 		log:     log.With().Str("component", "audit").Logger(),
-		planner: reconcile.NewPlanner(cfg.Plan),
+		planner: reconcile.NewPlanner(cfg.Plan), stepLimit: stepLimit,
 	}, nil
 }
 
@@ -72,6 +74,7 @@ type run struct {
 
 	events, copies, reminders *judge // nil until there is something to judge
 	suspects                  []candidate
+	over                      *overError // what Google said when it was to be asked no more for a while
 }
 
 func (r *run) all(ctx context.Context) error {

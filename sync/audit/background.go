@@ -19,6 +19,8 @@ const (
 	turnName = "background"
 	// turnLease is after how long a step is another worker's that its own has not ended.
 	turnLease = 5 * time.Minute
+	// stepLimit is for how long a worker makes one step, so that it can say within the lease what came of it.
+	stepLimit = turnLease * 4 / 5
 	// longestNap is the longest time between two looks at whose turn it is.
 	longestNap = time.Minute
 	// stopLimit bounds what is written when the worker has been stopped.
@@ -81,14 +83,22 @@ func (a *Auditor) pace(about store.TurnDueRow) time.Duration {
 	return max(a.cfg.MinPause, time.Duration(float64(a.cfg.Interval)/steps))
 }
 
-// step makes one step and writes how far the round has come.
+// step makes one step and writes how far the round has come. An account that takes longer than a step may is passed over, with a word: the round
+// would never get beyond it.
 func (a *Auditor) step(ctx context.Context, t store.TakeTurnRow, rest time.Duration) error {
-	limited, cancel := context.WithTimeout(ctx, turnLease*4/5)
+	limited, cancel := context.WithTimeout(ctx, a.stepLimit)
 	defer cancel()
 	r := &run{Auditor: a, scope: Scope{Repair: a.cfg.Repair, Google: true}}
-	next, err := r.one(limited, position{part(t.Part), t.After})
+	here := position{part(t.Part), t.After}
+	next, err := r.one(limited, here)
 	if err == nil {
 		err = r.flush(limited)
+	}
+	if err != nil && here.part == partAccounts && next.part == partAccounts && limited.Err() != nil && ctx.Err() == nil {
+		user, _ := uuid.Parse(next.after)
+		r.note([]Finding{{Kind: AccountNotRead, UserID: user, Detail: fmt.Sprintf(
+			"not within %s, and the rest of the account was not looked at: reminder-worker audit --user takes its time", a.stepLimit)}})
+		err = nil
 	}
 	r.report.finish()
 	if err != nil {

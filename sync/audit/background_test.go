@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"math"
+	"net/http"
+	"slices"
 	"testing"
 	"time"
 
@@ -12,6 +14,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"github.com/parentpal/reminder-worker/sql/store"
+	"github.com/parentpal/reminder-worker/sync/gcal/gcalfake"
 )
 
 // round makes auditors take turns until one round is over, and returns how many steps each has made.
@@ -139,6 +142,29 @@ func TestStepThatFails(t *testing.T) {
 		t.Error("a step whose context has ended has succeeded")
 	}
 	if got := one[string](w, `select part || ' ' || after from reminder_worker.audits`); got != "events "+uuid.Nil.String() {
+		t.Errorf("goes on at %q", got)
+	}
+}
+
+// An account that takes longer than a step may is told, and the round goes on behind it.
+func TestAccountThatTakesTooLong(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	first := slices.MinFunc([]uuid.UUID{w.user(), w.user()}, byBytes)
+	busy := gcalfake.Status(http.StatusForbidden, "dailyLimitExceeded")
+	busy.RetryAfter = longestWait
+	w.google.Fail(gcalfake.ForUser(first.String(), gcalfake.Always(gcalfake.OpList, busy)))
+	a := w.auditor(background(true))
+	a.stepLimit = time.Second
+	w.exec(`update reminder_worker.audits set part = 'accounts', after = $1, began_at = now()`, uuid.Nil.String())
+	rows, err := a.db.TakeTurn(t.Context(), store.TakeTurnParams{Name: turnName, LeaseMs: 60_000})
+	if err != nil || len(rows) != 1 {
+		t.Fatal(rows, err)
+	}
+	if err := a.step(t.Context(), rows[0], time.Second); err != nil {
+		t.Errorf("the step fails: %v", err)
+	}
+	if got := one[string](w, `select part || ' ' || after || ' ' || found from reminder_worker.audits`); got != "accounts "+first.String()+` {"account_not_read": 1}` {
 		t.Errorf("goes on at %q", got)
 	}
 }

@@ -65,7 +65,7 @@ func (r *run) confirmOf(ctx context.Context, user uuid.UUID, suspects []candidat
 		if c.Kind = kind; kind == CopyDeleted || kind == CopyUnaccounted {
 			gone = append(gone, c.EventID)
 		}
-		c.free = c.known == (entryName{})
+		c.free = c.known == (entryName{}) && !now[c.EventID].Foreign
 		standing = append(standing, c.Finding)
 	}
 	if len(gone) > 0 {
@@ -79,6 +79,7 @@ func (r *run) confirmOf(ctx context.Context, user uuid.UUID, suspects []candidat
 // explain says what a second look has made of a first one.
 var explain = map[Kind]string{
 	CopyDeleted:     "by the user: written again when the event changes",
+	CopyOrphaned:    "the event is gone, was cancelled, or is another user's who has no copy of it",
 	CopyUnaccounted: "recorded, and not there; deleted by the user long ago, or lost",
 }
 
@@ -101,10 +102,19 @@ func (r *run) rowsOf(ctx context.Context, user uuid.UUID, suspects []candidate) 
 	return now, nil
 }
 
-// unchanged reports whether the rows are as they were, and nobody is at them.
+// unchanged reports whether the rows are as they were, nobody is at them, and none speaks for somebody else.
 func (c candidate) unchanged(now store.RecordedCopiesRow) bool {
-	return !now.InWork && now.Revision == c.revision && (entryName{now.CalendarID, now.GoogleEventID}) == c.known &&
-		(!now.Tombstoned || c.Kind == CopyOrphaned)
+	entry := entryName{c.CalendarID, c.GoogleID}
+	switch {
+	case now.InWork, now.Revision != c.revision, entryName{now.CalendarID, now.GoogleEventID} != c.known:
+		return false
+	case c.Kind == CopyOrphaned, c.Kind == CopyUnclaimed:
+		kind, _ := whose(now, entry)
+		return kind == c.Kind
+	case c.Kind == CopyTwin:
+		return !now.Tombstoned && !slices.Contains(now.Names, entry.id) && entry != entryName{now.TargetCalendarID, now.TargetEventID}
+	}
+	return !now.Tombstoned
 }
 
 // lookAgain asks for the entry itself, and returns what it is after that; empty: in order.
@@ -143,7 +153,7 @@ func (r *run) lookAgain(ctx context.Context, c candidate) (Kind, error) {
 
 // besideKnown tells a twin from the recorded copy under another name of its calendar, and a wrong record from a right one.
 func (r *run) besideKnown(ctx context.Context, c candidate, e gcal.Entry) (Kind, error) {
-	if c.Kind == CopyOrphaned || c.known == (entryName{}) {
+	if c.Kind == CopyOrphaned || c.Kind == CopyUnclaimed || c.known == (entryName{}) {
 		return c.Kind, nil
 	}
 	access := c.access
@@ -160,7 +170,7 @@ func (r *run) besideKnown(ctx context.Context, c candidate, e gcal.Entry) (Kind,
 }
 
 func (r *run) find(ctx context.Context, a gcal.Account, id string) (e gcal.Entry, there bool, err error) {
-	err = patiently(ctx, func() (err error) { e, there, err = r.cal.Find(ctx, a, id); return err })
+	err = r.patiently(ctx, func() (err error) { e, there, err = r.cal.Find(ctx, a, id); return err })
 	return e, there, err
 }
 

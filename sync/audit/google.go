@@ -41,6 +41,14 @@ type recorded struct {
 
 func (c *recorded) name() entryName { return entryName{c.CalendarID, c.GoogleEventID} }
 
+// arriving is the entry that the copy becomes in the calendar that it is on its way to.
+func (c *recorded) arriving() entryName {
+	if c.TargetCalendarID == "" {
+		return entryName{}
+	}
+	return entryName{c.TargetCalendarID, c.TargetEventID}
+}
+
 // judged reports whether the copy should stand there as it is recorded: its event is done with, and not over.
 func (c *recorded) judged() bool {
 	return c.Settled && c.Coming && !c.Tombstoned && c.Status == "synced" && c.Etag != ""
@@ -96,7 +104,7 @@ func (r *run) accounts(ctx context.Context, after uuid.UUID, n int) (rows []stor
 
 // readAccount compares an account's calendars with what is recorded. What seems out of step waits to be looked at once more.
 func (r *run) readAccount(ctx context.Context, row store.AccountsPageRow) error {
-	if row.State != "connected" || row.Paused || !r.serves(row.Subject) {
+	if row.State != "connected" || row.Paused || !r.serves(row.Subject) || !row.Theirs {
 		return nil
 	}
 	token, err := r.cfg.Keys.Open(row.UserID, row.RefreshToken)
@@ -125,6 +133,9 @@ func (r *run) readAccount(ctx context.Context, row store.AccountsPageRow) error 
 			if err := r.unread(ctx, row.UserID, calendar, err); err != nil {
 				return err
 			}
+			if _, over := errors.AsType[*overError](err); over {
+				break
+			}
 		}
 	}
 	if !whole {
@@ -152,7 +163,7 @@ func (r *run) seen(ctx context.Context, row store.AccountsPageRow) error {
 // auditedAgain is how old the note must be that an account was read to be written anew.
 const auditedAgain = 12 * time.Hour
 
-// calendarsOf are those that copies of the account are in, and the one that it writes to now.
+// calendarsOf are those that copies of the account are in or on their way to, and the one that it writes to now.
 func calendarsOf(row store.AccountsPageRow) []string {
 	all := append([]string{row.CalendarID}, row.CalendarIds...)
 	slices.Sort(all)
@@ -179,21 +190,45 @@ func (r *run) readRecorded(ctx context.Context, a *account, since time.Time) err
 func (r *run) readCalendar(ctx context.Context, a *account, calendar string, since time.Time) error {
 	access := a.access
 	access.CalendarID = calendar
-	return patiently(ctx, func() error {
+	return r.patiently(ctx, func() error {
 		return r.cal.List(ctx, access, since, func(page []gcal.Entry) error { a.take(page); r.report.Looked.Entries += len(page); return nil })
 	})
 }
 
-// maxWaits is how often is waited when a quota is used up that all share.
-const maxWaits = 20
+const (
+	// maxWaits is how often is waited when a quota is used up that all share.
+	maxWaits = 20
+	// longestWait is the longest time that is waited for such a quota at once. What has no room for longer is used up for the day, or nearly.
+	longestWait = time.Minute
+)
 
-// patiently makes a call again when such a quota has room. Who writes copies comes first: they do not wait here.
-func patiently(ctx context.Context, call func() error) error {
+// overError says that a quota that all share is used up for longer than an audit waits.
+type overError struct {
+	until time.Time
+	err   error
+}
+
+func (e *overError) Error() string {
+	return fmt.Sprintf("the rest of the account was not looked at, for Google is not asked before %s: %v", e.until.UTC().Format(time.RFC3339), e.err)
+}
+
+func (e *overError) Unwrap() error { return e.err }
+
+// patiently makes a call again when such a quota has room. Who writes copies comes first: they do not wait here. Where the wait would be long
+// none is made, and no further call until it is over.
+func (r *run) patiently(ctx context.Context, call func() error) error {
 	for waits := 0; ; waits++ {
+		if r.over != nil && time.Now().Before(r.over.until) {
+			return r.over
+		}
 		err := call()
 		e, ok := errors.AsType[*gcal.Error](err)
-		if !ok || e.Kind != gcal.Throttled || !e.Shared() || waits == maxWaits {
+		if !ok || e.Kind != gcal.Throttled || !e.Shared() {
 			return err
+		}
+		if e.RetryAfter > longestWait || waits == maxWaits {
+			r.over = &overError{until: time.Now().Add(e.RetryAfter), err: err}
+			return r.over
 		}
 		if err := pause(ctx, e.RetryAfter); err != nil {
 			return err
@@ -272,12 +307,15 @@ func (r *run) compareOne(a *account, c *recorded) bool {
 	e := c.entry
 	switch {
 	case (e == nil || e.Deleted) && twins:
-		other := slices.IndexFunc(a.live[c.EventID], func(n entryName) bool { return n != c.name() })
-		r.suspect(a, c, CopyMisnamed, a.live[c.EventID][other], fmt.Sprintf("the record names %s, which is not there", c.GoogleEventID))
+		others := slices.DeleteFunc(slices.Clone(a.live[c.EventID]), func(n entryName) bool { return n == c.name() })
+		other := max(0, slices.Index(others, c.arriving())) // a move that has come to its end before any other
+		r.suspect(a, c, CopyMisnamed, others[other], fmt.Sprintf("the record names %s, which is not there", c.GoogleEventID))
+	case e == nil && (gcal.Copy{ETag: c.Etag}).DeletedByUser():
+		r.suspect(a, c, CopyDeleted, c.name(), explain[CopyDeleted])
 	case e == nil:
 		r.suspect(a, c, CopyMissing, c.name(), "recorded, and not there")
 	case e.Deleted:
-		r.suspect(a, c, CopyDeleted, c.name(), "by the user: written again when the event changes")
+		r.suspect(a, c, CopyDeleted, c.name(), explain[CopyDeleted])
 	case e.EventID != c.EventID:
 		r.suspect(a, c, CopyUnmarked, c.name(), "it stands there without the private properties of its event")
 	default:
@@ -286,19 +324,17 @@ func (r *run) compareOne(a *account, c *recorded) bool {
 	return false
 }
 
-// compareOthers looks for further entries of an event beside the recorded one.
+// compareOthers looks for further entries of an event of the user's beside the recorded one.
 func (r *run) compareOthers(a *account, c *recorded) {
 	for _, n := range a.live[c.EventID] {
 		known, told := a.names[n]
 		switch {
-		case told && known.Tombstoned, n == c.name(), c.Tombstoned && c.Queued:
-			continue // on its way out, or the copy itself
+		case told && known.Tombstoned, n == c.name(), n == c.arriving(), c.Tombstoned && c.Queued:
+			continue // on its way out, the copy itself, or on its way here
 		case c.Here && c.Status != "cancelled" && !c.Tombstoned && c.Settled && c.entry != nil && !c.entry.Deleted:
 			r.suspect(a, c, CopyTwin, n, "beside "+c.GoogleEventID)
-		case !c.Here:
-			r.suspect(a, c, CopyOrphaned, n, "the event is gone, or another user's")
-		case c.Status == "cancelled" && c.Settled:
-			r.suspect(a, c, CopyOrphaned, n, "the event was cancelled")
+		case c.Here && c.Status == "cancelled" && c.Settled:
+			r.suspect(a, c, CopyOrphaned, n, explain[CopyOrphaned])
 		}
 	}
 }
@@ -330,12 +366,12 @@ func (r *run) compareContent(ctx context.Context, a *account, shown []*recorded,
 	return nil
 }
 
-// compareStrays judges entries of ours of whose events no copy was read: those that are gone, cancelled or another user's are orphans. One that
-// has no copy recorded and should is known from its row, and served once more.
+// compareStrays judges entries of ours of whose events no copy was read, or that are none of the user's. An event of theirs that has no copy
+// recorded and should is known from its row, and served once more.
 func (r *run) compareStrays(ctx context.Context, a *account) error {
 	var events []uuid.UUID
 	for event := range a.live {
-		if a.rows[event] == nil {
+		if c := a.rows[event]; c == nil || !c.Here && (!c.Tombstoned || !c.Queued) {
 			events = append(events, event)
 		}
 	}
@@ -355,17 +391,38 @@ func (r *run) judgeStray(a *account, row store.RecordedCopiesRow) {
 	c := &recorded{CopiesOfAccountRow: store.CopiesOfAccountRow{
 		EventID: row.EventID, CalendarID: row.CalendarID, GoogleEventID: row.GoogleEventID, Tombstoned: row.Tombstoned, Here: row.Here, Status: row.Status, Revision: row.Revision,
 	}}
+	if row.InWork {
+		return
+	}
+	shared := slices.ContainsFunc(a.live[row.EventID], func(n entryName) bool { return slices.Contains(row.Names, n.id) })
 	for _, n := range a.live[row.EventID] {
-		known, told := a.names[n]
-		switch {
-		case row.InWork, told && known.Tombstoned, row.Recorded && n == c.name():
+		if known, told := a.names[n]; told && known.Tombstoned || row.Recorded && n == c.name() {
 			continue
-		case !row.Here:
-			r.suspect(a, c, CopyOrphaned, n, "the event is gone, or another user's")
-		case row.Status == "cancelled":
-			r.suspect(a, c, CopyOrphaned, n, "the event was cancelled")
+		}
+		kind, why := whose(row, n)
+		if kind == CopyUnclaimed && shared {
+			continue // a twin in a calendar that the other user's audit reads as well, beside their copy
+		}
+		if kind != "" {
+			r.suspect(a, c, kind, n, why)
 		}
 	}
+}
+
+// whose judges an entry of ours that is not the recorded copy of one of the user's events. Several users may write to one calendar, and so may
+// several databases: it is an orphan only where this one knows its event, and nobody else can have a copy of it. Empty: it is in order.
+func whose(row store.RecordedCopiesRow, n entryName) (kind Kind, why string) {
+	switch {
+	case slices.Contains(row.Names, n.id):
+		return "", "" // another user's copy, in a calendar that they share; or so it must be taken
+	case row.Here && row.Status != "cancelled":
+		return "", ""
+	case !row.Known:
+		return CopyUnclaimed, "nothing is known here of its event: it was deleted long ago, or is another database's. Remove the entry by hand if nobody else writes to this calendar"
+	case row.Elsewhere:
+		return CopyUnclaimed, "the event is another user's, who has a copy of it, and may share this calendar. Remove the entry by hand if not"
+	}
+	return CopyOrphaned, explain[CopyOrphaned]
 }
 
 // suspect notes what is to be looked at once more.

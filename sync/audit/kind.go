@@ -41,6 +41,7 @@ const (
 	CopyTwin     Kind = "copy_twin"     // a second entry of the same event
 	CopyOrphaned Kind = "copy_orphaned" // an entry of an event that is gone, cancelled or another user's
 
+	CopyUnclaimed  Kind = "copy_unclaimed"   // carries our private properties, and may be another user's or another database's
 	AccountNotRead Kind = "account_not_read" // its calendars cannot be read
 
 	CopyDeleted     Kind = "copy_deleted"     // by the user
@@ -73,7 +74,7 @@ var kinds = []kindOf{
 	{CopyNotRecorded, servedAgain, false}, {CopyMisnamed, "recorded as Google has it, and served once more", false},
 	{CopyNotBuried, "the copy is removed", false}, {CopyOutdated, servedAgain, false}, {RemovalNotQueued, "the removal is due now", false},
 	{CopyMissing, writtenAgain, false}, {CopyDiffers, writtenAgain, false}, {CopyTwin, removed, false}, {CopyOrphaned, removed, false},
-	{AccountNotRead, "", false},
+	{CopyUnclaimed, "", false}, {AccountNotRead, "", false},
 	{CopyDeleted, "", true}, {CopyEdited, "", true}, {CopyUnmarked, "", true}, {CopyUnaccounted, "", true},
 }
 
@@ -114,7 +115,7 @@ type Finding struct {
 	Repaired bool `json:"repaired"`
 
 	revision int64 // of the event, when it was looked at; 0: there is none
-	free     bool  // nothing is recorded of a copy of the event
+	free     bool  // nothing is recorded of a copy of the event, which is nobody else's
 }
 
 // Left reports whether the finding still calls for somebody to do something.

@@ -2,8 +2,13 @@ package audit
 
 import (
 	"context"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
+	"encoding/pem"
 	"fmt"
 	"os"
+	"slices"
 	"sync/atomic"
 	"testing"
 
@@ -38,7 +43,9 @@ type world struct {
 	pool   *pgxpool.Pool
 	url    string
 	google *gcalfake.Server
+	gcal   gcal.Config
 	client *gcal.Client
+	plan   reconcile.Config
 	asked  statements
 }
 
@@ -53,17 +60,25 @@ func newWorld(t testing.TB) *world {
 	c := gcal.DefaultConfig()
 	c.CalendarURL, c.TokenURL, c.RevokeURL = google.CalendarURL(), google.TokenURL(), google.RevokeURL()
 	c.ClientID, c.ClientSecret = "client", "client-secret"
-	client, err := gcal.New(c)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(client.Close)
 	t.Cleanup(func() {
 		for _, v := range google.Violations() {
 			t.Errorf("request violates Google's description: %s: %s", v.Op, v.Problem)
 		}
 	})
-	return &world{t: t, pool: db.Pool, url: db.URL(), google: google, client: client}
+	w := &world{t: t, pool: db.Pool, url: db.URL(), google: google, gcal: c, plan: reconcile.DefaultConfig()}
+	w.connect()
+	return w
+}
+
+// connect makes the client that gcal describes.
+func (w *world) connect() {
+	w.t.Helper()
+	client, err := gcal.New(w.gcal)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.t.Cleanup(client.Close)
+	w.client = client
 }
 
 // statements counts what an auditor asks of the database.
@@ -90,7 +105,7 @@ func (w *world) auditor(change ...func(*Config)) *Auditor {
 	}
 	w.t.Cleanup(pool.Close)
 	c := DefaultConfig()
-	c.Grace = 0
+	c.Grace, c.Plan = 0, w.plan
 	for _, f := range change {
 		f(&c)
 	}
@@ -103,7 +118,7 @@ func (w *world) auditor(change ...func(*Config)) *Auditor {
 
 // serve serves what is due, as a worker does.
 func (w *world) serve(ctx context.Context) error {
-	r, err := reconcile.New(store.New(w.pool), w.client, reconcile.DefaultConfig(), zerolog.Nop(), reconcile.NewMetrics(nil), func([]reconcile.Armed) {})
+	r, err := reconcile.New(store.New(w.pool), w.client, w.plan, zerolog.Nop(), reconcile.NewMetrics(nil), func([]reconcile.Armed) {})
 	if err != nil {
 		return err
 	}
@@ -149,6 +164,27 @@ func (w *world) user() uuid.UUID {
 	return id
 }
 
+// employ has a service account act for all users of a domain.
+func (w *world) employ(domain string) {
+	w.t.Helper()
+	const robot = "robot@family.iam.gserviceaccount.com"
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	der, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	if w.gcal.ServiceKey, err = gcal.ParseServiceKey(string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}))); err != nil {
+		w.t.Fatal(err)
+	}
+	w.gcal.ServiceEmail, w.plan.Domains = robot, append(w.plan.Domains, domain)
+	w.google.AddServiceAccount(robot, &key.PublicKey)
+	w.google.Delegate(robot, domain, gcal.Scope)
+	w.connect()
+}
+
 func (w *world) event(user uuid.UUID) uuid.UUID {
 	w.t.Helper()
 	return one[uuid.UUID](w, `insert into events (user_id, title, start_ts) values ($1, 'Practice', now() + interval '2 days') returning id`, user)
@@ -161,6 +197,13 @@ func (w *world) live(user uuid.UUID) (entries []gcalfake.Event) {
 		}
 	}
 	return entries
+}
+
+func sumOf(r Report, k Kind) Sum {
+	if i := slices.IndexFunc(r.Sums, func(s Sum) bool { return s.Kind == k }); i >= 0 {
+		return r.Sums[i]
+	}
+	return Sum{Kind: k}
 }
 
 func wantFound(t testing.TB, what string, r Report, want map[Kind]int) {

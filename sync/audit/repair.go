@@ -204,7 +204,7 @@ func (r *run) removeEntries(ctx context.Context, findings []Finding) error {
 	return nil
 }
 
-// keyOf is under what key an entry too many is entered: its event's where that is free, else one that no event has.
+// keyOf is under what key an entry too many is entered: its event's where that is free and may come back to the user, else one that no event has.
 func keyOf(f Finding, free bool) uuid.UUID {
 	if free {
 		return f.EventID

@@ -14,7 +14,7 @@ const (
 	// listPage is how many entries are asked for at once. Google would give 2,500; an answer of these is never near maxAnswer.
 	listPage = 1000
 	// listFields is what is asked for of each: what tells whose it is, and what Differs compares. No descriptions, which are long and the user's.
-	listFields = "nextPageToken,items(id,status,etag,summary,location,start,end,extendedProperties/private)"
+	listFields = "nextPageToken,items(id,status,etag,recurringEventId,summary,location,start,end,extendedProperties/private)"
 )
 
 // Entry is an entry of a user's calendar as Google has it, one of our copies or not.
@@ -27,7 +27,8 @@ type Entry struct {
 	ETag string
 	// Deleted says that it was deleted. Google keeps such entries for some weeks.
 	Deleted bool
-	// EventID is the event that it is a copy of, by its private properties; nil: it is none of ours.
+	// EventID is the event that it is a copy of, by its private properties; nil: it is none of ours. A user may have made a repeated appointment of a
+	// copy and then changed one of its times: that is an entry of its own, with the same properties, and the user's.
 	EventID uuid.UUID
 	// Hash is the Event.Hash that was last written to it.
 	Hash string
@@ -40,17 +41,21 @@ func newEntry(calendarID string, found *calendar.Event) Entry {
 		CalendarID: calendarID, GoogleID: found.Id, ETag: found.Etag, Deleted: found.Status == statusCancelled,
 		Hash: marker(found, hashProperty), found: found,
 	}
-	if id, err := uuid.Parse(marker(found, eventProperty)); err == nil {
+	if id, err := uuid.Parse(marker(found, eventProperty)); err == nil && found.RecurringEventId == "" {
 		e.EventID = id
 	}
 	return e
 }
 
+// DeletedByUser reports whether the copy is known to have been deleted by the user, and no entry of it is left that would say so.
+func (c Copy) DeletedByUser() bool { return c.ETag == deletedETag }
+
 // Differs names what the entry shows otherwise than e: of title, place, start and end, which are ours to decide.
 func (e Entry) Differs(from Event) []string { return differences(e.found, from) }
 
-// List hands every entry of the account's calendar that ends after since to each, page by page, deleted ones included, the entries of a
-// repeated appointment as one. Where each fails, so does List. A calendar that changes meanwhile may show an entry twice, or not.
+// List hands every entry of the account's calendar that ends after since to each, page by page, deleted ones included. A repeated appointment
+// is one entry, and each of its times that was changed or deleted by itself is another, of no event. Where each fails, so does List. A calendar that
+// changes meanwhile may show an entry twice, or not.
 func (c *Client) List(ctx context.Context, a Account, since time.Time, each func([]Entry) error) error {
 	for token := ""; ; {
 		var page *calendar.Events

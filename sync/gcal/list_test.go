@@ -138,3 +138,24 @@ func TestFindOfNothing(t *testing.T) {
 		t.Errorf("found %v: %v", there, err)
 	}
 }
+
+// A user may repeat a copy, and change one of its times: that one is theirs, though it has the copy's properties.
+func TestTimesOfARepeatedCopyAreTheUsers(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, gcalfake.Config{})
+	e := newEvent("Practice")
+	c := f.upsert(e, gcal.Copy{})
+	f.must(f.google.UserEdit(anna, c.GoogleID, map[string]any{"recurrence": []any{"RRULE:FREQ=WEEKLY"}}))
+	one, err := f.google.UserEditTime(anna, c.GoogleID, e.Start.AddDate(0, 0, 7), map[string]any{"location": "the other field"})
+	f.must(err)
+	entries, _ := f.list(e.Start)
+	if entries[c.GoogleID].EventID != e.ID {
+		t.Errorf("the copy is listed as of %s", entries[c.GoogleID].EventID)
+	}
+	if found, there := entries[one]; !there || found.EventID != uuid.Nil {
+		t.Errorf("one of its times: listed %v, as of %s", there, found.EventID)
+	}
+	if found, there, err := f.client.Find(t.Context(), f.account, one); err != nil || !there || found.EventID != uuid.Nil {
+		t.Errorf("one of its times: found %v as of %s, %v", there, found.EventID, err)
+	}
+}

@@ -16,13 +16,13 @@
 // that is not delegated and a user whom nobody knows are refused as Google refuses them.
 //
 // Faults are added as rules (Server.Fail): the next request fails, a user's consent is gone, the connection is lost after the work
-// was done, a quota is in force, the token endpoint hangs. What a person does in Google's own pages is Server.UserEdit and
-// Server.UserDelete.
+// was done, a quota is in force, the token endpoint hangs. What a person does in Google's own pages is Server.UserEdit, Server.UserEditTime and
+// Server.UserDelete. A client that asks for some fields only (the parameter fields) is answered no others.
 //
 // # What it leaves out
 //
-// Recurring events are kept but not expanded, nobody is invited, there are no sync tokens and no push channels, and nothing is
-// kept beyond Close. There is no TLS: it is for the loopback.
+// Recurring events are kept but not expanded, only those of their times that a person has changed are entries of their own; nobody is invited,
+// there are no sync tokens and no push channels, and nothing is kept beyond Close. There is no TLS: it is for the loopback.
 //
 // # The description
 //

@@ -135,6 +135,40 @@ func (s *Server) UserEdit(who, id string, changes map[string]any) error {
 	}})
 }
 
+// UserEditTime changes one time of a repeated event, the one at the given start, as a person does who says "only this one", and returns the id of
+// the entry that it becomes: another one, with all that the event has, private properties included, which lists name beside the event.
+func (s *Server) UserEditTime(who, id string, at time.Time, changes map[string]any) (string, error) {
+	w := &s.world
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	cal, e := w.find(who, id)
+	if e == nil || e.resource["recurrence"] == nil {
+		return "", fmt.Errorf("edit one time of event %s: %w", id, ErrNoEvent)
+	}
+	body, err := canonicalJSON(changes)
+	if err != nil {
+		return "", err
+	}
+	zone := at.UTC()
+	one := mergePatch(e.resource, map[string]any{
+		"recurrence": nil, "id": id + "_" + zone.Format("20060102T150405Z"), "recurringEventId": id,
+		"originalStartTime": map[string]any{"dateTime": zone.Format(time.RFC3339)},
+		"start":             map[string]any{"dateTime": zone.Format(time.RFC3339)}, "end": map[string]any{"dateTime": zone.Add(e.end.Sub(e.start)).Format(time.RFC3339)},
+	})
+	d, problem := newDraft(mergePatch(one, body), OpPatch)
+	if problem != nil {
+		return "", fmt.Errorf("edit one time of event %s: status %d", id, problem.status)
+	}
+	for _, name := range fromServer {
+		if v, ok := e.resource[name]; ok {
+			d.resource[name] = v
+		}
+	}
+	made := w.store(cal, d, len(cal.order))
+	cal.order = append(cal.order, made)
+	return text(made.resource["id"]), nil
+}
+
 // UserDelete deletes an event as a person does.
 func (s *Server) UserDelete(who, id string) error {
 	return s.userWrite(who, &call{record: Record{Op: OpDelete, ID: id}})

@@ -2,9 +2,11 @@ package gcalfake_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"google.golang.org/api/calendar/v3"
@@ -186,5 +188,47 @@ func TestPeople(t *testing.T) {
 		if err == nil {
 			t.Errorf("%s goes well", name)
 		}
+	}
+}
+
+// A client is answered the fields that it asks for, and no others.
+func TestFields(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, gcalfake.Config{})
+	f.insert(object{"id": "football", "summary": "Football", "extendedProperties": object{"private": object{"mine": "1"}, "shared": object{"ours": "1"}}})
+	for fields, want := range map[string]object{
+		"items(id,extendedProperties/private)":            {"items": []any{object{"id": "football", "extendedProperties": object{"private": object{"mine": "1"}}}}},
+		"nextPageToken,items/summary":                     {"items": []any{object{"summary": "Football"}}},
+		"items/extendedProperties(private/mine),items/id": {"items": []any{object{"id": "football", "extendedProperties": object{"private": object{"mine": "1"}}}}},
+	} {
+		if diff := cmp.Diff(want, f.call("GET", events+"?fields="+fields, nil).body); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", fields, diff)
+		}
+	}
+	for _, fields := range []string{"items(id", "items)", "a,,b", "/a", "()"} {
+		f.wantReply(f.call("GET", events+"?fields="+fields, nil), http.StatusBadRequest, "invalid")
+	}
+}
+
+// A changed time of a repeated event is listed beside it, under an id of its own and with its properties.
+func TestTimeOfARepeatedEvent(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, gcalfake.Config{})
+	if _, err := f.google.UserEditTime(anna, "football", time.Now(), nil); !errors.Is(err, gcalfake.ErrNoEvent) {
+		t.Errorf("a time of nothing: %v", err)
+	}
+	f.insert(object{"id": "football", "recurrence": []any{"RRULE:FREQ=WEEKLY"}, "extendedProperties": object{"private": object{"mine": "1"}}})
+	at := time.Date(2027, 4, 4, 8, 0, 0, 0, time.UTC)
+	id, err := f.google.UserEditTime(anna, "football", at, object{"summary": "Chess"})
+	f.must(err)
+	if id != "football_20270404T080000Z" {
+		t.Errorf("its id is %s", id)
+	}
+	one := f.call("GET", events+"/"+id, nil)
+	if one.at("recurringEventId") != "football" || one.at("summary") != "Chess" || one.at("recurrence") != nil || one.at("extendedProperties", "private", "mine") != "1" {
+		t.Errorf("it is %s", one.raw)
+	}
+	if diff := cmp.Diff([]string{"football", id}, listed(t, f.goClient().Events.List("primary"))); diff != "" {
+		t.Errorf("listed (-want +got):\n%s", diff)
 	}
 }

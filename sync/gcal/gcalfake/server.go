@@ -167,7 +167,7 @@ func (s *Server) perform(c *call) answer {
 		s.journal.violate(c.record.Op, problem)
 		return failure(http.StatusBadRequest, "invalid", problem)
 	}
-	return s.world.serve(c)
+	return s.world.serve(c).narrowed(c.query.Get("fields"))
 }
 
 // call is one request, read.
