@@ -91,8 +91,8 @@ left join reminder_worker.calendar_copies k on k.event_id = t.id and k.user_id =
 order by t.sync_lease_until, t.id;
 
 -- CommitPlans makes the reminders of a batch of claimed events what their plans say, and notes the copies about to be written, in one
--- statement. An event counts only while its revision and lease are the claimed ones and nobody else is at its row, its reminders or the
--- removal of its copy; the others are missing from the answer, which names each event that counts once with a nil reminder_id, and once
+-- statement. An event counts only while its revision and lease are the claimed ones, the lease is not over, its user has not left if a copy is
+-- to be written, and nobody else is at its row, its reminders or the removal of its copy; the others are missing from the answer, which names each event that counts once with a nil reminder_id, and once
 -- for each reminder to arm. A copy that stands in another calendar than its calendar_id is noted to be moved there.
 -- The app's own reminders (plan_revision null) are never touched. What the user has dismissed is planned as skipped, what was put off stays so. A reminder whose like
 -- has gone out, of the same lead before the same start, is not planned at another time as well: the user has only changed when.
@@ -137,8 +137,9 @@ with patience as materialized (
   select e.id, e.user_id, e.start_ts, i.revision, i.withdraw_reason, i.google_id, i.calendar_id, i.bury_copy,
     (e.dismissed_for_ts = e.start_ts) is true as dismissed
   from input i
-  join public.events e on e.id = i.id and e.sync_revision = i.revision and e.sync_lease_until = i.lease
-  where not exists (
+  join public.events e on e.id = i.id and e.sync_revision = i.revision and e.sync_lease_until = i.lease and e.sync_lease_until > clock_timestamp()
+  where (i.google_id = '' or (select a.state in ('leaving', 'off') from reminder_worker.google_accounts a where a.user_id = e.user_id) is not true)
+    and not exists (
     select from reminder_worker.calendar_copies k
     where (k.event_id = e.id or k.entry_of = e.id) and k.user_id = e.user_id and k.tombstoned_at is not null
       and not exists (select from tombstones t where t.event_id = k.event_id and t.user_id = k.user_id and t.free))

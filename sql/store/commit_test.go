@@ -238,3 +238,35 @@ func TestPutOffStaysSo(t *testing.T) {
 		t.Errorf("reminders (-want +got):\n%s", diff)
 	}
 }
+
+// TestCommitAfterTheLease: a worker that was held up for longer than its claim, which nobody has taken since, may not go on as if it had it.
+func TestCommitAfterTheLease(t *testing.T) {
+	t.Parallel()
+	b := newBase(t)
+	b.event(b.user(), day)
+	row := b.claimEvent()
+	b.exec(`update events set sync_lease_until = now() - interval '1 second'`)
+	row.LeaseUntil = ask[time.Time](b, `select sync_lease_until from events`)
+	if rows := b.commit(new(plan).event(row).before(row, hour)); len(rows) != 0 {
+		t.Errorf("the plan counts: %+v", rows)
+	}
+}
+
+// TestCommitForWhoHasLeft: a user leaves between claim and plan. No copy is noted, and none written with what was known of the account.
+func TestCommitForWhoHasLeft(t *testing.T) {
+	t.Parallel()
+	for state, counts := range map[string]bool{"connected": true, "leaving": false, "off": false} {
+		b := newBase(t)
+		user := b.user()
+		b.exec(`select reminder_worker.put_google_account($1, 'token')`, user)
+		b.event(user, day)
+		row := b.claimEvent()
+		b.exec(`update reminder_worker.google_accounts set state = $1`, state)
+		if rows := b.commit(new(plan).event(row).copied("g")); (len(rows) > 0) != counts {
+			t.Errorf("%s: the plan counts: %v", state, len(rows) > 0)
+		}
+		if rows := b.commit(new(plan).event(row).before(row, hour)); len(rows) == 0 {
+			t.Errorf("%s: a plan without a copy does not count", state)
+		}
+	}
+}
