@@ -4,7 +4,8 @@ alter table reminder_worker.google_accounts
   add column subject text,
   add constraint google_accounts_token_or_subject check (subject is null or refresh_token = '');
 
--- As in 0004, and: who writes no token into auth.users has taken none away from a user who needs none.
+-- As in 0004, and: who writes no token into auth.users has taken none away from a user who needs none. Nor from one who is leaving (see 0014): apps
+-- clear that column when they sign a user out, and what the user has asked for cannot be done without the token. It is forgotten when that is done.
 create or replace function reminder_worker.user_tokens_written() returns trigger
 language plpgsql security definer set search_path = '' as $$
 declare
@@ -19,7 +20,7 @@ begin
     else
       update reminder_worker.google_accounts
       set state = 'off', reason = 'the token was removed from auth.users', updated_at = now()
-      where user_id = new.id and subject is null;
+      where user_id = new.id and subject is null and state <> 'leaving';
     end if;
   end if;
   if is_now ->> 'expo_push_token' is distinct from was ->> 'expo_push_token' then
@@ -38,7 +39,8 @@ $$;
 -- Sees to the accounts of users who have no consent of their own, before something is written for them: makes those of users whose address is
 -- of one of the domains, and has them follow the address. Answers those that stand. A user whose address is another now loses the account
 -- that was made for the old one, or it becomes the new one's; one whom Google did not know is tried again after a day. An account with a token
--- is never touched, nor one that the user has turned off.
+-- is never touched, nor one that the user has turned off. One whose user is leaving (see 0014) and has another address by now is turned off: in the
+-- calendar of the old one nothing may be removed any more, and in another there is nothing to remove.
 --
 -- Only an address that has been confirmed counts, where the database tells: else anybody could sign up with somebody else's, and write into
 -- their calendar.
@@ -72,6 +74,16 @@ begin
     where a.user_id = any (users) and a.subject is not null and a.state in ('connected', 'needs_reconnect')
       and (a.user_id = any (eligible)) is not true and (addresses[array_position(ids, a.user_id)] = a.subject) is not true
     for update skip locked));
+
+  update reminder_worker.google_accounts
+  set state = 'off', updated_at = now(),
+      reason = 'disconnected in the app; copies are left in the calendar of ' || subject || ', which is not the user''s confirmed address any more'
+  where user_id = any (array(
+    select a.user_id
+    from reminder_worker.google_accounts a
+    where a.user_id = any (users) and a.subject is not null and a.state = 'leaving'
+      and (addresses[array_position(ids, a.user_id)] = a.subject) is not true
+    for no key update skip locked));
 
   with due as (
     select a.user_id

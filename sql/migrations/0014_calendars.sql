@@ -62,10 +62,12 @@ begin
 end
 $$;
 
--- What a calendar of our own making is called by Google, when the user has deleted it there, and which worker is at making it.
+-- What a calendar of our own making is called by Google, under which consent it was made (by its connected_at), when the user has deleted it there,
+-- and which worker is at making it.
 -- A user who leaves: what is to be done before the account is off, when the worker looks next, and until when it tries.
 alter table reminder_worker.google_accounts
   add column made_calendar_id text,
+  add column made_calendar_consent timestamptz,
   add column made_calendar_gone_at timestamptz,
   add column making_until timestamptz,
   add column leave_due_at timestamptz,
@@ -81,7 +83,8 @@ create index google_accounts_leave_due_idx on reminder_worker.google_accounts (l
 -- then, a removal looks in both calendars.
 alter table reminder_worker.calendar_copies add column target_calendar_id text, add column target_event_id text;
 
--- Makes due what waits for a user's calendar: events without a copy that are not over, or whose copy was about to go, and removals.
+-- Makes due what waits for a user's calendar: events without a copy that are not over, or whose copy was about to go, and removals. What has failed
+-- is tried once more: it may have been for the account, as when its calendar was gone.
 create or replace function reminder_worker.take_up(for_user uuid) returns void
 language plpgsql security definer set search_path = '' as $$
 begin
@@ -89,7 +92,7 @@ begin
   update public.events
   set status = 'pending', sync_revision = sync_revision + 1, sync_attempts = 0,
       sync_due_at = case when sync_lease_until > now() then sync_lease_until else now() end
-  where user_id = for_user and coalesce(end_ts, start_ts) > now() and (status in ('scheduled', 'pending')
+  where user_id = for_user and coalesce(end_ts, start_ts) > now() and (status in ('scheduled', 'pending', 'failed')
     or status = 'synced' and exists (
       select from reminder_worker.calendar_copies k
       where k.event_id = events.id and k.user_id = for_user and k.tombstoned_at is not null));
@@ -100,11 +103,12 @@ begin
 end
 $$;
 
--- As in 0012, and: a consent of the user's own takes the place of their administrator's, and who connects again has not left.
+-- As in 0012, and: a consent of the user's own takes the place of their administrator's, and who connects again has not left. What is empty is no
+-- token, and takes the place of none.
 create or replace function reminder_worker.put_google_account(for_user uuid, new_refresh_token text) returns void
 language plpgsql security definer set search_path = '' as $$
 begin
-  if left(new_refresh_token, 7) = 'sealed:' then
+  if left(new_refresh_token, 7) = 'sealed:' or btrim(new_refresh_token) = '' then
     return;
   end if;
   insert into reminder_worker.google_accounts as a (user_id, refresh_token)
@@ -112,30 +116,38 @@ begin
   on conflict (user_id) do update
     set refresh_token = excluded.refresh_token, subject = null, state = 'connected', reason = null, paused_until = null,
         connected_at = now(), updated_at = now(), notice_due_at = null, notice_lease = null, notice_error = null,
-        leave_due_at = null, leave_until = null, made_calendar_gone_at = null;
+        leave_due_at = null, leave_until = null, leave_copies = false, leave_revoke = false, made_calendar_gone_at = null;
   perform reminder_worker.take_up(for_user);
 end
 $$;
 
 -- Nothing more is written to the user's calendar. With remove_copies what stands there goes, with revoke the consent is given back to Google, in
--- that order; both take a moment, in which the state is 'leaving', and the refresh token is forgotten at the end.
+-- that order; both take a moment, in which the state is 'leaving', and the refresh token is forgotten at the end. What has been asked for is done,
+-- though this be called again without, as an app may do whenever it signs a user out; and that does not make it take longer.
 drop function if exists public.disconnect_google_calendar();
 create or replace function public.disconnect_google_calendar(remove_copies boolean default false, revoke boolean default false) returns void
 language plpgsql security definer set search_path = '' as $$
 declare
   caller uuid := reminder_worker.require_user();
 begin
+  remove_copies := coalesce(remove_copies, false);
+  revoke := coalesce(revoke, false);
   -- Of users, too, for whom nothing is written yet, so that a service account does not begin to.
   insert into reminder_worker.google_accounts as a (user_id, refresh_token, state, reason)
   select u.id, '', 'off', 'disconnected in the app'
   from auth.users u
   where u.id = caller
   on conflict (user_id) do update
-    set state = case when (remove_copies or revoke) and (a.refresh_token <> '' or a.subject is not null) and a.state <> 'needs_reconnect' then 'leaving' else 'off' end,
+    set state = case
+          when a.state = 'leaving' or (remove_copies or revoke) and (a.refresh_token <> '' or a.subject is not null) and a.state <> 'needs_reconnect' then 'leaving'
+          else 'off'
+        end,
         reason = case when a.state = 'needs_reconnect' then 'disconnected in the app, after access had ended' else 'disconnected in the app' end,
-        paused_until = null, updated_at = now(), notice_due_at = null, notice_lease = null, leave_due_at = null, leave_until = null;
+        paused_until = null, updated_at = now(), notice_due_at = null, notice_lease = null,
+        leave_due_at = null, leave_until = case when a.state = 'leaving' and not (remove_copies or revoke) then a.leave_until end,
+        leave_copies = remove_copies or a.state in ('leaving', 'off') and a.leave_copies, leave_revoke = revoke or a.state = 'leaving' and a.leave_revoke;
   update reminder_worker.google_accounts a
-  set leave_due_at = now(), leave_until = now() + interval '24 hours', leave_attempts = 0, leave_copies = remove_copies, leave_revoke = revoke
+  set leave_due_at = now(), leave_until = coalesce(a.leave_until, now() + interval '24 hours'), leave_attempts = 0
   where a.user_id = caller and a.state = 'leaving';
   if found then
     perform reminder_worker.knock();
@@ -152,25 +164,40 @@ declare
 begin
   update reminder_worker.google_accounts
   set state = 'connected', reason = null, paused_until = null, connected_at = now(), updated_at = now(), leave_due_at = null, leave_until = null,
-      made_calendar_gone_at = null
+      leave_copies = false, leave_revoke = false, made_calendar_gone_at = null
   where user_id = caller and subject is not null and state <> 'connected';
   delete from reminder_worker.google_accounts where user_id = caller and subject is null and refresh_token = '';
   perform reminder_worker.take_up(caller);
 end
 $$;
 
--- As in 0007, and another calendar is another chance for what could not be written to the last one.
-create or replace function reminder_worker.settings_changed() returns trigger
+-- Another calendar is another chance for what could not be written to the last one and is not over, if the user has chosen anew.
+create function reminder_worker.calendar_chosen(for_user uuid, was text[], is_now text[]) returns void
 language plpgsql security definer set search_path = '' as $$
 begin
-  if tg_op <> 'INSERT' and (tg_op = 'DELETE' or old.user_id is distinct from new.user_id) then
-    perform reminder_worker.replan(old.user_id);
+  if was is distinct from is_now then
+    update reminder_worker.google_accounts set made_calendar_gone_at = null where user_id = for_user and made_calendar_gone_at is not null;
+    update public.events set status = 'pending' where user_id = for_user and coalesce(end_ts, start_ts) > now() and status = 'failed';
   end if;
-  if tg_op = 'UPDATE' and (old.google_calendar, old.google_calendar_name) is distinct from (new.google_calendar, new.google_calendar_name) then
-    update reminder_worker.google_accounts set made_calendar_gone_at = null where user_id = new.user_id and made_calendar_gone_at is not null;
-    update public.events set status = 'pending' where user_id = new.user_id and start_ts > now() and status = 'failed';
+end
+$$;
+
+-- As in 0007, and the calendar is looked at. Who has no row has chosen none.
+create or replace function reminder_worker.settings_changed() returns trigger
+language plpgsql security definer set search_path = '' as $$
+declare
+  was text[] := array[null, null];
+begin
+  if tg_op <> 'INSERT' then
+    was := array[old.google_calendar, old.google_calendar_name];
+  end if;
+  if tg_op <> 'INSERT' and (tg_op = 'DELETE' or old.user_id is distinct from new.user_id) then
+    perform reminder_worker.calendar_chosen(old.user_id, was, array[null, null]);
+    perform reminder_worker.replan(old.user_id);
+    was := array[null, null];
   end if;
   if tg_op <> 'DELETE' then
+    perform reminder_worker.calendar_chosen(new.user_id, was, array[new.google_calendar, new.google_calendar_name]);
     perform reminder_worker.replan(new.user_id);
   end if;
   return null;
@@ -213,14 +240,16 @@ language sql security definer set search_path = '' as $$
   delete from reminder_worker.permits p where p.name = any (quotas) and p.starts < now() - idle
 $$;
 
-revoke all on function reminder_worker.forget_permits(text[], interval), reminder_worker.take_up(uuid) from public;
+revoke all on function reminder_worker.forget_permits(text[], interval), reminder_worker.take_up(uuid),
+  reminder_worker.calendar_chosen(uuid, text[], text[]) from public;
 revoke all on function public.disconnect_google_calendar(boolean, boolean), public.resume_google_calendar() from public;
 do $$
 declare
   api text;
 begin
   for api in select quote_ident(rolname) from pg_catalog.pg_roles where rolname in ('anon', 'authenticated', 'service_role') loop
-    execute 'revoke all on function reminder_worker.forget_permits(text[], interval), reminder_worker.take_up(uuid) from ' || api;
+    execute 'revoke all on function reminder_worker.forget_permits(text[], interval), reminder_worker.take_up(uuid),
+      reminder_worker.calendar_chosen(uuid, text[], text[]) from ' || api;
     execute 'revoke all on function public.disconnect_google_calendar(boolean, boolean), public.resume_google_calendar() from ' || api;
     if api = 'authenticated' then
       execute 'grant execute on function public.disconnect_google_calendar(boolean, boolean), public.resume_google_calendar() to ' || api;

@@ -1,7 +1,10 @@
--- ClaimLeavings takes accounts whose users have left for lease_ms milliseconds. Copies of theirs that are to go become tombstones, none before a
--- worker's hold of its event ends, and tombstones that waited for an account are due: up to max_copies of them, the others when their turn comes
--- again. Each is answered with whether copies are left to remove, and whether the time for
--- that is over. Rows that somebody else is at are due still.
+-- ClaimLeavings takes accounts whose users have left for lease_ms milliseconds. Copies of theirs that are to go become tombstones, and tombstones
+-- that waited for an account are due: up to max_copies of them, the others when their turn comes again. One whose event a worker holds is left
+-- for another look, as long as the hold is extended: a removal would overtake the write under way.
+-- Each account is answered with its state and reason, whether copies are left to remove, or may be written yet, and whether the time for that is
+-- over. What a worker holds may be written yet, for it may have seen the account before its user left. So may, in the first looks, what is due: a
+-- claim that has begun by then is not to be seen before it is committed. Later looks pass over what is due, because rows that no claim can take
+-- stay due. Accounts whose rows somebody else is at are due still.
 -- name: ClaimLeavings :many
 with due as (
   select a.user_id, a.leave_copies
@@ -11,18 +14,19 @@ with due as (
   limit sqlc.arg(max_rows)::integer
   for no key update of a skip locked
 ), standing as (
-  select k.event_id, k.user_id, (select e.sync_lease_until from public.events e where e.id = k.event_id) as held_until
+  select k.event_id, k.user_id
   from due d
   cross join lateral (
     select x.event_id, x.user_id
     from reminder_worker.calendar_copies x
     where x.user_id = d.user_id and case when x.tombstoned_at is null then d.leave_copies else x.due_at is null end
+      and (select e.sync_lease_until > now() from public.events e where e.id = x.event_id) is not true
     limit sqlc.arg(max_copies)::integer
     for no key update skip locked) k
   limit sqlc.arg(max_copies)::integer
 ), buried as (
   update reminder_worker.calendar_copies k
-  set tombstoned_at = coalesce(k.tombstoned_at, now()), attempts = 0, error_message = null, due_at = greatest(now(), s.held_until)
+  set tombstoned_at = coalesce(k.tombstoned_at, now()), attempts = 0, error_message = null, due_at = now()
   from standing s
   where k.event_id = s.event_id and k.user_id = s.user_id
   returning k.user_id
@@ -33,10 +37,14 @@ with due as (
   where a.user_id = d.user_id
   returning a.*
 )
-select t.user_id, t.refresh_token, t.connected_at, t.leave_revoke, t.leave_attempts, coalesce(t.leave_until <= now(), true)::boolean as expired,
-  exists (
-    select from reminder_worker.calendar_copies k
-    where k.user_id = t.user_id and (t.leave_copies or k.tombstoned_at is not null))::boolean as copies_left,
+select t.user_id, t.refresh_token, t.connected_at, t.state, coalesce(t.reason, '')::text as reason, t.leave_revoke, t.leave_attempts,
+  coalesce(t.leave_until <= now(), true)::boolean as expired,
+  (exists (
+      select from reminder_worker.calendar_copies k
+      where k.user_id = t.user_id and (t.leave_copies or k.tombstoned_at is not null))
+    or t.leave_copies and exists (
+      select from public.events e
+      where e.user_id = t.user_id and (e.sync_lease_until > now() or t.leave_attempts <= 3 and e.sync_due_at <= now())))::boolean as copies_left,
   (select count(*) from buried)::bigint as buried
 from taken t
 order by t.user_id;

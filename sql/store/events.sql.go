@@ -583,11 +583,19 @@ with input as (
       select from reminder_worker.google_accounts a
       where a.user_id = i.user_id and a.state = 'connected'
         and case when a.subject is null then $14::boolean else split_part(a.subject, '@', 2) = any ($15::text[]) end)
-    and (select n.calendar_enabled from public.notification_settings n where n.user_id = i.user_id) is not false as connected
+    and (select n.calendar_enabled from public.notification_settings n where n.user_id = i.user_id) is not false as connected,
+    i.google_id <> ''
+    and (select true from reminder_worker.calendar_copies k where k.event_id = i.id and k.user_id = i.user_id) is null
+    and (select a.leave_copies and a.state in ('leaving', 'off') from reminder_worker.google_accounts a where a.user_id = i.user_id) is true as unwanted
   from input i where i.id not in (select b.id from seen b)
 ), recorded as (
   update public.events e
-  set status = case when e.sync_revision <> i.revision or e.status = 'cancelled' then e.status when i.connected then 'pending' else i.status end,
+  set status = case
+        when e.sync_revision <> i.revision or e.status = 'cancelled' then e.status
+        when i.connected then 'pending'
+        when i.unwanted and i.status = 'synced' then 'scheduled'
+        else i.status
+      end,
       sync_planned = case when e.sync_revision = i.revision and coalesce(i.planned, true) then i.revision else e.sync_planned end,
       error_message = case when e.sync_revision = i.revision then nullif(i.error_message, '') else e.error_message end,
       google_calendar_id = case when i.etag <> '' and e.user_id = i.user_id then i.google_id else e.google_calendar_id end,
@@ -619,20 +627,23 @@ with input as (
       etag = case when i.kept then i.etag else k.etag end,
       content_hash = case when i.google_id = '' then k.content_hash when i.kept and not i.again then i.hash else '' end,
       written_at = case when i.etag <> '' then now() else k.written_at end,
-      due_at = case when k.tombstoned_at is not null then now() end
+      due_at = case when k.tombstoned_at is not null then greatest(now(), k.lease_until) end,
+      lease_until = k.lease_until + interval '1 microsecond'
   from (
-    select f.id, f.user_id, f.revision, f.status, f.error_message, f.retry_ms, f.count_attempt, f.planned, f.google_id, f.calendar_id, f.generation, f.etag, f.hash, f.connected, f.google_id <> '' and f.id not in (select s.id from strayed s) as kept,
+    select f.id, f.user_id, f.revision, f.status, f.error_message, f.retry_ms, f.count_attempt, f.planned, f.google_id, f.calendar_id, f.generation, f.etag, f.hash, f.connected, f.unwanted, f.google_id <> '' and f.id not in (select s.id from strayed s) as kept,
       f.id in (select r.id from recorded r where r.again) as again
     from free f
   ) i
   where k.event_id = i.id and k.user_id = i.user_id
-    and (i.google_id <> '' or k.tombstoned_at is not null) and k.lease_until is null
+    and (i.google_id <> '' or k.tombstoned_at is not null)
+    -- A call that failed may have written all the same.
+    and (k.lease_until is null or i.google_id <> '' or i.count_attempt)
   returning k.event_id as id, k.tombstoned_at is not null as again
 ), orphaned as (
   insert into reminder_worker.calendar_copies (event_id, user_id, calendar_id, google_event_id, generation, etag, content_hash, written_at, tombstoned_at, due_at)
   select i.id, i.user_id, i.calendar_id, i.google_id, i.generation, i.etag,
-    case when e.id is not null and i.id not in (select s.id from strayed s) then i.hash else '' end,
-    now(), case when e.id is null then now() end, case when e.id is null then now() end
+    case when e.id is not null and not i.unwanted and i.id not in (select s.id from strayed s) then i.hash else '' end,
+    now(), case when e.id is null or i.unwanted then now() end, case when e.id is null or i.unwanted then now() end
   from free i
   join reminder_worker.google_accounts a on a.user_id = i.user_id
   left join public.events e on e.id = i.id and e.user_id = i.user_id and e.status <> 'cancelled'
@@ -683,7 +694,9 @@ type RecordSyncsRow struct {
 // deadlock with this one.
 // A worker whose claim has passed to another and who wrote a copy all the same may have overwritten what that other wrote: the event is
 // served once more, and the hash of its copy is forgotten, so that Google is asked. A copy that nobody remembers is remembered again: as a
-// tombstone, if its event is gone.
+// tombstone, if its event is gone, or if its user has left and wanted no copies to stay (unwanted); then the event is not synced. The removal of a
+// copy that was written while it was under way does not count, since nobody can know which of the two Google did last: its claim stands to its
+// end, under a lease that is not the remover's, and the copy is removed again.
 func (q *Queries) RecordSyncs(ctx context.Context, arg RecordSyncsParams) ([]RecordSyncsRow, error) {
 	rows, err := q.db.Query(ctx, RecordSyncs,
 		arg.EventIds,

@@ -273,21 +273,21 @@ func ofAccounts(b batch) map[string]asked {
 		},
 		"EndCalendar": {
 			func(ctx context.Context, q *store.Queries) {
-				_ = q.EndCalendar(ctx, store.EndCalendarParams{UserID: b.users[0], CalendarID: "family@group.calendar.google.com"})
+				_ = q.EndCalendar(ctx, store.EndCalendarParams{UserID: b.users[0], CalendarID: "family@group.calendar.google.com", Consent: time.Now()})
 			},
 			[]string{"google_accounts_pkey"},
 		},
 		"LoseCalendars": {
 			func(ctx context.Context, q *store.Queries) {
-				_ = q.LoseCalendars(ctx, store.LoseCalendarsParams{UserIds: b.users, CalendarIds: repeat("family@group.calendar.google.com", n)})
+				_, _ = q.LoseCalendars(ctx, store.LoseCalendarsParams{UserIds: b.users, CalendarIds: repeat("family@group.calendar.google.com", n)})
 			},
-			[]string{"google_accounts_pkey"},
+			[]string{"google_accounts_pkey", "calendar_copies_user_idx", "events_pkey"},
 		},
 		"ClaimLeavings": {
 			func(ctx context.Context, q *store.Queries) {
 				_, _ = q.ClaimLeavings(ctx, store.ClaimLeavingsParams{MaxRows: 16, MaxCopies: 500, LeaseMs: 15000})
 			},
-			[]string{"google_accounts_leave_due_idx", "calendar_copies_user_idx"},
+			[]string{"google_accounts_leave_due_idx", "calendar_copies_user_idx", "events_pkey", "events_user_id_idx"},
 		},
 		"RecordLeavings": {
 			func(ctx context.Context, q *store.Queries) {

@@ -40,7 +40,7 @@ func (r *Reconciler) makeCalendar(ctx context.Context, j *job) error {
 	if err != nil && (row.Again || mayHaveMade(err)) {
 		return err // it is looked for first when the next one tries
 	}
-	if ended := r.db.EndCalendar(ctx, store.EndCalendarParams{UserID: j.user, CalendarID: id}); ended != nil {
+	if ended := r.db.EndCalendar(ctx, store.EndCalendarParams{UserID: j.user, CalendarID: id, Consent: j.account.Consent}); ended != nil {
 		r.m.databaseErrors.Inc()
 		r.log.Error().Err(fmt.Errorf("end calendar: %w", ended)).Stringer("user", j.user).Msg("calendar not recorded, it is looked for again")
 	}

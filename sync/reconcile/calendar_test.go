@@ -206,6 +206,69 @@ func TestMadeCalendarIsGone(t *testing.T) {
 	}
 }
 
+// Whoever connects another Google account has the calendar made there, too, and all that is to come in it, even what was not written to the old one.
+// It is theirs then: if they delete it, it is gone.
+func TestMadeCalendarInAnotherGoogleAccount(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.start()
+	user := w.user()
+	w.choose(user, "google_calendar_name", "Family")
+	w.events(user, 3)
+	w.untilStanding(user, "Family: Practice 1", "Family: Practice 2", "Family: Practice 3")
+
+	const other = "other@example.org"
+	w.exec(`select reminder_worker.put_google_account($1, $2)`, user, w.google.Grant(other))
+	w.exec(`insert into events (user_id, title, start_ts) select $1, 'Swimming ' || n, now() + interval '2 days' from generate_series(1, 3) n`, user)
+	w.until("all to stand there", func() bool {
+		return len(w.google.Events(other)) == 6 && one[bool](w, `select not exists (select from events where status <> 'synced' or sync_due_at is not null)`)
+	})
+	calendars := w.google.Calendars(other)
+	if len(calendars) != 2 || calendars[1].Summary != "Family" {
+		t.Fatalf("calendars %+v", calendars)
+	}
+	for _, e := range w.google.Events(other) {
+		if e.Calendar != calendars[1].ID {
+			t.Errorf("%s stands in %s", e.Summary, e.Calendar)
+		}
+	}
+	if n := w.asked(gcalfake.OpCalendarInsert); n != 2 {
+		t.Errorf("made %d times", n)
+	}
+
+	if err := w.google.UserDropCalendar(other, calendars[1].ID); err != nil {
+		t.Fatal(err)
+	}
+	w.exec(`update events set title = 'Final'`)
+	w.untilAll("failed")
+	w.untilTrue(`made_calendar_gone_at is not null and made_calendar_id is null from reminder_worker.google_accounts`)
+}
+
+// A new consent for the same Google account brings no calendar back that its user deletes, once something has been written to it. The next one
+// does, and what had failed meanwhile is written.
+func TestMadeCalendarIsGoneAfterReconnecting(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.start()
+	user := w.user()
+	w.choose(user, "google_calendar_name", "Family")
+	w.event(user, "Practice")
+	w.untilStanding(user, "Family: Practice")
+	w.connect(user)
+	w.event(user, "Swimming")
+	w.untilStanding(user, "Family: Practice", "Family: Swimming")
+	if err := w.google.UserDropCalendar(user.String(), w.google.Calendars(user.String())[1].ID); err != nil {
+		t.Fatal(err)
+	}
+	w.exec(`update events set title = title || '!'`)
+	w.untilAll("failed")
+	if n := w.asked(gcalfake.OpCalendarInsert); n != 1 {
+		t.Errorf("made %d times", n)
+	}
+	w.connect(user)
+	w.untilStanding(user, "Family: Practice!", "Family: Swimming!")
+}
+
 // A chosen calendar that is not there fails its events, and says so, and another choice takes them up.
 func TestChosenCalendarIsGone(t *testing.T) {
 	t.Parallel()
@@ -307,6 +370,23 @@ func TestGivenWithinOneGoogleAccount(t *testing.T) {
 		w.untilStanding(anna, "primary: Practice")
 		w.untilAll("synced")
 	}
+}
+
+// The same however the choice comes about: the whole row goes, or is there again. What is going on is written as well.
+func TestFailedIsTakenUp(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.start()
+	user := w.user()
+	w.choose(user, "google_calendar", "gone@group.calendar.google.com")
+	w.exec(`insert into events (user_id, title, start_ts, end_ts) select $1, title, now() + start, now() + start + interval '1 hour'
+		from (values ('Practice', interval '2 days'), ('Swimming', interval '-10 minutes')) as e (title, start)`, user)
+	w.untilAll("failed")
+	w.exec(`delete from notification_settings`)
+	w.untilStanding(user, "primary: Practice", "primary: Swimming")
+	w.exec(`update events set status = 'failed'`)
+	w.choose(user, "google_calendar", w.google.AddCalendar(user.String(), "Family"))
+	w.untilStanding(user, "Family: Practice", "Family: Swimming")
 }
 
 // Another calendar is chosen, or the event goes, while its copy is moving, and nobody knows how far it came.

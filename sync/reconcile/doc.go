@@ -58,12 +58,18 @@
 //
 // Where a copy is to stand is the user's choice. It is noted in the copy's row before the first request (target_calendar_id): as long as it is not
 // known how far a move came, a removal looks in both calendars, and another choice waits for the end of the move. A calendar that the worker is to make is made
-// by whoever notes in the account that it begins; events wait for it like for any call.
+// by whoever notes in the account that it begins; events wait for it like for any call. When it is gone later it matters whose consent there is
+// now. If copies have been written to it with that consent the user has deleted it, and it is not made again. Else the user may have connected
+// another Google account, which Google does not tell: then it is made there.
 //
 // # Leaving
 //
 // A user who disconnects so that copies go is 'leaving': nothing is written, tombstones are carried out as always, and when there is none left the
 // consent is given back and the account is 'off' (leave.go). It ends by itself: where access has ended, at once, and else after a day.
+//
+// Another worker may still be at a write that it began before. As long as it holds the event the copy is not made a tombstone, and the user has not
+// left. When its claim was lost meanwhile it records the copy as a tombstone, not as one that stands, and while a removal is under way it makes that
+// one not count. What is recorded only after the account is off waits, as a tombstone, for the user to connect again.
 //
 // # The app's own statements
 //

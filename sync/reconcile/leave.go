@@ -1,6 +1,7 @@
 package reconcile
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -102,22 +103,24 @@ func (r *Reconciler) leave(ctx context.Context) error {
 
 // letLeave says when to look again at one account, and why; never: it is done with.
 func (r *Reconciler) letLeave(ctx context.Context, row store.ClaimLeavingsRow) (time.Duration, string) {
-	const reason = "disconnected in the app"
+	reason := "disconnected in the app"
 	tried := int(row.LeaveAttempts) - 1
+	ended := reason
 	switch {
+	case row.State != accountLeaving: // nothing can be removed any more, and the row says why
+		ended = cmp.Or(row.Reason, reason)
 	case row.CopiesLeft && !row.Expired:
 		return r.cfg.Jitter(grow(leaveWait, leaveWaitMax, tried)), reason + "; copies are being removed"
-	case !row.LeaveRevoke && row.CopiesLeft:
-		return never, reason + "; copies that could not be removed within a day are left"
-	case !row.LeaveRevoke:
-		return never, reason
+	case row.CopiesLeft:
+		ended = reason + "; copies that could not be removed within a day are left"
+	}
+	if !row.LeaveRevoke {
+		return never, ended
 	}
 	err := r.revoke(ctx, row)
 	switch {
-	case err == nil && row.CopiesLeft:
-		return never, reason + "; copies that could not be removed within a day are left"
 	case err == nil:
-		return never, reason
+		return never, ended
 	case row.Expired:
 		r.log.Error().Err(err).Stringer("user", row.UserID).Msg("consent not given back to Google")
 		return never, reason + "; the consent could not be given back within a day: " + err.Error()

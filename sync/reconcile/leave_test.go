@@ -92,6 +92,54 @@ func TestLeaveDuringAWrite(t *testing.T) {
 	}
 }
 
+// A write that lasts longer than a lease, for the lease is extended, is waited for by another worker that lets the user leave: what is written then
+// is removed, too.
+func TestLeaveDuringALongWrite(t *testing.T) {
+	t.Parallel()
+	for _, op := range []string{gcalfake.OpInsert, gcalfake.OpGet} {
+		t.Run(op, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			user := w.user()
+			w.event(user, "Practice")
+			if op == gcalfake.OpGet { // one that is written already
+				_, stop := w.start()
+				w.untilAll("synced")
+				stop()
+				w.exec(`update events set title = 'Final'`)
+			}
+			h := w.hold(op, user)
+			_, stop := w.start()
+			w.await("the request", h.begun)
+			w.start()
+			w.leaves(user, true, true)
+			w.untilTrue(`leave_attempts > 0 from reminder_worker.google_accounts`)
+			// As when the lease of that moment is over, which has been extended since.
+			w.exec(`update reminder_worker.calendar_copies set due_at = now() where tombstoned_at is not null`)
+			w.untilTrue(`not exists (select from reminder_worker.calendar_copies where tombstoned_at is not null)`)
+			for range 4 { // looks, of which the fourth does not heed any more what is due
+				looks := one[int](w, `select leave_attempts from reminder_worker.google_accounts`)
+				w.exec(`update reminder_worker.google_accounts set leave_due_at = now() where leave_due_at is not null`)
+				w.untilTrue(`state = 'off' or leave_attempts > $1 from reminder_worker.google_accounts`, looks)
+			}
+			if one[bool](w, `select state = 'off' from reminder_worker.google_accounts`) {
+				t.Error("off while the write is under way")
+			}
+			h.let()
+			w.exec(`update reminder_worker.google_accounts set leave_attempts = 0, leave_due_at = now() where leave_due_at is not null`)
+			w.untilOff(user)
+			stop()
+			w.wantCopies(user, 0)
+			if n := one[int](w, `select count(*)::int from reminder_worker.calendar_copies`); n > 0 {
+				t.Errorf("%d copies are remembered", n)
+			}
+			if got := one[string](w, `select status from events`); got != "scheduled" {
+				t.Errorf("the event is %s", got)
+			}
+		})
+	}
+}
+
 // Whoever connects again while copies are still being removed has all of them in the end.
 func TestLeaveAndComeBack(t *testing.T) {
 	t.Parallel()
@@ -135,17 +183,82 @@ func TestLeaveWithoutAccess(t *testing.T) {
 	w.untilOff(user)
 }
 
-// A token that is taken out of auth.users meanwhile turns the account off; what was asked for ends all the same.
+// The app signs the user out while they leave, and an older one takes the token out of auth.users as well: what was asked for is done.
+func TestLeaveAndSignedOut(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	user := w.user()
+	w.exec(`update auth.users set google_refresh_token = $2 where id = $1`, user, w.google.Grant(user.String()))
+	_, stop := w.start()
+	w.events(user, 3)
+	w.untilAll("synced")
+	stop()
+	w.leaves(user, true, true)
+	w.leaves(user, false, false)
+	w.exec(`update auth.users set google_refresh_token = null`)
+	w.start()
+	w.untilOff(user)
+	w.wantCopies(user, 0)
+	if n := w.google.Count(gcalfake.OpRevoke, 200); n != 1 {
+		t.Errorf("%d consents were given back", n)
+	}
+	if kept := one[bool](w, `select refresh_token <> '' from reminder_worker.google_accounts`); kept {
+		t.Error("the token is kept")
+	}
+}
+
+// An account that is turned off by hand meanwhile has nothing removed any more, and is not asked about for a day; its consent is given back.
 func TestLeaveAndTurnedOff(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	user := w.user()
-	w.leaves(user, false, true)
-	w.exec(`update reminder_worker.google_accounts set state = 'off'`)
+	_, stop := w.start()
+	w.events(user, 3)
+	w.untilAll("synced")
+	stop()
+	w.leaves(user, true, true)
+	w.exec(`update reminder_worker.google_accounts set state = 'off', reason = 'by hand'`)
 	w.start()
 	w.untilOff(user)
+	w.untilTrue(`count(*) = 3 from reminder_worker.calendar_copies where tombstoned_at is not null and due_at is null`)
 	if n := w.google.Count(gcalfake.OpRevoke, 200); n != 1 {
 		t.Errorf("%d consents were given back", n)
+	}
+	if got := one[string](w, `select reason from reminder_worker.google_accounts`); got != "by hand" {
+		t.Errorf("reason %s", got)
+	}
+}
+
+// Whom a service account acts for, and who has another address when they leave, is off at once, and says so: in the calendar of the old address
+// nothing may be removed. What is left there waits, and is not asked about again and again.
+func TestDelegatedLeavesWithAnotherAddress(t *testing.T) {
+	t.Parallel()
+	for _, address := range []string{"new@example.org", "new@example.net"} {
+		t.Run(address, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			w.employ("example.org")
+			user := w.user()
+			w.join(user, "example.org")
+			_, stop := w.start()
+			w.events(user, 3)
+			w.untilAll("synced")
+			stop()
+			w.exec(`update auth.users set email = $1`, address)
+			w.leaves(user, true, true)
+			w.google.ResetLog()
+			_, stop = w.start()
+			w.untilOff(user)
+			w.untilTrue(`count(*) = 3 from reminder_worker.calendar_copies where tombstoned_at is not null and due_at is null and error_message like 'waits until%'`)
+			stop()
+			w.wantCopies(user, 3)
+			if n := len(w.google.Log()); n > 0 {
+				t.Errorf("Google was asked %d times", n)
+			}
+			if got := one[string](w, `select reason from reminder_worker.google_accounts`); !strings.Contains(got, "are left in the calendar of "+w.name(user)) {
+				t.Errorf("reason %s", got)
+			}
+		})
 	}
 }
 

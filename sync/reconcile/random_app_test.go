@@ -229,7 +229,7 @@ func (t *trial) connect(u *owner, token string) error {
 func (t *trial) unlink(dice *rand.Rand) (string, error) {
 	u := pick(dice, t.users)
 	copies := dice.IntN(2) == 0
-	u.linked, u.unlinkedAt, u.left = false, len(t.done), copies
+	u.linked, u.unlinkedAt, u.left = false, len(t.done), u.left || copies
 	if copies {
 		t.removedOf(u)
 	}

@@ -22,7 +22,7 @@ type owner struct {
 	calendarOff bool
 	family      string // their second calendar
 	elsewhere   bool   // copies are to stand in that
-	left        bool   // they have disconnected last so that copies go
+	left        bool   // they have disconnected so that copies go, and not connected since
 	linked      bool   // the app's last word is that the calendar is connected
 	token       string // the last that the app was given
 	dead        bool   // Google takes it no more

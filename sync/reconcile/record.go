@@ -3,6 +3,7 @@ package reconcile
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -123,10 +124,8 @@ func (r *Reconciler) writeAccounts(ctx context.Context, batch []outcome) error {
 			}
 		}
 	}
-	if len(lost.UserIds) > 0 {
-		if err := r.db.LoseCalendars(ctx, lost); err != nil {
-			return fmt.Errorf("lose calendars: %w", err)
-		}
+	if err := r.writeLost(ctx, batch, lost); err != nil {
+		return err
 	}
 	if len(arg.UserIds) == 0 {
 		return nil
@@ -139,6 +138,24 @@ func (r *Reconciler) writeAccounts(ctx context.Context, batch []outcome) error {
 		r.log.Warn().Int64("accounts", n).Str("reason", arg.Reasons[0]).Msg("accounts need reconnect")
 	}
 	r.patience.parked(arg.UserIds, r.cfg.Lease)
+	return nil
+}
+
+// writeLost records calendars that are gone, and gives events another try where there is another calendar in the place of theirs, or will be.
+func (r *Reconciler) writeLost(ctx context.Context, batch []outcome, lost store.LoseCalendarsParams) error {
+	if len(lost.UserIds) == 0 {
+		return nil
+	}
+	replaced, err := r.db.LoseCalendars(ctx, lost)
+	if err != nil {
+		return fmt.Errorf("lose calendars: %w", err)
+	}
+	for i := range batch {
+		o := &batch[i]
+		if !o.job.removal && o.lost != "" && slices.Contains(replaced, store.LoseCalendarsRow{UserID: o.job.user, CalendarID: o.lost}) {
+			o.status, o.retry, o.message = eventPending, r.cfg.Jitter(makingWait), "the calendar is not there; another takes its place"
+		}
+	}
 	return nil
 }
 

@@ -42,7 +42,8 @@ var objects = []object{
 		"reminder_worker.google_accounts",
 		"user_id refresh_token calendar_id state reason paused_until connected_at updated_at " +
 			"notice_due_at notice_lease notice_attempts noticed_at notice_error subject " +
-			"made_calendar_id made_calendar_gone_at making_until leave_due_at leave_until leave_attempts leave_copies leave_revoke audited_at",
+			"made_calendar_id made_calendar_consent made_calendar_gone_at making_until " +
+			"leave_due_at leave_until leave_attempts leave_copies leave_revoke audited_at",
 		"google_accounts_pkey google_accounts_unsealed_idx google_accounts_notice_due_idx google_accounts_leave_due_idx",
 	},
 	{
@@ -78,6 +79,7 @@ var functions = []string{
 	"public.resume_google_calendar()",
 	"public.snooze_reminder(uuid, timestamp with time zone, integer)",
 	"public.unregister_push_token(text)",
+	"reminder_worker.calendar_chosen(uuid, text[], text[])",
 	"reminder_worker.close_bell(text, bigint, bigint)",
 	"reminder_worker.deadline(timestamp with time zone, timestamp with time zone, boolean, boolean)",
 	"reminder_worker.delegate_accounts(uuid[], text[])",
