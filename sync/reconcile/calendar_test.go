@@ -398,6 +398,7 @@ func TestWhileMoving(t *testing.T) {
 	}{
 		"chosen anew":      {`update notification_settings set google_calendar = 'SCHOOL'`, []string{"School: Practice"}},
 		"chosen back":      {`update notification_settings set google_calendar = null`, []string{"primary: Practice"}},
+		"turned off":       {`update notification_settings set calendar_enabled = false`, []string{"Family: Practice"}},
 		"changed":          {`update events set title = 'Final'`, []string{"Family: Final"}},
 		"cancelled":        {`update events set status = 'cancelled'`, nil},
 		"deleted":          {`delete from events`, nil},

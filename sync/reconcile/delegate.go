@@ -63,7 +63,7 @@ func (r *Reconciler) findAccounts(ctx context.Context, rows []store.ClaimEventsR
 	var asked []account
 	for i := range rows {
 		row := &rows[i]
-		if row.Status == eventPending && !row.CalendarOff && row.UserID != noUser && (!row.HasAccount || row.Subject != "" && row.AccountState != accountOff) {
+		if row.Status == eventPending && !stays(*row) && row.UserID != noUser && (!row.HasAccount || row.Subject != "" && row.AccountState != accountOff) {
 			calendar := &row.CalendarID
 			if row.CalendarID != "" || row.CalendarToMake != "" {
 				calendar = new(string) // it is the user's choice, or known

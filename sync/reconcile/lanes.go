@@ -21,6 +21,7 @@ type job struct {
 	stored      string // the account's refresh token as its row has it
 	home        string // the calendar that the account writes to; empty for a removal, or if it is yet to be made
 	makes       string // the name of a calendar that is to be made first
+	ends        bool   // it ends a move, and nothing more is to be written
 	target      string // of a removal: the calendar that the copy was being moved to
 	targetID    string // and its id there, empty: the event's first
 	wait        time.Duration

@@ -54,8 +54,8 @@ func (r *Reconciler) judge(j *job, c gcal.Copy, err error) outcome {
 		return o
 	case err == nil:
 		o.status, o.copy, o.gone = eventSynced, &c, j.removal
-		if !j.removal && j.account.CalendarID != j.home {
-			o.status, o.retry = eventPending, 0 // where it was to go before; the user has chosen another calendar since
+		if !j.removal && (j.account.CalendarID != j.home || j.ends) {
+			o.status, o.retry = eventPending, 0 // where it was to go before; the user has chosen another calendar since, or none
 		}
 		return o
 	}

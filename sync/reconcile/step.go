@@ -190,7 +190,7 @@ func (r *Reconciler) commitParams(batch []planned) store.CommitPlansParams {
 
 // writes reports whether the plan is to be carried into the user's calendar now.
 func (r *Reconciler) writes(p planned) bool {
-	return r.cal != nil && p.plan.Fault == "" && !p.plan.Bury && !p.row.CalendarOff && p.row.HasAccount && p.row.AccountState == accountConnected
+	return r.cal != nil && p.plan.Fault == "" && !p.plan.Bury && !stays(p.row) && p.row.HasAccount && p.row.AccountState == accountConnected
 }
 
 const (
@@ -214,6 +214,12 @@ func calendarOf(row store.ClaimEventsRow) string {
 
 // remembered reports whether a copy is known of, be it one that was to go: it may stand still, under its id and in its calendar.
 func remembered(row store.ClaimEventsRow) bool { return row.GoogleEventID != "" }
+
+// stays reports whether what stands in the calendar is to be left as it is, because the user wants it so. A move that was begun is finished first:
+// what is moved may stand in two calendars.
+func stays(row store.ClaimEventsRow) bool {
+	return row.CalendarOff && (!row.HasCopy || row.CopyTargetID == "")
+}
 
 // moves reports whether a copy is to be moved, and that is not noted yet.
 func moves(row store.ClaimEventsRow) bool {
@@ -276,7 +282,7 @@ func (r *Reconciler) dispatch(p planned) {
 		r.settle(done(j, eventCancelled, ""))
 	case p.plan.Fault != "":
 		r.settle(done(j, eventFailed, p.plan.Fault))
-	case r.cal == nil || !p.row.HasAccount || p.row.CalendarOff:
+	case r.cal == nil || !p.row.HasAccount || stays(p.row):
 		r.settle(done(j, eventScheduled, ""))
 	case p.row.AccountState == accountUndecided:
 		r.settle(outcome{job: j, status: eventPending, retry: r.cfg.Jitter(undecidedPause), message: undecided})
@@ -337,6 +343,7 @@ func newJob(p planned, lease time.Duration) *job {
 		account: gcal.Account{UserID: row.UserID, Subject: row.Subject, Consent: row.ConnectedAt, CalendarID: calendarOf(row)}, stored: row.RefreshToken,
 		home:  row.CalendarID,
 		makes: row.CalendarToMake,
+		ends:  row.CalendarOff,
 		known: gcal.Copy{GoogleID: copyID(row)},
 
 		holdsUntil: p.claimed.Add(lease),

@@ -54,8 +54,8 @@ var objects = []object{
 	{
 		"reminder_worker.calendar_copies",
 		"event_id user_id calendar_id google_event_id generation etag content_hash written_at tombstoned_at due_at lease_until attempts " +
-			"error_message created_at target_calendar_id target_event_id gone_at",
-		"calendar_copies_pkey calendar_copies_due_idx calendar_copies_user_idx",
+			"error_message created_at target_calendar_id target_event_id gone_at entry_of",
+		"calendar_copies_pkey calendar_copies_due_idx calendar_copies_user_idx calendar_copies_entry_of_idx",
 	},
 	{
 		"reminder_worker.deliveries",
@@ -79,6 +79,7 @@ var functions = []string{
 	"public.resume_google_calendar()",
 	"public.snooze_reminder(uuid, timestamp with time zone, integer)",
 	"public.unregister_push_token(text)",
+	"reminder_worker.address_of(uuid)",
 	"reminder_worker.calendar_chosen(uuid, text[], text[])",
 	"reminder_worker.close_bell(text, bigint, bigint)",
 	"reminder_worker.deadline(timestamp with time zone, timestamp with time zone, boolean, boolean)",
