@@ -34,10 +34,11 @@ the users' Google Calendars. Say what is out of step and why. Nothing is changed
 What is being served is not looked at, and what seems out of step is looked at twice: workers may run meanwhile. Give it the
 environment that the workers have: with other REMINDER_OFFSETS or another DEFAULT_TIME_ZONE everything they have planned is out of step.
 
-With --repair triggers are made again, and rows become due: events are served once more, entries in calendars that are ours and that no
-event accounts for are removed, and what users have deleted themselves stays deleted. Workers that run serve it, and this command with
-them; it returns when that is done. It pushes nothing. On a terminal it asks first; elsewhere it needs --yes. Never repair from a
-copy of a database whose original is in use: what only the original knows is taken for entries too many.
+With --repair triggers are made again, and rows become due: events are served once more, twins and copies that their events have left
+behind are removed, and what users have deleted themselves stays deleted. Entries that may be another user's or another deployment's are
+told, and stay. Workers that run serve it, and this command with them; it returns when that is done. It pushes nothing. On a terminal it
+asks first; elsewhere it needs --yes. Never repair from a copy of a database whose original is in use: each takes what the other has done
+for damage.
 
 The exit code is 0 if nothing is out of step, or everything was repaired, and 1 if something is left.`,
 		Args: noArgs,
