@@ -3,6 +3,7 @@ package gcal
 import (
 	"context"
 	"errors"
+	"net/http"
 
 	"google.golang.org/api/calendar/v3"
 )
@@ -20,7 +21,7 @@ type left struct {
 // becomes of the event's id in either calendar. A calendar that may not be touched any more, as Google says several times, is left as it is.
 //
 //	there: live ──────► insert here, or adopt what an earlier attempt has inserted ──► delete there ──► done
-//	there: not, or deleted, and the content has changed ──► insert here, or adopt ──► done
+//	there: not, as Google says several times, or deleted, and the content has changed ──► insert here, or adopt ──► done
 //	there: deleted, or known to be, and the content is the same ──► here: live ──► adopt ──► done
 //	                                                here: not ──► done: the user has deleted it, and it stays deleted
 func (u *upsert) move(known Copy) step {
@@ -30,6 +31,9 @@ func (u *upsert) move(known Copy) step {
 		live := err == nil && found.Status != statusCancelled && u.ours(found)
 		if err != nil && !gone(err) && !u.barred(err) {
 			return nil, doubted(err)
+		}
+		if status(err) == http.StatusNotFound && known.ETag != "" && known.ETag != deletedETag && u.tries < maxLost {
+			return nil, err // it was written there, and Google remembers those deleted: if it turned up again there would be two
 		}
 		// Moved after its user had deleted it, it stands in neither.
 		deleted := (err == nil && !live && known.ETag != "" || gone(err) && known.ETag == deletedETag) && known.Hash == u.hash

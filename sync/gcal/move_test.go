@@ -38,6 +38,15 @@ var moves = []struct {
 		},
 		requests: "get 404, insert 200",
 	}, {
+		name: "written, and not to be found any more",
+		before: func(f *fixture, _ gcal.Event, known gcal.Copy) gcal.Copy {
+			f.must(f.google.UserDelete(anna, known.GoogleID))
+			f.must(f.google.Purge(anna, known.GoogleID))
+			known.Tries = 3
+			return known
+		},
+		requests: "get 404, insert 200",
+	}, {
 		name: "written, and nobody knows",
 		before: func(_ *fixture, _ gcal.Event, known gcal.Copy) gcal.Copy {
 			return gcal.Copy{GoogleID: known.GoogleID}
@@ -154,16 +163,17 @@ func (f *fixture) standsIn(calendar string, e gcal.Event) {
 	f.Errorf("nothing stands in %s", calendar)
 }
 
-// TestMoveBrokenOff loses the answer of each request of a move in turn, or has the calendar that is left refuse it once, and finds the one copy
+// TestMoveBrokenOff loses the answer of each request of a move in turn, or has the calendar that is left refuse it once, or not find the copy, and finds the one copy
 // in its place after the next attempt.
 func TestMoveBrokenOff(t *testing.T) {
 	t.Parallel()
 	for _, op := range []string{gcalfake.OpGet, gcalfake.OpInsert, gcalfake.OpDelete} {
 		for name, fault := range map[string]gcalfake.Fault{
-			"before": {Drop: true}, "after": {Lose: true}, "refused": gcalfake.Status(http.StatusForbidden, "forbidden"),
+			"before": {Drop: true}, "after": {Lose: true},
+			"refused": gcalfake.Status(http.StatusForbidden, "forbidden"), "not found": gcalfake.Status(http.StatusNotFound, "notFound"),
 		} {
-			if name == "refused" && op == gcalfake.OpInsert {
-				continue // for good
+			if name == "refused" && op == gcalfake.OpInsert || name == "not found" && op != gcalfake.OpGet {
+				continue // for good, and done
 			}
 			t.Run(op+", "+name, func(t *testing.T) {
 				t.Parallel()
@@ -177,7 +187,7 @@ func TestMoveBrokenOff(t *testing.T) {
 
 				left, err := f.client.Upsert(t.Context(), f.account, e, known)
 				switch {
-				case err == nil && op == gcalfake.OpGet: // the transport has asked again
+				case err == nil && op == gcalfake.OpGet && fault.Status == 0: // the transport has asked again
 				case left != known:
 					t.Errorf("after an error %+v is known, want %+v", left, known)
 				default:
