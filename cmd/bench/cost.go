@@ -29,7 +29,10 @@ func (r *rig) rebuild(ctx context.Context, near, far int) (result Result, err er
 	}
 	r.cpu = 0
 	result.add("ready after", ready.Seconds(), "s")
-	if took := filled(r.proc.said("wheel filled")); took > 0 {
+	var took time.Duration
+	said, stop := context.WithTimeout(ctx, 10*time.Second) // a program may be ready before it has said so
+	defer stop()
+	if r.proc.until(said, time.Millisecond, func() bool { took = filled(r.proc.said("wheel filled")); return took > 0 }) == nil {
 		result.add("rate", float64(near)/took.Seconds(), "reminders/s")
 	}
 	r.end(&result, near)

@@ -10,6 +10,32 @@ import (
 	"github.com/parentpal/reminder-worker/sync/gcal"
 )
 
+// calendarOf is the calendar that the copy is to stand in after this. One that is on its way to another calendar gets there first; where the
+// one that the account writes to is yet to be made, a copy stays where it is, and none is noted.
+func calendarOf(row store.ClaimEventsRow) string {
+	switch {
+	case remembered(row) && row.CopyTargetID != "":
+		return row.CopyTargetID
+	case remembered(row) && row.CalendarToMake != "":
+		return row.CopyCalendarID
+	}
+	return row.CalendarID
+}
+
+// remembered reports whether a copy is known of, be it one that was to go: it may stand still, under its id and in its calendar.
+func remembered(row store.ClaimEventsRow) bool { return row.GoogleEventID != "" }
+
+// stays reports whether what stands in the calendar is to be left as it is, because the user wants it so. A move that was begun is finished first:
+// what is moved may stand in two calendars.
+func stays(row store.ClaimEventsRow) bool {
+	return row.CalendarOff && (!row.HasCopy || row.CopyTargetID == "")
+}
+
+// moves reports whether a copy is to be moved, and that is not noted yet.
+func moves(row store.ClaimEventsRow) bool {
+	return row.HasCopy && row.CopyTargetID == "" && calendarOf(row) != row.CopyCalendarID
+}
+
 // makingWait is how long an event is left alone whose calendar somebody else is making.
 const makingWait = time.Second
 

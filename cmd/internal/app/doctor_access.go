@@ -33,7 +33,7 @@ var needs = []need{
 }
 
 // calls are all functions the worker's statements call, with their arguments.
-var calls = signatures("close_bell", "deadline", "delegate_accounts", "forget_permits", "is_push_token", "minute_of", "open_bell", "send_word",
+var calls = signatures("address_of", "close_bell", "deadline", "delegate_accounts", "forget_permits", "is_push_token", "minute_of", "open_bell", "send_word",
 	"take_permits", "writers")
 
 // signatures finds functions of the worker's schema in the list of all.
