@@ -138,7 +138,7 @@ set leave_due_at = case when i.retry_ms >= 0 then now() + i.retry_ms * interval 
     state = case when i.retry_ms >= 0 then a.state else 'off' end,
     refresh_token = case when i.retry_ms >= 0 then a.refresh_token else '' end,
     leave_until = case when i.retry_ms >= 0 then a.leave_until end,
-    reason = i.reason, updated_at = now()
+    reason = case when a.state = 'leaving' or i.retry_ms < 0 then i.reason else a.reason end, updated_at = now()
 from (
   select x.user_id, g.retry_ms, g.reason
   from (select unnest($1::uuid[]) as user_id, unnest($2::timestamptz[]) as consent,
@@ -156,7 +156,7 @@ type RecordLeavingsParams struct {
 }
 
 // RecordLeavings makes accounts due again after retry_ms, or, if that is negative, turns them off and forgets their refresh tokens. Those who have
-// connected again meanwhile are left alone.
+// connected again meanwhile are left alone; one that was turned off meanwhile says why, and is looked at once more.
 func (q *Queries) RecordLeavings(ctx context.Context, arg RecordLeavingsParams) error {
 	_, err := q.db.Exec(ctx, RecordLeavings,
 		arg.UserIds,
