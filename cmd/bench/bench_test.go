@@ -2,11 +2,15 @@ package bench
 
 import (
 	"bytes"
+	"context"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/jackc/pgx/v5"
 )
 
 // tiny is large enough to see that everything is counted.
@@ -69,6 +73,28 @@ func TestEveryScenario(t *testing.T) {
 	}
 	if strings.Contains(told.String(), "left behind") {
 		t.Errorf("databases are left behind:\n%s", &told)
+	}
+}
+
+// Where a worker's users enter an event through a library, the app does.
+func TestEnteredByFunction(t *testing.T) {
+	t.Parallel()
+	var entered atomic.Int64
+	w := Ours(program(t))
+	statement := w.SQL.Event
+	w.SQL.Event, w.Enter = "", func(ctx context.Context, db *pgx.Conn, e Event) error {
+		entered.Add(1)
+		return pgx.BeginFunc(ctx, db, func(tx pgx.Tx) error {
+			_, err := tx.Exec(ctx, statement, e.ID, e.User, e.Start)
+			return err
+		})
+	}
+	b, err := New(Config{Runs: 1, Size: tiny(), Only: []string{"pickup"}}, w)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Run(t.Context(), func(Result) {}); err != nil || entered.Load() != 50 {
+		t.Errorf("%d entered, error %v", entered.Load(), err)
 	}
 }
 

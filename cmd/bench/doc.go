@@ -34,7 +34,7 @@
 // # What it does not do
 //
 // It judges nothing: a slow machine is no fault. But every measurement checks that
-// what it counts has happened, once for each row, and fails otherwise. What others on
-// the machine used of its processors meanwhile stands beside each result, so that a
-// disturbed one is told from a slow one.
+// what it counts has happened, once for each row, and was written down, and fails
+// otherwise. What others on the machine used of its processors meanwhile stands beside
+// each result, so that a disturbed one is told from a slow one.
 package bench

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
 	"golang.org/x/sync/errgroup"
 )
 
@@ -30,6 +31,9 @@ func (r *rig) pickup(ctx context.Context, s Size, rate int, span time.Duration, 
 	backlog := n - r.google.count()
 	calls, err := r.arrived(ctx, r.google, n)
 	if err != nil {
+		return result, err
+	}
+	if err := r.untilCounted(ctx, r.worker.SQL.Done, n); err != nil {
 		return result, err
 	}
 	latencies := make([]time.Duration, 0, n)
@@ -68,19 +72,28 @@ func (r *rig) write(ctx context.Context, n, rate, hands int) (acks map[uuid.UUID
 				if err := r.pause(ctx, time.Until(began.Add(time.Duration(i)*time.Second/time.Duration(rate)))); err != nil {
 					return err
 				}
-				id := uuid.New()
-				if _, err := conn.Exec(ctx, r.worker.SQL.Event, id, r.Users[i%len(r.Users)], start); err != nil {
+				e := Event{ID: uuid.New(), User: r.Users[i%len(r.Users)], Start: start}
+				if err := r.enter(ctx, conn.Conn(), e); err != nil {
 					return fmt.Errorf("write an event: %w", err)
 				}
 				at := time.Now()
 				mu.Lock()
-				acks[id] = at
+				acks[e.ID] = at
 				mu.Unlock()
 			}
 		})
 	}
 	err = writing.Wait()
 	return acks, float64(n) / max(time.Since(began).Seconds(), float64(n)/float64(rate)), err
+}
+
+// enter writes one event the way the worker's users do.
+func (r *rig) enter(ctx context.Context, db *pgx.Conn, e Event) error {
+	if r.worker.Enter != nil {
+		return r.worker.Enter(ctx, db, e)
+	}
+	_, err := db.Exec(ctx, r.worker.SQL.Event, e.ID, e.User, e.Start)
+	return err
 }
 
 // pause sleeps, unless the worker ends or ctx does.
@@ -152,7 +165,7 @@ func (r *rig) drain(ctx context.Context, n int) (result Result, err error) {
 	if _, err := r.arrived(ctx, r.google, n); err != nil {
 		return result, err
 	}
-	if err := r.untilDone(ctx, n); err != nil {
+	if err := r.untilCounted(ctx, r.worker.SQL.Done, n); err != nil {
 		return result, err
 	}
 	end := time.Now()
@@ -167,12 +180,22 @@ func (r *rig) drain(ctx context.Context, n int) (result Result, err error) {
 	return result, nil
 }
 
-// untilDone waits until the rows say that all is done.
-func (r *rig) untilDone(ctx context.Context, n int) (err error) {
+// untilCounted waits until a statement counts n rows at least: what a service was asked for is to be written down too.
+func (r *rig) untilCounted(ctx context.Context, statement string, n int) (err error) {
+	limited, cancel := context.WithTimeoutCause(ctx, writtenLimit, errUnwritten)
+	defer cancel()
 	var done int
-	wait := r.proc.until(ctx, 5*time.Millisecond, func() bool {
-		err = r.db.QueryRow(ctx, r.worker.SQL.Done).Scan(&done)
+	wait := r.proc.until(limited, 5*time.Millisecond, func() bool {
+		err = r.db.QueryRow(ctx, statement).Scan(&done)
 		return err != nil || done >= n
 	})
+	if wait != nil {
+		wait = fmt.Errorf("%d of %d are written down: %w", done, n, wait)
+	}
 	return errors.Join(err, wait)
 }
+
+// writtenLimit is how long it may take to write down what has been done.
+const writtenLimit = time.Minute
+
+var errUnwritten = errors.New("the rows have not followed for a minute")

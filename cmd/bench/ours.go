@@ -43,6 +43,7 @@ func Ours(program string) Worker {
 				)
 				insert into reminders (id, event_id, user_id, notify_at_ts, message) select r.id, r.event, r.owner, r.at, 'Field 3' from r`,
 			Done: `select count(*) from events where status = 'synced'`,
+			Sent: `select count(*) from reminders where status = 'sent'`,
 			History: `with e as (
 					insert into events (user_id, title, start_ts, status)
 					select u.ids[1 + n % cardinality(u.ids)], 'Practice', now() - n * interval '1 minute' - interval '1 day', 'synced'

@@ -43,7 +43,9 @@ func (r *rig) remind(ctx context.Context, s Size, draw func(first time.Time) ale
 	if err := r.pause(ctx, time.Until(last)); err != nil {
 		return a, nil, nil, err
 	}
-	calls, err = r.arrived(ctx, r.expo, n)
+	if calls, err = r.arrived(ctx, r.expo, n); err == nil {
+		err = r.untilCounted(ctx, r.worker.SQL.Sent, n)
+	}
 	return a, calls, index, err
 }
 

@@ -3,6 +3,7 @@ package bench
 import (
 	"context"
 	"os/exec"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
@@ -21,13 +22,21 @@ type Worker struct {
 	Ready func(ctx context.Context, s Site) bool
 	// SQL is what the app says.
 	SQL Statements
+	// Enter enters one event in one transaction, where that takes a library's own client and not a statement alone. Nil: SQL.Event does.
+	Enter func(ctx context.Context, db *pgx.Conn, e Event) error
 	// Skips says of a scenario why this worker has no part in it; empty: it has.
 	Skips func(scenario string) string
 }
 
+// Event is one that the app enters.
+type Event struct {
+	ID, User uuid.UUID
+	Start    time.Time
+}
+
 // Statements are an app's, each a transaction of its own.
 type Statements struct {
-	// Event enters one: $1 its id, $2 the user's, $3 its start.
+	// Event enters one: $1 its id, $2 the user's, $3 its start. Empty: Worker.Enter does.
 	Event string
 	// Events enters many: $1 ids, $2 users' ids, $3 one start for all.
 	Events string
@@ -35,6 +44,8 @@ type Statements struct {
 	Reminders string
 	// Done counts the events that are served in every respect.
 	Done string
+	// Sent counts the reminders that are marked as sent.
+	Sent string
 	// History enters $1 events and as many reminders of the past, which nobody serves. Empty: the worker keeps none.
 	History string
 }
