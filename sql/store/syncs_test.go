@@ -438,3 +438,40 @@ func TestPauseAccountNeverShortens(t *testing.T) {
 		t.Error("a second pause shortened the first")
 	}
 }
+
+// TestRemovalOfTheOldOwnersCopy: an event was given to somebody with a copy of their own under the same id. It is looked at again if it has been
+// written, and left alone if nothing is to be written.
+func TestRemovalOfTheOldOwnersCopy(t *testing.T) {
+	t.Parallel()
+	for status, again := range map[string]bool{"synced": true, "pending": true, "scheduled": false, "failed": false, "cancelled": false} {
+		t.Run(status, func(t *testing.T) {
+			t.Parallel()
+			b := newBase(t)
+			event, heir := b.event(b.user(), day), b.user()
+			b.record(synced("synced", b.copied()))
+			b.exec(`update events set user_id = $1`, heir)
+			b.record(synced("synced", b.copied()))
+			b.exec(`update events set status = $1, sync_due_at = null, sync_lease_until = null, sync_planned = sync_revision`, status)
+			b.exec(`update events set sync_due_at = null, sync_planned = sync_revision`) // what the triggers make of that
+			before := ask[int64](b, `select sync_revision from events`)
+			rows := b.claimRemovals()
+			if len(rows) != 1 || rows[0].UserID == heir {
+				t.Fatalf("removals %+v, want that of the old owner's", rows)
+			}
+			answers, err := b.q.RecordRemovals(t.Context(), store.RecordRemovalsParams{EventIds: []uuid.UUID{event}, UserIds: []uuid.UUID{rows[0].UserID},
+				Leases: []time.Time{rows[0].LeaseUntil}, Gone: []bool{true}, RetryMs: []int64{-1}, CountAttempts: []bool{false}, ErrorMessages: []string{""}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := len(answers) == 1 && answers[0].DueAgain; got != again {
+				t.Errorf("due again: %v, want %v", got, again)
+			}
+			if got := ask[bool](b, `select sync_revision > $1 and status = 'pending' and sync_due_at is not null from events`, before); got != again {
+				t.Errorf("served again: %v, want %v", got, again)
+			}
+			if hash := ask[string](b, `select content_hash from reminder_worker.calendar_copies where user_id = $1`, heir); hash != "" {
+				t.Errorf("the copy's hash is kept: %s", hash)
+			}
+		})
+	}
+}
