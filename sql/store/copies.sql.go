@@ -249,13 +249,13 @@ with input as (
 update public.events e
 set google_calendar_id = case when e.user_id = f.user_id then null else e.google_calendar_id end,
     status = case when e.status <> 'synced' then e.status when e.user_id = f.user_id then 'scheduled' else 'pending' end,
-    sync_revision = e.sync_revision + (e.user_id <> f.user_id)::integer,
-    sync_due_at = case when e.user_id <> f.user_id then greatest(now(), e.sync_lease_until) else e.sync_due_at end
+    sync_revision = e.sync_revision + (e.user_id is distinct from f.user_id)::integer,
+    sync_due_at = case when e.user_id is distinct from f.user_id then greatest(now(), e.sync_lease_until) else e.sync_due_at end
 from (
   select x.event_id, x.user_id, exists (select from looked_at l where l.event_id = x.event_id) as twin
   from forgotten x) f
 where e.id = f.event_id and e.id in (select s.id from standing s) and (e.user_id = f.user_id or f.twin and e.status in ('synced', 'pending'))
-returning e.id, (e.user_id <> f.user_id)::boolean as due_again
+returning e.id, (e.user_id is distinct from f.user_id)::boolean as due_again
 `
 
 type RecordRemovalsParams struct {
