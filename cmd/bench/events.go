@@ -122,8 +122,10 @@ var errMissing = errors.New("nothing has come for a minute")
 // arrived waits until n have reached a service, as long as any do.
 func (r *rig) arrived(ctx context.Context, l *ledger, n int) ([]call, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
+	var watching sync.WaitGroup
+	defer watching.Wait()
 	defer cancel(nil)
-	go func() {
+	watching.Go(func() {
 		tick := time.NewTicker(time.Minute)
 		defer tick.Stop()
 		for last := -1; ; {
@@ -140,7 +142,7 @@ func (r *rig) arrived(ctx context.Context, l *ledger, n int) ([]call, error) {
 			}
 			return
 		}
-	}()
+	})
 	return l.await(ctx, n)
 }
 
