@@ -3,6 +3,7 @@ package gcal
 import (
 	"crypto/sha256"
 	"encoding/base64"
+	"maps"
 	"time"
 
 	"google.golang.org/api/calendar/v3"
@@ -36,15 +37,26 @@ func newBody(e Event, id, hash string) *calendar.Event {
 func movedBody(from *calendar.Event, e Event, id, hash string) *calendar.Event {
 	body := &calendar.Event{
 		Id: id, Description: from.Description, ColorId: from.ColorId, Transparency: from.Transparency, Visibility: from.Visibility, Status: from.Status,
-		Attendees: from.Attendees, Attachments: from.Attachments, Source: from.Source, ExtendedProperties: from.ExtendedProperties,
+		Attendees: from.Attendees, Attachments: from.Attachments, Source: from.Source, ExtendedProperties: ownProperties(from.ExtendedProperties),
 		GuestsCanInviteOthers: from.GuestsCanInviteOthers, GuestsCanModify: from.GuestsCanModify, GuestsCanSeeOtherGuests: from.GuestsCanSeeOtherGuests,
 		AnyoneCanAddSelf: from.AnyoneCanAddSelf, Reminders: from.Reminders, Recurrence: from.Recurrence,
 	}
 	if body.Reminders == nil {
 		body.Reminders = silent()
+	} else {
+		own := *body.Reminders
+		body.Reminders = &own
 	}
 	merge(body, e, hash)
 	return body
+}
+
+// ownProperties are the same ones, for another body to write its own into: what was read may be needed once more.
+func ownProperties(from *calendar.EventExtendedProperties) *calendar.EventExtendedProperties {
+	if from == nil {
+		return nil
+	}
+	return &calendar.EventExtendedProperties{Private: maps.Clone(from.Private), Shared: from.Shared}
 }
 
 // silent has Google alert nobody: the reminders are pushes, and would come twice.

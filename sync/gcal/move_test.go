@@ -244,6 +244,26 @@ func TestMoveThereAndBack(t *testing.T) {
 	}
 }
 
+// TestMoveBackWithOtherContent has the app change an event whose copy is to go back to where it stood before.
+func TestMoveBackWithOtherContent(t *testing.T) {
+	t.Parallel()
+	for _, refuses := range []bool{false, true} {
+		f := newFixture(t, gcalfake.Config{RefuseUndelete: refuses})
+		e := newEvent("Football")
+		e.Description = "Bring: cleats"
+		known := f.upsert(e, gcal.Copy{})
+		family := f.google.AddCalendar(anna, "Family")
+		f.account.CalendarID, known.Calendar = family, "primary"
+		known = f.upsert(e, known)
+		e.Title, e.Description = "Final", "Bring: ball"
+		f.account.CalendarID, known.Calendar = "primary", family
+		f.upsert(e, known)
+		if seen := f.live(); len(seen) != 1 || seen[0].Summary != "Final" || seen[0].Description != "Bring: ball" {
+			t.Errorf("refuses %v: %+v, want it back as it is now", refuses, seen)
+		}
+	}
+}
+
 // TestMoveOfASeries has a copy come along that its user repeats every week.
 func TestMoveOfASeries(t *testing.T) {
 	t.Parallel()
