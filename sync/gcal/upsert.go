@@ -65,6 +65,7 @@ type upsert struct {
 	generation int
 	taken      bool // the calendar has refused to insert under our own id
 	tries      int  // of the caller, before
+	missed     bool // a copy that should be there was not, once in this attempt
 	stale      int  // times the copy changed between reading and writing it
 	left       *left
 	result     Copy
@@ -118,6 +119,9 @@ func (u *upsert) revise(ctx context.Context) (step, error) {
 	case status(err) == http.StatusNotFound && gone(err) && (u.taken || !u.own()) && u.tries < maxLost:
 		// The id is taken, or the copy was written by another: to make another one now would make a twin of it, should it turn up.
 		return nil, err
+	case status(err) == http.StatusNotFound && gone(err) && (u.taken || !u.own()) && !u.missed:
+		u.missed = true // the attempts before may have failed for other reasons: it is looked for once more
+		return u.revise, nil
 	case gone(err):
 		return u.renew()
 	case err != nil:

@@ -133,7 +133,7 @@ var decisions = []struct {
 	}, {
 		name:     "an older service's copy that is not there",
 		before:   func(*fixture, gcal.Event) gcal.Copy { return gcal.Copy{GoogleID: "abcdefgh", Tries: 3} },
-		requests: "get 404, insert 200",
+		requests: "get 404, get 404, insert 200",
 	}, {
 		name: "a copied row names another event's copy",
 		before: func(f *fixture, _ gcal.Event) gcal.Copy {
@@ -173,6 +173,7 @@ func TestCopyIsLookedForAgain(t *testing.T) {
 			}
 			stop()
 			known.Tries = 3
+			f.google.Fail(gcalfake.Next(1, gcalfake.OpGet, gcalfake.Status(http.StatusNotFound, "notFound"))) // the tries may have failed otherwise
 			f.upsert(e, known)
 			if n := len(f.live()); n != 1 {
 				t.Errorf("%d copies", n)
