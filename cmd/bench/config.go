@@ -44,7 +44,7 @@ type Size struct {
 	Growth       []int         // rows in each table that are history
 }
 
-// QuickSize takes two minutes or three.
+// QuickSize is for a first look.
 func QuickSize() Size {
 	return Size{
 		Settle:     3 * time.Second,
@@ -59,7 +59,7 @@ func QuickSize() Size {
 	}
 }
 
-// FullSize is that of the figures in the README. It takes most of an hour and 20 GB of disk.
+// FullSize is for figures to publish: minutes for each rate, and tables of 20 million rows.
 func FullSize() Size {
 	return Size{
 		Settle:     3 * time.Second,

@@ -43,7 +43,7 @@ func (r *rig) pickup(ctx context.Context, s Size, rate int, span time.Duration, 
 	result.spread(latencies)
 	if hands > 1 {
 		result.add("written", reached, "/s")
-		result.add("backlog", float64(backlog), " events")
+		result.add("backlog", float64(backlog), "events")
 	}
 	r.end(&result, n)
 	return result, nil

@@ -50,7 +50,7 @@ Everything runs on this machine and shares its processors: leave it alone meanwh
 	f.StringVar(&cfg.DatabaseURL, "database-url", "", "a server on this machine to make databases on (default: a private one)")
 	f.StringSliceVar(&cfg.Only, "only", nil, "measure these alone: "+strings.Join(bench.ScenarioNames(), ", "))
 	f.IntVar(&cfg.Runs, "runs", cfg.Runs, "measure everything so often, and tell the medians")
-	f.BoolVar(&full, "full", false, "the sizes of the figures in the README: most of an hour, 20 GB of disk")
+	f.BoolVar(&full, "full", false, "sizes for figures to publish: minutes for each rate, and tables of 20 million rows")
 	f.BoolVar(&asJSON, "json", false, "print one JSON object per measurement instead of a table")
 	return c
 }
