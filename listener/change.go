@@ -40,12 +40,15 @@ func (c Cause) String() string {
 }
 
 // Change is the invitation to look at the tables. It says that something was
-// committed, never what.
+// committed, and at most to which table, never what.
 type Change struct {
 	// Cause says why.
 	Cause Cause
 	// At is when the first of what was folded into this change was heard.
 	At time.Time
+	// OnlyEvents says that rows of events were announced and no others: reminders
+	// and accounts stand as they were.
+	OnlyEvents bool
 	// Count is how many committed transactions were heard and folded into this
 	// change. It is 0 for a sweep, and for a look or a backlog nobody added to.
 	Count int
@@ -64,6 +67,7 @@ func (c Change) fold(next Change) Change {
 		c.At = next.At
 	}
 	c.Count += next.Count
+	c.OnlyEvents = c.OnlyEvents && next.OnlyEvents
 	if next.acks != nil {
 		c.acks, c.upto = next.acks, next.upto
 	}

@@ -95,7 +95,7 @@ func TestWhatComesWithinTheFoldIsOneChange(t *testing.T) {
 		d := listeningIn(t)
 		for _, ms := range []int{100, 101, 101, 103, 200} {
 			d.at(time.Duration(ms) * time.Millisecond)
-			d.heard(d.acks, 1)
+			d.heard(d.acks, Message{Position: 1})
 		}
 		d.at(time.Second)
 		d.want(t, entry{102 * time.Millisecond, Committed, 3}, entry{105 * time.Millisecond, Committed, 1},
@@ -109,10 +109,10 @@ func TestASlowHandlerFoldsIntoOnePendingChange(t *testing.T) {
 		d := listeningIn(t)
 		d.work = time.Second
 		d.at(10 * time.Millisecond)
-		d.heard(d.acks, 1)
+		d.heard(d.acks, Message{Position: 1})
 		for i := range 1000 {
 			d.at(time.Duration(20+i/2) * time.Millisecond)
-			d.heard(d.acks, 1)
+			d.heard(d.acks, Message{Position: 1})
 		}
 		d.at(5 * time.Second)
 		// The second call follows the first at once: its changes have waited enough.
@@ -125,9 +125,9 @@ func TestABacklogAbsorbsCommits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := listeningIn(t)
 		d.at(100 * time.Millisecond)
-		d.heard(d.acks, 1)
+		d.heard(d.acks, Message{Position: 1})
 		d.box.put(Change{Cause: Backlog, At: time.Now()})
-		d.heard(d.acks, 1)
+		d.heard(d.acks, Message{Position: 1})
 		d.at(time.Second)
 		d.want(t, entry{102 * time.Millisecond, Backlog, 2})
 	})
@@ -138,7 +138,7 @@ func TestSweepsWhileListening(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := listeningIn(t)
 		d.at(10 * time.Second)
-		d.heard(d.acks, 1) // a commit does not put off the sweep
+		d.heard(d.acks, Message{Position: 1}) // a commit does not put off the sweep
 		d.at(65 * time.Second)
 		fold := d.cfg.Fold
 		d.want(t, entry{10*time.Second + fold, Committed, 1},
@@ -183,7 +183,7 @@ func TestNothingIsHandedOnAfterTheEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		l := New(nil, DefaultConfig(), zeroLog(), nil)
-		l.heard(&acks{path: deafPath{}}, 1)
+		l.heard(&acks{path: deafPath{}}, Message{Position: 1})
 		cancel()
 		l.deliver(ctx, func(c Change) { t.Errorf("got %+v", c) })
 	})

@@ -180,7 +180,7 @@ func (l *Listener) read(ctx context.Context, path Path, k *keeper) error {
 		}
 		switch mine := w.owner == k.words.name; {
 		case !isWord:
-			if l.heard(done, m.Position); rush.note(time.Now()) {
+			if l.heard(done, m); rush.note(time.Now()) {
 				rush.reset()
 				k.inbox.leaveStorm()
 			}
@@ -207,13 +207,13 @@ func (l *Listener) proved(took time.Duration) {
 }
 
 // heard takes in one committed change.
-func (l *Listener) heard(done *acks, position uint64) {
+func (l *Listener) heard(done *acks, m Message) {
 	now := time.Now()
-	done.commit(position)
+	done.commit(m.Position)
 	l.board.noteChange(now)
 	l.metrics.heard.Inc()
 	l.metrics.lastChange.Set(seconds(now))
-	l.box.put(Change{Cause: Committed, At: now, Count: 1, acks: done, upto: position})
+	l.box.put(Change{Cause: Committed, At: now, Count: 1, OnlyEvents: m.Payload == eventsPayload, acks: done, upto: m.Position})
 }
 
 // look has the handler look for commits that nobody announces.

@@ -52,7 +52,7 @@ func TestMetricsFollowTheListener(t *testing.T) {
 	m := NewMetrics(nil)
 	l := New(nil, DefaultConfig(), zeroLog(), m)
 	l.began()
-	l.heard(&acks{}, 1)
+	l.heard(&acks{}, Message{Position: 1})
 	_ = l.stopped(t.Context(), ErrNoProof)
 	l.began()
 	for what, c := range map[string]struct {

@@ -42,7 +42,8 @@ type Path interface {
 
 // Message is what a path has heard.
 type Message struct {
-	// Payload is a word of the workers' own, or anything else: a commit.
+	// Payload is a word of the workers' own, or anything else: a commit, to events
+	// alone if it is "events".
 	Payload string
 	// Position grows from message to message of one path, pongs excepted.
 	Position uint64

@@ -6,6 +6,10 @@ import (
 	"strings"
 )
 
+// eventsPayload is how the triggers announce a commit to the table of events. What
+// they announce of others has no text.
+const eventsPayload = "events"
+
 // The workers' own payloads: what kind, whose, and which. Any other payload is a
 // commit.
 const (

@@ -47,6 +47,40 @@ func TestConformsATransactionIsOneChange(t *testing.T) {
 	})
 }
 
+// What is written to events alone is announced as that, so that nobody looks for reminders.
+func TestConformsTheTableIsSaid(t *testing.T) {
+	eachWay(t, func(t *testing.T, w way, r *rig) {
+		if w.name == "poll" {
+			return // which hears nothing
+		}
+		h := w.hear(r, r.url).listening()
+		h.rests()
+		wide := func() int {
+			h.mu.Lock()
+			defer h.mu.Unlock()
+			return h.wide
+		}
+		_, before := h.heard(listener.Committed)
+		commit := func(what string, more bool) {
+			t.Helper()
+			was := wide()
+			r.exec(what)
+			r.until("it is heard", func() bool { _, n := h.heard(listener.Committed); return n > before })
+			_, before = h.heard(listener.Committed)
+			r.until("it is heard whole", func() bool { return !more || wide() > was })
+			if wide() != was && !more {
+				t.Errorf("%s was announced as more than events", what)
+			}
+		}
+		const event = `insert into events (user_id, title, start_ts)
+			select '00000000-0000-0000-0000-000000000001', 'a ' || n, now() + interval '2 days' from generate_series(1, 3) n`
+		commit(event, false)
+		commit(`update events set title = title || '.'`, false)
+		commit(`insert into reminders (event_id, user_id, notify_at_ts, message) select id, user_id, now() + interval '1 day', 'Field 3' from events`, true)
+		commit(`with e as (update events set title = title || '.' returning id) update reminders set message = 'Field 4' where event_id in (select id from e)`, true)
+	})
+}
+
 func TestConformsWhatIsRolledBackIsNoChange(t *testing.T) {
 	eachWay(t, func(t *testing.T, w way, r *rig) {
 		h := w.hear(r, r.url).listening()

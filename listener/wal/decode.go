@@ -25,8 +25,8 @@ type commit struct {
 	fence string
 }
 
-// folded is any number of messages as one: a single one keeps its payload, several
-// are a commit.
+// folded is any number of messages as one: those that say the same keep their
+// payload, others are a commit to anything.
 type folded struct {
 	count   int
 	payload string
@@ -34,7 +34,7 @@ type folded struct {
 
 func (f *folded) add(payload string) {
 	f.count++
-	if f.count > 1 {
+	if f.count > 1 && payload != f.payload {
 		payload = ""
 	}
 	f.payload = payload

@@ -94,6 +94,7 @@ type hearing struct {
 	counts int // of commits heard
 	looks  map[listener.Cause]int
 	calls  int
+	wide   int // commits' calls that were not for events alone
 }
 
 // hear starts a listener over an address, and stops it at the end of the test.
@@ -173,6 +174,9 @@ func (h *hearing) handle(ctx context.Context, c listener.Change) {
 	h.calls++
 	h.counts += c.Count
 	h.looks[c.Cause]++
+	if c.Cause == listener.Committed && !c.OnlyEvents {
+		h.wide++
+	}
 	for _, title := range titles {
 		h.seen[title] = true
 	}

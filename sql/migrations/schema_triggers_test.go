@@ -131,7 +131,7 @@ func TestDoorbellRingsOncePerCommit(t *testing.T) {
 	}{
 		{"many rows", insert, 1},
 		{"many statements", `begin;` + insert + insert + `update public.events set title = 'Match'; delete from public.reminders; commit`, 1},
-		{"events and reminders", `begin;` + insert + `insert into public.reminders (event_id, user_id, notify_at_ts) select id, user_id, start_ts from public.events; commit`, 1},
+		{"events and reminders", `begin;` + insert + `insert into public.reminders (event_id, user_id, notify_at_ts) select id, user_id, start_ts from public.events; commit`, 2}, // one for each
 		{"rolled back", `begin;` + insert + `rollback`, 0},
 		{"two commits", `begin;` + insert + `commit; begin;` + insert + `commit`, 2},
 		{"no change", `update public.events set title = title; update public.reminders set message = message`, 0},

@@ -18,10 +18,12 @@ var lockKey = func() int64 {
 
 // takeTurn waits for the lock of this transaction, then sets the limits that its
 // statements run under. A server-wide statement_timeout is meant for the app's
-// queries and would cut off the building of an index.
+// queries and would cut off the building of an index. A session that has been told
+// to read no table as a whole may do so here: a migration has to.
 func (m *Migrator) takeTurn(ctx context.Context, tx pgx.Tx) error {
 	for _, statement := range []string{
 		"set local statement_timeout = 0",
+		"set local enable_seqscan to default",
 		setLockTimeout(m.opts.TurnTimeout),
 		fmt.Sprintf("select pg_catalog.pg_advisory_xact_lock(%d)", lockKey),
 		setLockTimeout(m.opts.LockTimeout),

@@ -83,11 +83,14 @@ with input as (
   from (
     select x.id
     from settled s
-    join reminder_worker.push_devices x on x.token = s.token and x.retired_at is null and x.registered_at <= s.sent_at
-    where s.gone and (s.payload_bytes < sqlc.arg(large_bytes)::integer or exists (
-      select from reminder_worker.deliveries o
-      where o.token = s.token and o.error_code = 'DeviceNotRegistered' and o.reminder_id <> s.reminder_id and o.sent_at >= x.registered_at))
-    for no key update of x skip locked) f
+    cross join lateral (
+      select v.id, v.registered_at
+      from reminder_worker.push_devices v
+      where v.token = s.token and v.retired_at is null and v.registered_at <= s.sent_at and s.gone
+        and (s.payload_bytes < sqlc.arg(large_bytes)::integer or exists (
+          select from reminder_worker.deliveries o
+          where o.token = s.token and o.error_code = 'DeviceNotRegistered' and o.reminder_id <> s.reminder_id and o.sent_at >= v.registered_at))
+      for no key update of v skip locked) x) f
   where d.id = f.id
   returning d.id
 )

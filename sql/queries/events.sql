@@ -3,8 +3,15 @@
 -- state, for the caller to pass over; those in skip are left alone, and so, for the moment, are those that have changed since the statement
 -- began: what belongs to them, as their user's settings, would be read as it was before. Texts come bounded: their size (text_bytes) tells whether they were
 -- cut. Null and infinite times come back as the epoch with has_start or has_end false, a null user as the nil UUID, for planning to refuse.
+-- With note_copies, the copies of events that never had one, and that this worker can write, are noted at once where they are to be written (noted), so that they may be
+-- begun while the plans are still being committed. A user who is being deleted is not waited for; should that begin at this very moment, the
+-- statement gives up before the server looks for deadlocks.
+-- The disk is not waited for. Should the server crash before it is written, the events are due again, and who has written a copy meanwhile
+-- finds his claim gone and remembers the copy by himself (see RecordSyncs); of anything else a later commit of the same worker comes first.
 -- name: ClaimEvents :many
-with unplanned as (
+with manner as materialized (
+  select set_config('synchronous_commit', 'off', true) || set_config('lock_timeout', '250ms', true) as value
+), unplanned as (
   select e.id, e.sync_revision, e.sync_due_at, e.sync_lease_until
   from public.events e
   where e.sync_due_at <= now() and e.sync_planned is distinct from e.sync_revision and e.id <> all (coalesce(sqlc.arg(skip)::uuid[], '{}'))
@@ -30,9 +37,29 @@ with unplanned as (
       sync_due_at = case when e.status in ('pending', 'cancelled') then now() + sqlc.arg(lease_ms)::bigint * interval '1 millisecond' end,
       sync_worker = sqlc.arg(worker)::uuid,
       sync_attempts = e.sync_attempts + (e.sync_lease_until is not null)::integer
-  from due
-  where e.id = due.id
+  from due, manner m
+  where e.id = due.id and m.value <> ''
   returning e.*
+), noted as (
+  insert into reminder_worker.calendar_copies (event_id, user_id, calendar_id, google_event_id)
+  select t.id, t.user_id, w.calendar_id, replace(t.id::text, '-', '')
+  from taken t
+  cross join lateral (
+    select coalesce(case
+        when n.google_calendar <> '' then n.google_calendar
+        when n.google_calendar_name <> '' then a.made_calendar_id
+        else a.calendar_id
+      end, '') as calendar_id
+    from reminder_worker.google_accounts a
+    left join public.notification_settings n on n.user_id = a.user_id
+    where a.user_id = t.user_id and a.state = 'connected' and (a.paused_until <= now()) is not false and n.calendar_enabled is not false
+      and case when a.subject is null then sqlc.arg(own_grants)::boolean else split_part(a.subject, '@', 2) = any (sqlc.arg(domains)::text[]) end
+    for key share of a skip locked) w
+  where sqlc.arg(note_copies)::boolean and t.status = 'pending' and t.sync_planned is distinct from t.sync_revision and w.calendar_id <> ''
+    and not exists (select from reminder_worker.calendar_copies k where k.event_id = t.id)
+    and not exists (select from reminder_worker.calendar_copies k where k.entry_of = t.id)
+  on conflict do nothing
+  returning event_id
 )
 select
   t.id,
@@ -77,6 +104,7 @@ select
   coalesce(n.google_alerts, false)::boolean as google_alerts,
   coalesce(a.state, '')::text as account_state,
   least(coalesce(a.paused_until, 'epoch'), timestamptz '9999-01-01 00:00:00+00')::timestamptz as account_paused_until,
+  (t.id in (select x.event_id from noted x))::boolean as noted,
   (k.event_id is not null and k.tombstoned_at is null)::boolean as has_copy,
   coalesce(k.calendar_id, '')::text as copy_calendar_id,
   coalesce(k.target_calendar_id, '')::text as copy_target_id,
@@ -134,17 +162,25 @@ with patience as materialized (
     where r.event_id = i.id and r.plan_revision is not null and r.status in ('pending', 'cancelled', 'skipped')
       and r.id not in (select l.id from locked_reminders l)) > 0
 ), held as (
-  select e.id, e.user_id, e.start_ts, i.revision, i.withdraw_reason, i.google_id, i.calendar_id, i.bury_copy,
-    (e.dismissed_for_ts = e.start_ts) is true as dismissed
+  select e.id, e.user_id, e.start_ts, i.revision, i.withdraw_reason, i.google_id, i.calendar_id, i.bury_copy, e.dismissed
   from input i
-  join public.events e on e.id = i.id and e.sync_revision = i.revision and e.sync_lease_until = i.lease and e.sync_lease_until > clock_timestamp()
-  where (i.google_id = '' or (select a.state in ('leaving', 'off') from reminder_worker.google_accounts a where a.user_id = e.user_id) is not true)
-    and not exists (
-    select from reminder_worker.calendar_copies k
-    where (k.event_id = e.id or k.entry_of = e.id) and k.user_id = e.user_id and k.tombstoned_at is not null
-      and not exists (select from tombstones t where t.event_id = k.event_id and t.user_id = k.user_id and t.free))
-    and i.id not in (select b.event_id from busy b)
-  for no key update of e skip locked
+  cross join lateral (
+    select e.id, e.user_id, e.start_ts, e.sync_revision, e.sync_lease_until, (e.dismissed_for_ts = e.start_ts) is true as dismissed
+    from public.events e
+    where e.id = i.id and e.sync_revision = i.revision and e.sync_lease_until = i.lease and e.sync_lease_until > clock_timestamp()
+      and (i.google_id = '' or (select a.state in ('leaving', 'off') from reminder_worker.google_accounts a where a.user_id = e.user_id) is not true)
+      and not exists (
+        select from reminder_worker.calendar_copies k
+        where k.event_id = e.id and k.user_id = e.user_id and k.tombstoned_at is not null
+          and not exists (select from tombstones t where t.event_id = k.event_id and t.user_id = k.user_id and t.free))
+      -- ("is true" hides the user from the index of a user's copies, who may have thousands.)
+      and not exists (
+        select from reminder_worker.calendar_copies k
+        where k.entry_of = e.id and (k.user_id = e.user_id) is true and k.tombstoned_at is not null
+          and not exists (select from tombstones t where t.event_id = k.event_id and t.user_id = k.user_id and t.free))
+    for no key update of e skip locked) e
+  -- Said twice, so that the planner takes few to be left, whose reminders it looks up rather than reading all.
+  where e.sync_revision = i.revision and e.sync_lease_until = i.lease and i.id not in (select b.event_id from busy b)
 ), planned as (
   select p.event_id, h.user_id, h.revision, h.start_ts, h.dismissed, p.notify_at, p.lead_seconds, p.message,
     case when h.dismissed then 'skipped' else p.status end as status,
@@ -266,10 +302,11 @@ with input as (
   select k.event_id from reminder_worker.calendar_copies k join input i on i.id = k.event_id and i.user_id = k.user_id
   for no key update of k skip locked
 ), seen as (
-  select i.id from input i join public.events e on e.id = i.id where e.id not in (select l.id from locked_events l)
-  union all
-  select i.id from input i join reminder_worker.calendar_copies k on k.event_id = i.id and k.user_id = i.user_id
-  where k.event_id not in (select l.event_id from locked_copies l)
+  -- Subqueries, not joins: for a large batch the planner might read whole tables to join them.
+  select i.id from input i
+  where i.id not in (select l.id from locked_events l) and (select true from public.events e where e.id = i.id)
+    or i.id not in (select l.event_id from locked_copies l)
+      and (select true from reminder_worker.calendar_copies k where k.event_id = i.id and k.user_id = i.user_id)
 ), free as (
   -- The user connected Google while the event was served without it, and this worker can serve the account (see RecallScheduled).
   select i.*, i.status = 'scheduled' and i.retry_ms < 0 and exists (
@@ -387,19 +424,24 @@ set sync_lease_until = null, sync_due_at = now()
 from locked l
 where e.id = l.id;
 
--- NextEventDue tells in how many milliseconds the queue has work again, of events or of removals; 1e15: nothing is queued.
--- name: NextEventDue :one
+-- NextDue tells in how many milliseconds the queue has work again, of events and of removals; 1e15: nothing is queued.
+-- name: NextDue :one
 with next as materialized (
   select least(
-    (select min(e.sync_due_at) from public.events e where e.sync_due_at is not null and e.sync_planned is distinct from e.sync_revision),
-    (select min(e.sync_due_at) from public.events e where e.sync_due_at is not null and e.sync_planned = e.sync_revision),
-    (select min(k.due_at) from reminder_worker.calendar_copies k where k.due_at is not null)) as due_at
+      (select e.sync_due_at from public.events e where e.sync_due_at is not null and e.sync_planned is distinct from e.sync_revision order by e.sync_due_at limit 1),
+      (select e.sync_due_at from public.events e where e.sync_due_at is not null and e.sync_planned = e.sync_revision order by e.sync_due_at limit 1)) as events,
+    (select k.due_at from reminder_worker.calendar_copies k where k.due_at is not null order by k.due_at limit 1) as removals
 )
 select (case
-    when isfinite(n.due_at) then extract(epoch from n.due_at - clock_timestamp()) * 1000
-    when n.due_at < 'epoch' then 0
+    when isfinite(n.events) then extract(epoch from n.events - clock_timestamp()) * 1000
+    when n.events < 'epoch' then 0
     else 1e15
-  end)::double precision as in_ms
+  end)::double precision as events_ms,
+  (case
+    when isfinite(n.removals) then extract(epoch from n.removals - clock_timestamp()) * 1000
+    when n.removals < 'epoch' then 0
+    else 1e15
+  end)::double precision as removals_ms
 from next n;
 
 -- FirstDueEvent names the event that a claim of one would take, planned or not; the nil UUID: there is none.

@@ -663,6 +663,7 @@ select
   coalesce(n.google_alerts, false)::boolean as google_alerts,
   coalesce(a.state, '')::text as account_state,
   least(coalesce(a.paused_until, 'epoch'), timestamptz '9999-01-01 00:00:00+00')::timestamptz as account_paused_until,
+  false::boolean as noted,
   (k.event_id is not null and k.tombstoned_at is null)::boolean as has_copy,
   coalesce(k.calendar_id, '')::text as copy_calendar_id,
   coalesce(k.target_calendar_id, '')::text as copy_target_id,
@@ -720,6 +721,7 @@ type EventsToPlanRow struct {
 	GoogleAlerts       bool
 	AccountState       string
 	AccountPausedUntil time.Time
+	Noted              bool
 	HasCopy            bool
 	CopyCalendarID     string
 	CopyTargetID       string
@@ -775,6 +777,7 @@ func (q *Queries) EventsToPlan(ctx context.Context, arg EventsToPlanParams) ([]E
 			&i.GoogleAlerts,
 			&i.AccountState,
 			&i.AccountPausedUntil,
+			&i.Noted,
 			&i.HasCopy,
 			&i.CopyCalendarID,
 			&i.CopyTargetID,

@@ -211,25 +211,34 @@ func TestClaimEventsBringsBadRowsHome(t *testing.T) {
 	}
 }
 
-func TestNextEventDue(t *testing.T) {
+func TestNextDue(t *testing.T) {
 	t.Parallel()
 	b := newBase(t)
-	next := func() float64 { return must[float64](t)(b.q.NextEventDue(t.Context())) }
-	if got := next(); got != 1e15 {
-		t.Errorf("nothing queued: %v ms", got)
+	next := func() store.NextDueRow { return must[store.NextDueRow](t)(b.q.NextDue(t.Context())) }
+	if got := next(); got.EventsMs != 1e15 || got.RemovalsMs != 1e15 {
+		t.Errorf("nothing queued: %+v", got)
 	}
 	id := b.event(b.user(), day)
-	if got := next(); got > 0 {
-		t.Errorf("due: %v ms", got)
+	if got := next(); got.EventsMs > 0 || got.RemovalsMs != 1e15 {
+		t.Errorf("an event is due: %+v", got)
 	}
-	for due, ok := range map[string]func(float64) bool{
+	b.exec(`insert into reminder_worker.calendar_copies (event_id, user_id, google_event_id) select id, user_id, 'g' from events`)
+	moments := map[string]func(float64) bool{
 		"infinity":  func(ms float64) bool { return ms == 1e15 },
 		"-infinity": func(ms float64) bool { return ms <= 0 },
 		"tomorrow":  func(ms float64) bool { return ms > 0 && ms <= 2*86_400_000 },
-	} {
+	}
+	for due, ok := range moments {
 		b.exec(`update events set sync_due_at = $2::text::timestamptz where id = $1`, id, due)
-		if got := next(); !ok(got) {
-			t.Errorf("due %s: %v ms", due, got)
+		if got := next(); !ok(got.EventsMs) || got.RemovalsMs != 1e15 {
+			t.Errorf("the event is due %s: %+v", due, got)
+		}
+	}
+	b.exec(`update events set sync_due_at = null`)
+	for due, ok := range moments {
+		b.exec(`update reminder_worker.calendar_copies set tombstoned_at = now(), due_at = $1::text::timestamptz`, due)
+		if got := next(); !ok(got.RemovalsMs) || got.EventsMs != 1e15 {
+			t.Errorf("the removal is due %s: %+v", due, got)
 		}
 	}
 }

@@ -163,8 +163,8 @@ func ofEvents(b batch) map[string]asked {
 			},
 			[]string{"events_pkey"},
 		},
-		"NextEventDue": {
-			func(ctx context.Context, q *store.Queries) { _, _ = q.NextEventDue(ctx) },
+		"NextDue": {
+			func(ctx context.Context, q *store.Queries) { _, _ = q.NextDue(ctx) },
 			[]string{"events_unplanned_idx", "events_planned_idx", "calendar_copies_due_idx"},
 		},
 		"FirstDueEvent": {
@@ -416,14 +416,12 @@ func ofPushes(b batch) map[string]asked {
 	}
 }
 
-// TestPlansReadByIndex holds every statement to reading a crowd of rows by index: planned for its arguments, planned for any, and
-// planned while nothing is known of the tables, as after a bulk load.
+// TestPlansReadByIndex holds every statement to reading a crowd of rows by index: planned for its arguments, planned for any,
+// planned while nothing is known of the tables, as after a bulk load, and planned before the first row was written.
 func TestPlansReadByIndex(t *testing.T) {
 	t.Parallel()
-	conn := pgtest.New(t).Connect(t)
-	if _, err := conn.Exec(t.Context(), crowd); err != nil {
-		t.Fatal(err)
-	}
+	db := pgtest.New(t)
+	conn := db.Connect(t)
 	all := questions(newBatch(t, conn, 100))
 	if diff := cmp.Diff(methods(), keys(all)); diff != "" {
 		t.Fatalf("statements without a question (-store +asked):\n%s", diff)
@@ -433,6 +431,12 @@ func TestPlansReadByIndex(t *testing.T) {
 		var p tape
 		a.ask(t.Context(), store.New(&p))
 		asked[name] = p
+	}
+	planWhileEmpty(t, db.Connect(t), asked)
+	if _, err := conn.Exec(t.Context(), crowd); err != nil {
+		t.Fatal(err)
+	}
+	for name, p := range asked {
 		judge(t, name+", without statistics", explain(t, conn, p.sql, p.args...), nil)
 	}
 	if _, err := conn.Exec(t.Context(), "analyze"); err != nil {
@@ -444,6 +448,17 @@ func TestPlansReadByIndex(t *testing.T) {
 			judge(t, "custom", explain(t, conn, p.sql, p.args...), a.indexes)
 			judge(t, "generic", explainGeneric(t, conn, name, p.sql, len(p.args)), a.indexes)
 		})
+	}
+}
+
+// planWhileEmpty judges the plans that a session of the worker's makes while there is no row: it may keep them until there are many.
+func planWhileEmpty(t *testing.T, conn *pgx.Conn, asked map[string]tape) {
+	t.Helper()
+	if _, err := conn.Exec(t.Context(), store.Planning, pgx.QueryExecModeSimpleProtocol); err != nil {
+		t.Fatal(err)
+	}
+	for name, p := range asked {
+		judge(t, name+", while empty", explainGeneric(t, conn, name, p.sql, len(p.args)), nil)
 	}
 }
 

@@ -79,10 +79,15 @@ func (r *Reconciler) claimOne(ctx context.Context, waiting bool) ([]store.ClaimE
 }
 
 func (r *Reconciler) claimRows(ctx context.Context, plans, copies int) ([]store.ClaimEventsRow, error) {
-	rows, err := r.db.ClaimEvents(ctx, store.ClaimEventsParams{
-		MaxRows: int32(plans), MaxCopies: int32(copies), MaxBytes: maxTextBytes,
+	arg := store.ClaimEventsParams{
+		MaxRows: int32(plans), MaxCopies: int32(copies), MaxBytes: maxTextBytes, NoteCopies: r.cal != nil && r.callable() > 0, OwnGrants: r.ownGrants(), Domains: r.domains(),
 		LeaseMs: r.cfg.Lease.Milliseconds(), Worker: r.worker, Skip: r.barred.skip(),
-	})
+	}
+	rows, err := r.db.ClaimEvents(ctx, arg)
+	if arg.NoteCopies && lockedOut(err) { // by a user who is being deleted
+		arg.NoteCopies = false
+		rows, err = r.db.ClaimEvents(ctx, arg)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("claim events: %w", err)
 	}

@@ -27,6 +27,7 @@ type job struct {
 	wait        time.Duration
 	content     gcal.Event
 	known       gcal.Copy
+	plan        *commitment // nil: its reminders were committed before
 
 	// What follows is guarded by the flight's mu.
 
@@ -88,6 +89,14 @@ func (l *lanes) turn(user uuid.UUID, most int, call time.Duration) time.Duration
 	}
 	q.turn = q.turn.Add(call)
 	return q.turn.Sub(now)
+}
+
+// room reports whether a user's lane has room, with at most so many waiting.
+func (l *lanes) room(user uuid.UUID, most int) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	q := l.queues[user]
+	return q == nil || len(q.waiting) < most
 }
 
 func (l *lanes) run(user uuid.UUID) {

@@ -89,15 +89,15 @@ func (r *Reconciler) Sweep() {
 
 // Wake says that there may be work. It never blocks; several before the next look are one.
 func (r *Reconciler) Wake() {
-	r.wakeIntake()
+	r.WakeForEvents()
 	select {
 	case r.left <- struct{}{}:
 	default:
 	}
 }
 
-// wakeIntake is Wake for what concerns nobody who leaves.
-func (r *Reconciler) wakeIntake() {
+// WakeForEvents is Wake when it is known that only rows of events have changed, which concerns nobody who leaves.
+func (r *Reconciler) WakeForEvents() {
 	select {
 	case r.wake <- struct{}{}:
 	default:
@@ -208,9 +208,9 @@ func (r *Reconciler) look(ctx, work context.Context) time.Duration {
 	case r.places() == 0:
 		return r.cfg.SweepInterval // what is due waits for a place, and rest for one that comes free
 	case took.none():
-		return max(r.untilDue(work), lockedRest, min(r.resting(), longRest))
+		return max(r.untilDue(work, took), lockedRest, min(r.resting(), longRest))
 	}
-	return r.untilDue(work)
+	return r.untilDue(work, took)
 }
 
 // restFor is how long to rest when there is nothing to do for d.
@@ -241,14 +241,16 @@ func (r *Reconciler) resting() time.Duration {
 	return left
 }
 
-// untilDue asks the queue when it has work again. In between a change wakes us.
-func (r *Reconciler) untilDue(ctx context.Context) time.Duration {
-	ms, err := r.db.NextEventDue(ctx)
+// untilDue is when the queue has work again. In between a change wakes us.
+func (r *Reconciler) untilDue(ctx context.Context, took taken) time.Duration {
+	if !took.until.IsZero() {
+		return min(max(time.Until(took.until), time.Millisecond), r.cfg.SweepInterval)
+	}
+	due, err := r.db.NextDue(ctx)
 	if err != nil {
 		return time.Second
 	}
-	due := time.Duration(min(ms, 1e9)*float64(time.Millisecond)) + time.Millisecond
-	return min(max(due, time.Millisecond), r.cfg.SweepInterval)
+	return min(fromNow(min(due.EventsMs, due.RemovalsMs)), r.cfg.SweepInterval)
 }
 
 func (r *Reconciler) rest(ctx context.Context, d time.Duration) {

@@ -47,7 +47,7 @@ func (r *Reconciler) write(ctx context.Context, batch []outcome) {
 	}
 	r.flight.remove(jobs...)
 	if soon { // the next look was to be when the claim would have ended
-		r.wakeIntake()
+		r.WakeForEvents()
 	}
 }
 

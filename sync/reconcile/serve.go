@@ -15,38 +15,36 @@ import (
 	"github.com/parentpal/reminder-worker/sync/gcal"
 )
 
-// serve carries one job into the user's calendar, if that is still to be done, and passes on what became of it. Once stopping
-// has ended no job is begun any more.
+// serve carries one job into the user's calendar, if that is still to be done, and passes on what became of it.
 func (r *Reconciler) serve(stopping, work context.Context, j *job) {
-	if !r.flight.held(j) {
+	if o, known := r.attempt(stopping, work, j); known {
+		r.results <- r.behindPlan(o)
+	} else {
 		r.flight.remove(j) // the event is gone, or another worker has it: its row tells what is next
-		return
+	}
+}
+
+// attempt makes the call of a job unless something stands against it. Once stopping has ended no job is begun any more.
+func (r *Reconciler) attempt(stopping, work context.Context, j *job) (o outcome, known bool) {
+	if !r.flight.held(j) {
+		return o, false
 	}
 	if stopping.Err() != nil {
-		r.results <- outcome{job: j, released: true}
-		return
+		return outcome{job: j, released: true}, true
 	}
 	if left, why := r.pause.left(); left > 0 {
-		r.results <- outcome{job: j, status: eventPending, retry: left, message: why}
-		return
+		return outcome{job: j, status: eventPending, retry: left, message: why}, true
 	}
 	if left, why := r.service.left(); left > 0 && j.account.Delegated() {
-		r.results <- outcome{job: j, status: eventPending, retry: left, message: why}
-		return
+		return outcome{job: j, status: eventPending, retry: left, message: why}, true
 	}
 	if left, why := r.patience.left(j.account); left > 0 {
-		r.results <- outcome{job: j, status: eventPending, retry: left, message: why}
-		return
+		return outcome{job: j, status: eventPending, retry: left, message: why}, true
 	}
 	if r.patience.refused(j.account) {
-		r.results <- reconnect(outcome{job: j, retry: never}, "the grant was refused")
-		return
+		return reconnect(outcome{job: j, retry: never}, "the grant was refused"), true
 	}
-	if o, known := r.carry(work, j); known {
-		r.results <- o
-	} else {
-		r.flight.remove(j)
-	}
+	return r.carry(work, j)
 }
 
 // carry makes the call. What became of it is not known when the claim was lost before the answer came: Google may do it still, so

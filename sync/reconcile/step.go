@@ -20,12 +20,15 @@ type planned struct {
 	now  time.Time // the database's clock at the claim
 	// claimed is ours just before it, so that we never believe to hold a claim for longer than it holds.
 	claimed time.Time
+	// ahead is on its way already; nil: it is not.
+	ahead *job
 }
 
-// taken is what a step has claimed, and whether more may be due.
+// taken is what a step has claimed, whether more may be due, and if not, until when nothing is (zero: that was not asked).
 type taken struct {
 	events, removals int
 	more             bool
+	until            time.Time
 }
 
 func (t taken) none() bool { return t.events+t.removals == 0 }
@@ -51,13 +54,15 @@ func (r *Reconciler) step(ctx context.Context) (took taken, err error) {
 	for _, p := range waiting {
 		r.dispatch(p)
 	}
-	if err := r.begin(ctx, plans); err != nil {
+	r.sendAhead(plans)
+	err = r.begin(ctx, plans)
+	for _, p := range plans {
+		p.planned(false) // unless it has been said before
+	}
+	if err != nil {
 		return took, err
 	}
-	limit := r.callable()
-	took.removals, err = r.takeRemovals(ctx, limit)
-	took.more = took.more || limit > 0 && took.removals == limit
-	return took, err
+	return r.alsoRemovals(ctx, took)
 }
 
 // unnoticed is how long an event may have been due before somebody should have looked.
@@ -126,11 +131,13 @@ func (r *Reconciler) begin(ctx context.Context, batch []planned) error {
 	case err == nil:
 		return r.start(ctx, batch, rows)
 	case !refusesData(err) && !lockedOut(err):
-		r.letGo(ctx, batch)
+		r.letGo(ctx, behind(batch))
 		return fmt.Errorf("commit plans: %w", err)
 	case len(batch) > 1:
 		half := len(batch) / 2
 		return errors.Join(r.begin(ctx, batch[:half]), r.begin(ctx, batch[half:]))
+	case batch[0].ahead != nil:
+		return nil // what became of it is recorded with its call
 	case lockedOut(err):
 		return r.giveBack(ctx, batch...) // a user who is being deleted, for instance
 	}
@@ -145,6 +152,9 @@ func (r *Reconciler) begin(ctx context.Context, batch []planned) error {
 
 // letGo gives the claims of a batch back that could not be committed, if that can be done; otherwise they end by themselves.
 func (r *Reconciler) letGo(ctx context.Context, batch []planned) {
+	if len(batch) == 0 {
+		return
+	}
 	ids := make([]uuid.UUID, len(batch))
 	for i, p := range batch {
 		ids[i] = p.row.ID
@@ -219,9 +229,12 @@ func (r *Reconciler) start(ctx context.Context, batch []planned, rows []store.Co
 	}
 	var lost []planned
 	for _, p := range batch {
-		if held[p.row.ID] {
+		switch {
+		case p.ahead != nil:
+			p.planned(held[p.row.ID])
+		case held[p.row.ID]:
 			r.dispatch(p)
-		} else {
+		default:
 			lost = append(lost, p)
 		}
 	}
@@ -333,43 +346,4 @@ func newJob(p planned, lease time.Duration) *job {
 		j.known.ETag, j.known.Hash = row.CopyEtag, row.CopyHash
 	}
 	return j
-}
-
-// takeRemovals claims tombstones and hands them to the lanes.
-func (r *Reconciler) takeRemovals(ctx context.Context, limit int) (int, error) {
-	if limit <= 0 {
-		return 0, nil
-	}
-	claimed := time.Now()
-	rows, err := r.db.ClaimRemovals(ctx, store.ClaimRemovalsParams{MaxRows: int32(limit), LeaseMs: r.cfg.Lease.Milliseconds()})
-	if err != nil {
-		return 0, fmt.Errorf("claim removals: %w", err)
-	}
-	r.findRemovals(ctx, rows)
-	for _, row := range rows {
-		r.dispatchRemoval(row, claimed.Add(r.cfg.Lease))
-	}
-	return len(rows), nil
-}
-
-func (r *Reconciler) dispatchRemoval(row store.ClaimRemovalsRow, holdsUntil time.Time) {
-	j := &job{
-		event: row.EventID, user: row.UserID, attempts: int(row.Attempts), removal: true, lease: row.LeaseUntil, holdsUntil: holdsUntil,
-		account: gcal.Account{UserID: row.UserID, Subject: row.Subject, Consent: row.ConnectedAt, CalendarID: row.CalendarID}, stored: row.RefreshToken,
-		target: row.TargetCalendarID, targetID: row.TargetEventID,
-		known: gcal.Copy{GoogleID: row.GoogleEventID, Generation: int(row.Generation), ETag: row.Etag, Hash: row.ContentHash},
-	}
-	now := row.LeaseUntil.Add(-r.cfg.Lease)
-	switch {
-	case r.cal == nil, row.AccountState == accountUnserved:
-		r.settle(outcome{job: j, retry: r.cfg.RetryMax, message: "waits for a worker that writes this user's calendar"})
-	case row.AccountState == accountUndecided:
-		r.settle(outcome{job: j, retry: r.cfg.Jitter(undecidedPause), message: undecided})
-	case !removable(&row):
-		r.settle(outcome{job: j, retry: never, message: "waits until the user connects Google Calendar again"})
-	case row.AccountPausedUntil.After(now):
-		r.settle(outcome{job: j, retry: row.AccountPausedUntil.Sub(now), message: "Google asked for a pause of this user's calendar"})
-	default:
-		r.unseal(j)
-	}
 }

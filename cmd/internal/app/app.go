@@ -215,6 +215,10 @@ func (a *App) Once(ctx context.Context) error {
 
 // heard passes a change on to both parts. It never blocks.
 func (a *App) heard(c listener.Change) {
+	if c.OnlyEvents {
+		a.events.WakeForEvents()
+		return
+	}
 	if a.sealer != nil {
 		a.sealer.look()
 	}

@@ -3,11 +3,14 @@ package app
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync/atomic"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/parentpal/reminder-worker/sql/store"
 )
 
 // route knows what lies between the pool and the server: whether it is a pooler that lends server connections, and whether the server is
@@ -95,9 +98,17 @@ func (r *route) choose(_ context.Context, cfg *pgx.ConnConfig) error {
 	return nil
 }
 
-// note remembers how the connection sends statements.
-func (r *route) note(_ context.Context, conn *pgx.Conn) error {
-	visitOf(conn).prepares = conn.Config().DefaultQueryExecMode == pgx.QueryExecModeCacheStatement
+// note remembers how the connection sends statements, and has those that stay prepared planned once. Behind a pooler the session is not ours
+// to set.
+func (r *route) note(ctx context.Context, conn *pgx.Conn) error {
+	v := visitOf(conn)
+	v.prepares = conn.Config().DefaultQueryExecMode == pgx.QueryExecModeCacheStatement
+	if !v.prepares || v.pooled || r.shared.Load() {
+		return nil
+	}
+	if _, err := conn.PgConn().Exec(ctx, store.Planning).ReadAll(); err != nil {
+		return fmt.Errorf("set how statements are planned: %w", err)
+	}
 	return nil
 }
 

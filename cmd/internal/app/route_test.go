@@ -61,6 +61,15 @@ func prepared(t *testing.T, a *App) (n int) {
 	return n
 }
 
+// planning is how the statements of a connection are planned.
+func planning(t *testing.T, a *App) (mode string) {
+	t.Helper()
+	if err := a.pool.QueryRow(t.Context(), "show plan_cache_mode").Scan(&mode); err != nil {
+		t.Fatal(err)
+	}
+	return mode
+}
+
 // Statements are prepared where they stay, and only there; who says how they are sent is obeyed.
 func TestStatementsArePrepared(t *testing.T) {
 	t.Parallel()
@@ -71,6 +80,9 @@ func TestStatementsArePrepared(t *testing.T) {
 	}
 	if prepared(t, direct) == 0 {
 		t.Error("nothing is prepared on a direct connection")
+	}
+	if got := planning(t, direct); got != "force_generic_plan" {
+		t.Errorf("plan_cache_mode is %s on a direct connection", got)
 	}
 	if told := wired(t, address+"&default_query_exec_mode=exec"); prepared(t, told) != 0 {
 		t.Error("a statement was prepared against the operator's word")
@@ -87,6 +99,9 @@ func TestStatementsArePrepared(t *testing.T) {
 		}
 		if prepared(t, a) != 0 {
 			t.Errorf("%s mode: statements are prepared", m.mode)
+		}
+		if got := planning(t, a); got != "auto" {
+			t.Errorf("%s mode: a session that is not ours was set to plan_cache_mode %s", m.mode, got)
 		}
 	}
 	session := startPooler(t, program, address, "session", 12)
