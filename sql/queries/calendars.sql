@@ -59,7 +59,7 @@ with given as (
     cross join lateral (
       select x.id
       from public.events x
-      where x.id = k.event_id and x.user_id = l.user_id and x.status = 'synced' and coalesce(x.end_ts, x.start_ts) > now()
+      where x.id = k.event_id and (x.user_id = l.user_id) is true and x.status = 'synced' and coalesce(x.end_ts, x.start_ts) > now()
       for no key update skip locked) t
     where l.foreign_consent))
   returning e.id

@@ -147,7 +147,7 @@ from (
   select x.event_id, x.user_id
   from (select unnest($1::uuid[]) as event_id, unnest($2::uuid[]) as user_id) i
   join reminder_worker.calendar_copies x on x.event_id = i.event_id and x.user_id = i.user_id
-  where x.tombstoned_at is null and not exists (select from public.events e where e.id = x.event_id and e.user_id = x.user_id)
+  where x.tombstoned_at is null and not exists (select from public.events e where e.id = x.event_id and (e.user_id = x.user_id) is true)
   for no key update of x skip locked) f
 where k.event_id = f.event_id and k.user_id = f.user_id
 `
@@ -175,7 +175,7 @@ select k.event_id, k.calendar_id, k.google_event_id, k.generation, k.etag, k.con
   coalesce(e.sync_due_at is null and e.sync_lease_until is null and e.sync_planned = e.sync_revision, false)::boolean as settled,
   coalesce(coalesce(e.end_ts, e.start_ts) > now(), false)::boolean as coming
 from reminder_worker.calendar_copies k
-left join public.events e on e.id = k.event_id and e.user_id = k.user_id
+left join public.events e on e.id = k.event_id and (e.user_id = k.user_id) is true
 where k.user_id = $1::uuid and k.event_id > $2::uuid
   and (e.id is null or coalesce(e.end_ts, e.start_ts) > $3::timestamptz)
 order by k.event_id
@@ -645,9 +645,9 @@ select
   (t.reminder_minutes is not null or n.reminder_minutes is not null)::boolean as has_minutes,
   array(select m from unnest(coalesce(t.reminder_minutes, n.reminder_minutes)) m where m between 0 and 86400 limit 16)::integer[] as minutes,
   coalesce(n.time_zone, '')::text as time_zone,
-  coalesce(reminder_worker.minute_of(n.quiet_from), -1)::integer as quiet_from,
-  coalesce(reminder_worker.minute_of(n.quiet_until), -1)::integer as quiet_until,
-  coalesce(reminder_worker.minute_of(n.all_day_at), -1)::integer as all_day_at,
+  coalesce(floor(extract(epoch from n.quiet_from) / 60)::integer % 1440, -1)::integer as quiet_from,
+  coalesce(floor(extract(epoch from n.quiet_until) / 60)::integer % 1440, -1)::integer as quiet_until,
+  coalesce(floor(extract(epoch from n.all_day_at) / 60)::integer % 1440, -1)::integer as all_day_at,
   coalesce(not n.calendar_enabled, false)::boolean as calendar_off,
   (a.user_id is not null)::boolean as has_account,
   coalesce(a.refresh_token, '')::text as refresh_token,
@@ -806,7 +806,7 @@ with input as (
   cross join lateral (
     select e.id
     from public.events e
-    where e.id = i.event_id and e.user_id = $1::uuid and e.sync_revision = i.revision and e.sync_due_at is null and e.sync_lease_until is null
+    where e.id = i.event_id and (e.user_id = $1::uuid) is true and e.sync_revision = i.revision and e.sync_due_at is null and e.sync_lease_until is null
     for no key update skip locked) x
 )
 insert into reminder_worker.calendar_copies as k (event_id, user_id, calendar_id, google_event_id, generation)

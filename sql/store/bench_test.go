@@ -25,6 +25,7 @@ func newBench(b *testing.B, planning string) *bench {
 	b.Helper()
 	ctx := b.Context()
 	conn := pgtest.New(b).Connect(b)
+	store.Register(conn.TypeMap())
 	s := &bench{b: b, conn: conn, q: store.New(conn), user: uuid.New()}
 	for _, statement := range []string{
 		crowd,
@@ -34,7 +35,8 @@ func newBench(b *testing.B, planning string) *bench {
 		`update public.reminders set status = 'sent' where status <> 'sent'`,
 		`set session_replication_role = origin`,
 		`vacuum analyze`,
-		`set plan_cache_mode = ` + planning, "set jit = off", "set enable_seqscan = off",
+		store.Planning,
+		`set plan_cache_mode = ` + planning,
 	} {
 		if _, err := conn.Exec(ctx, statement, pgx.QueryExecModeSimpleProtocol); err != nil {
 			b.Fatal(err)
@@ -61,6 +63,15 @@ func (s *bench) write(n int) {
 
 // spent adds what each statement takes.
 type spent map[string]time.Duration
+
+// report divides it by how many rows were served.
+func (s spent) report(b *testing.B, served int) {
+	for name, d := range s {
+		b.ReportMetric(float64(d.Microseconds())/float64(served), name+"-us/row")
+	}
+	b.ReportMetric(float64(b.Elapsed().Microseconds())/float64(served), "us/row")
+	b.ReportMetric(0, "ns/op")
+}
 
 func timed[T any](s *bench, spent spent, name string, ask func(context.Context) (T, error)) T {
 	s.b.Helper()
@@ -113,12 +124,70 @@ func BenchmarkServe(b *testing.B) {
 					timed(s, spent, "next", func(ctx context.Context) (store.NextDueRow, error) { return s.q.NextDue(ctx) })
 					served += size
 				}
-				for name, d := range spent {
-					b.ReportMetric(float64(d.Microseconds())/float64(served), name+"-us/event")
-				}
-				b.ReportMetric(float64(b.Elapsed().Microseconds())/float64(served), "us/event")
-				b.ReportMetric(0, "ns/op")
+				spent.report(b, served)
 			})
 		}
 	}
+}
+
+// BenchmarkPush takes reminders that are due at one instant through both statements that a push asks for.
+func BenchmarkPush(b *testing.B) {
+	for _, size := range []int{1, 100, 500} {
+		b.Run(fmt.Sprint(size), func(b *testing.B) {
+			s := newBench(b, "force_generic_plan")
+			s.exec(`select reminder_worker.put_push_device($1, 'ExponentPushToken[mine]', 'ios')`, s.user)
+			spent := spent{}
+			sent := 0
+			for b.Loop() {
+				b.StopTimer()
+				ids := s.due(size)
+				b.StartTimer()
+				rows := timed(s, spent, "claim", func(ctx context.Context) ([]store.ClaimRemindersRow, error) {
+					return s.q.ClaimReminders(ctx, store.ClaimRemindersParams{Ids: ids, SlackMs: 20, LeaseMs: lease.Milliseconds(), MaxAttempts: 5})
+				})
+				if len(rows) != size || len(rows[0].Tokens) != 1 {
+					b.Fatalf("%d reminders claimed, want %d", len(rows), size)
+				}
+				p := accepted(rows)
+				timed(s, spent, "record", func(ctx context.Context) ([]uuid.UUID, error) { return s.q.RecordPushes(ctx, p) })
+				sent += size
+			}
+			spent.report(b, sent)
+		})
+	}
+}
+
+// due makes n reminders that are due now.
+func (s *bench) due(n int) []uuid.UUID {
+	s.b.Helper()
+	rows, err := s.conn.Query(s.b.Context(), `with e as (
+			insert into public.events (user_id, title, start_ts, status) select $1, 'Practice', date_trunc('second', now()) + interval '30 minutes', 'synced'
+			from generate_series(1, $2::integer)
+			returning id, user_id
+		)
+		insert into public.reminders (event_id, user_id, notify_at_ts, message) select id, user_id, now() - interval '1 millisecond', 'Field 3' from e
+		returning id`, s.user, n)
+	if err != nil {
+		s.b.Fatal(err)
+	}
+	ids, err := pgx.CollectRows(rows, pgx.RowTo[uuid.UUID])
+	if err != nil {
+		s.b.Fatal(err)
+	}
+	return ids
+}
+
+// accepted is the argument of RecordPushes for reminders that were all taken.
+func accepted(rows []store.ClaimRemindersRow) store.RecordPushesParams {
+	p := store.RecordPushesParams{LargeBytes: 3072, ReceiptDelayMs: 900_000}
+	now := time.Now()
+	for _, r := range rows {
+		p.Ids, p.PushReminderIds = append(p.Ids, r.ID), append(p.PushReminderIds, r.ID)
+		p.Leases, p.PushTokens = append(p.Leases, r.Lease), append(p.PushTokens, r.Tokens[0])
+	}
+	n := len(rows)
+	p.Statuses, p.RetryMs, p.CountAttempts, p.SentAts, p.ErrorMessages = repeat("sent", n), repeat(int64(0), n), repeat(true, n), repeat(now, n), repeat("", n)
+	p.PushStates, p.TicketIds, p.ErrorCodes, p.PushErrors = repeat("accepted", n), repeat("t", n), repeat("", n), repeat("", n)
+	p.PushSentAts, p.LatenessMs, p.PayloadBytes, p.RetireReasons, p.Projects = repeat(now, n), repeat(int64(3), n), repeat(int32(600), n), repeat("", n), repeat("", n)
+	return p
 }

@@ -18,6 +18,8 @@
 //   - The queues are partial indexes: events.sync_due_at, calendar_copies.due_at, coalesce(next_attempt_at, notify_at_ts) of
 //     reminders that are pending or sending, deliveries.receipt_due_at. A claim reads what is due and nothing else,
 //     whatever the size of the tables.
+//   - They are planned once, perhaps while the tables are empty (see Planning), and must look rows up by the same index then as later. Where two
+//     would do, the one that must not be used has its column hidden from it by "is true".
 //   - What can be null or infinite in an app's table comes back as a value that Go can hold, with a flag beside it, so that one
 //     bad row cannot fail the batch it is in.
 package store

@@ -90,9 +90,9 @@ select
   (t.reminder_minutes is not null or n.reminder_minutes is not null)::boolean as has_minutes,
   array(select m from unnest(coalesce(t.reminder_minutes, n.reminder_minutes)) m where m between 0 and 86400 limit 16)::integer[] as minutes,
   coalesce(n.time_zone, '')::text as time_zone,
-  coalesce(reminder_worker.minute_of(n.quiet_from), -1)::integer as quiet_from,
-  coalesce(reminder_worker.minute_of(n.quiet_until), -1)::integer as quiet_until,
-  coalesce(reminder_worker.minute_of(n.all_day_at), -1)::integer as all_day_at,
+  coalesce(floor(extract(epoch from n.quiet_from) / 60)::integer % 1440, -1)::integer as quiet_from,
+  coalesce(floor(extract(epoch from n.quiet_until) / 60)::integer % 1440, -1)::integer as quiet_until,
+  coalesce(floor(extract(epoch from n.all_day_at) / 60)::integer % 1440, -1)::integer as all_day_at,
   coalesce(not n.calendar_enabled, false)::boolean as calendar_off,
   (a.user_id is not null)::boolean as has_account,
   coalesce(a.refresh_token, '')::text as refresh_token,
@@ -701,7 +701,7 @@ with input as (
     now(), case when e.id is null or i.unwanted then now() end, case when e.id is null or i.unwanted then now() end
   from free i
   join reminder_worker.google_accounts a on a.user_id = i.user_id
-  left join public.events e on e.id = i.id and e.user_id = i.user_id and e.status <> 'cancelled'
+  left join public.events e on e.id = i.id and (e.user_id = i.user_id) is true and e.status <> 'cancelled'
   where i.google_id <> ''
     and not exists (select from reminder_worker.calendar_copies k where k.event_id = i.id and k.user_id = i.user_id)
   on conflict do nothing

@@ -34,8 +34,8 @@ select t.user_id, (t.notice_lease is not null)::boolean as stands, coalesce(t.no
   coalesce(not n.push_enabled, false)::boolean as push_off,
   coalesce(not n.calendar_enabled, false)::boolean as calendar_off,
   coalesce(n.time_zone, '')::text as time_zone,
-  coalesce(reminder_worker.minute_of(n.quiet_from), -1)::integer as quiet_from,
-  coalesce(reminder_worker.minute_of(n.quiet_until), -1)::integer as quiet_until,
+  coalesce(floor(extract(epoch from n.quiet_from) / 60)::integer % 1440, -1)::integer as quiet_from,
+  coalesce(floor(extract(epoch from n.quiet_until) / 60)::integer % 1440, -1)::integer as quiet_until,
   coalesce(n.locale, '')::text as locale
 from taken t
 left join public.notification_settings n on n.user_id = t.user_id

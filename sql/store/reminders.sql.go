@@ -18,7 +18,8 @@ from public.reminders r
 where r.status = 'pending'
   and r.changed_xid >= ($1::bigint)::text::xid8
   and r.changed_xid < pg_snapshot_xmax(pg_current_snapshot())
-  and coalesce(r.next_attempt_at, r.notify_at_ts) <= $2::timestamptz
+  -- "is true" hides the time from the index of the queue: what has changed is little, what is due within the window may be much.
+  and (coalesce(r.next_attempt_at, r.notify_at_ts) <= $2::timestamptz) is true
 limit $3::integer
 `
 
@@ -60,7 +61,11 @@ with due as (
   select r.id, r.event_id, r.user_id, r.push_token, r.notify_at_ts, r.next_attempt_at, r.status, coalesce(r.retry_count, 0) as retry_count,
     r.plan_revision is not null as planned, r.snoozed_from is not null as snoozed, r.planned_for_ts,
     e.id is not null as has_event, e.status as event_status, e.start_ts,
-    reminder_worker.deadline(e.start_ts, r.notify_at_ts, r.snoozed_from is not null, r.plan_revision is not null) as deadline,
+    -- As reminder_worker.deadline, and below is_push_token only where it is needed: to call a function costs a row as much as all else here.
+    case
+      when isfinite(e.start_ts) and (r.snoozed_from is not null or e.start_ts > r.notify_at_ts) then e.start_ts
+      else r.notify_at_ts + case when r.plan_revision is not null then interval '15 minutes' else interval '24 hours' end
+    end as deadline,
     greatest(r.notify_at_ts - interval '1 minute', r.asked_at) as round_began,
     (e.dismissed_for_ts = e.start_ts and (r.plan_revision is not null or r.created_at <= e.dismissed_at)) is true as dismissed
   from public.reminders r
@@ -95,7 +100,7 @@ with due as (
       select o.id, d.push_token, o.project, o.registered_at
       from (select) one
       left join reminder_worker.push_devices o on o.token = d.push_token
-      where reminder_worker.is_push_token(d.push_token) and (o.id is null or o.user_id = d.user_id and o.retired_at is null)) p) dev
+      where d.push_token <> '' and reminder_worker.is_push_token(d.push_token) and (o.id is null or o.user_id = d.user_id and o.retired_at is null)) p) dev
 ), judged as (
   select a.id, a.push_token <> '' and not reminder_worker.is_push_token(a.push_token) as no_token, a.tokens, a.projects, a.deadline, a.last_sent_at, a.refusal,
     case
@@ -169,8 +174,8 @@ select t.id,
   coalesce(isfinite(e.end_ts), false)::boolean as has_end,
   coalesce(case when octet_length(d.data) <= 1024 then d.data end, '')::text as data,
   coalesce(n.time_zone, '')::text as time_zone,
-  coalesce(reminder_worker.minute_of(n.quiet_from), -1)::integer as quiet_from,
-  coalesce(reminder_worker.minute_of(n.quiet_until), -1)::integer as quiet_until,
+  coalesce(floor(extract(epoch from n.quiet_from) / 60)::integer % 1440, -1)::integer as quiet_from,
+  coalesce(floor(extract(epoch from n.quiet_until) / 60)::integer % 1440, -1)::integer as quiet_until,
   coalesce(n.locale, '')::text as locale,
   coalesce(n.hour_cycle, '')::text as hour_cycle
 from taken t

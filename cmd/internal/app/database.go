@@ -20,13 +20,13 @@ func (a *App) openPool() error {
 	if err != nil {
 		return err
 	}
-	cfg.MaxConns = int32(a.cfg.PoolSize)
+	cfg.MaxConns, cfg.MinConns = int32(a.cfg.PoolSize), int32(a.cfg.PoolSize) // what is to be made first is late
 	cfg.MaxConnLifetime = time.Hour
 	cfg.MaxConnLifetimeJitter = 10 * time.Minute
 	cfg.PingTimeout = pingLimit
 	cfg.ShouldPing = func(_ context.Context, p pgxpool.ShouldPingParams) bool { return p.IdleDuration > pingAfter }
 	shape(cfg.ConnConfig)
-	a.route = &route{chosen: chosenMode(cfg.ConnString())}
+	a.route = &route{chosen: chosenMode(cfg.ConnString()), serves: a.start.done}
 	a.route.guard(cfg)
 	cfg.ConnConfig.Tracer = &multitracer.Tracer{
 		QueryTracers:       []pgx.QueryTracer{a.pulse, a.route},
@@ -99,6 +99,7 @@ func (a *App) prepare(ctx context.Context) error {
 		return fmt.Errorf("check schema: %d migrations are pending, beginning with %d: run reminder-worker migrate up", len(pending), pending[0].Version)
 	}
 	a.start.finish()
+	a.pool.Reset() // the connections that are there were made before the statements could be prepared
 	return nil
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync/atomic"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -22,14 +23,24 @@ type route struct {
 	shared     atomic.Bool       // a prepared statement was not there, or there already: something lends connections and hides it
 	generation atomic.Uint64     // of connections: a new one begins with every reset
 	pool       atomic.Pointer[pgxpool.Pool]
+	serves     func() bool // the schema is there
 }
 
 // visit is what is known about one connection.
 type visit struct {
 	generation uint64
 	pooled     bool
-	prepares   bool // statements stay prepared on the server
+	prepares   bool      // statements stay prepared on the server
+	planned    time.Time // since when those that are prepared have been planned; zero: each is planned for itself
+	slow       bool      // one of them took long since
 }
+
+const (
+	// slowStatement is how long a statement takes that may have a bad plan.
+	slowStatement = 25 * time.Millisecond
+	// planAge is how old plans are at least that are given up for it: making them anew takes some milliseconds, and that may not be the reason.
+	planAge = time.Second
+)
 
 // visitKey is where a connection keeps its visit.
 const visitKey = "visit"
@@ -98,9 +109,10 @@ func (r *route) choose(_ context.Context, cfg *pgx.ConnConfig) error {
 	return nil
 }
 
-// note remembers how the connection sends statements, and has those that stay prepared planned once. Behind a pooler the session is not ours
-// to set.
+// note remembers how the connection sends statements, and has those that stay prepared planned once, at best before they are needed. Behind a
+// pooler the session is not ours to set.
 func (r *route) note(ctx context.Context, conn *pgx.Conn) error {
+	store.Register(conn.TypeMap())
 	v := visitOf(conn)
 	v.prepares = conn.Config().DefaultQueryExecMode == pgx.QueryExecModeCacheStatement
 	if !v.prepares || v.pooled || r.shared.Load() {
@@ -109,14 +121,32 @@ func (r *route) note(ctx context.Context, conn *pgx.Conn) error {
 	if _, err := conn.PgConn().Exec(ctx, store.Planning).ReadAll(); err != nil {
 		return fmt.Errorf("set how statements are planned: %w", err)
 	}
-	return nil
+	v.planned = time.Now()
+	if r.serves == nil || !r.serves() {
+		return nil // the tables may not be there yet
+	}
+	ctx, cancel := context.WithTimeout(ctx, statementLimit)
+	defer cancel()
+	if err := store.Warm(ctx, conn); err != nil && conn.IsClosed() {
+		return fmt.Errorf("prepare statements: %w", err)
+	}
+	return nil // a statement that is refused is told of when it is needed
 }
 
 // fits tells the pool to make another connection in place of one that would prepare statements where they do not stay: the first that
-// leads through a pooler.
-func (r *route) fits(_ context.Context, conn *pgx.Conn) (bool, error) {
+// leads through a pooler. Where a statement has become slow, all are planned anew: a table may have grown by far since they were.
+func (r *route) fits(ctx context.Context, conn *pgx.Conn) (bool, error) {
 	v := visitOf(conn)
-	return r.chosen != 0 || !v.prepares || !v.pooled && !r.shared.Load(), nil
+	if r.chosen == 0 && v.prepares && (v.pooled || r.shared.Load()) {
+		return false, nil
+	}
+	if v.slow && time.Since(v.planned) > planAge {
+		v.slow, v.planned = false, time.Now()
+		if _, err := conn.PgConn().Exec(ctx, `discard plans`).ReadAll(); err != nil {
+			return false, nil //nolint:nilerr // another connection is made in its place
+		}
+	}
+	return true, nil
 }
 
 func visitOf(conn *pgx.Conn) *visit {
@@ -128,13 +158,21 @@ func visitOf(conn *pgx.Conn) *visit {
 
 var _ pgx.QueryTracer = (*route)(nil)
 
-// TraceQueryStart is of no interest.
+// beganKey is where a statement's context keeps when it began.
+type beganKey struct{}
+
+// TraceQueryStart remembers when.
 func (r *route) TraceQueryStart(ctx context.Context, _ *pgx.Conn, _ pgx.TraceQueryStartData) context.Context {
-	return ctx
+	return context.WithValue(ctx, beganKey{}, time.Now())
 }
 
-// TraceQueryEnd looks for signs that the server is no longer what the connections were made to.
+// TraceQueryEnd looks for signs that the server is no longer what the connections were made to, or its tables what the plans were made for.
 func (r *route) TraceQueryEnd(ctx context.Context, conn *pgx.Conn, data pgx.TraceQueryEndData) {
+	if began, ok := ctx.Value(beganKey{}).(time.Time); ok && conn != nil && time.Since(began) > slowStatement {
+		if v := visitOf(conn); !v.planned.IsZero() {
+			v.slow = true
+		}
+	}
 	pe, answered := errors.AsType[*pgconn.PgError](data.Err)
 	switch {
 	case data.Err == nil, ctx.Err() != nil: // a statement that was given up closes its connection, and tells nothing of the others
