@@ -3,14 +3,15 @@
 //
 // # What it promises
 //
-//   - A reminder never waits for Google. A claimed batch is planned and its reminders are committed in one statement before any
-//     calendar is called. When calendars are slow, events are planned ahead and wait for their copies in the table.
+//   - A reminder never waits for Google. A claimed batch is planned and its reminders are committed in one statement at once; of a new event
+//     the call begins beside that statement, of others after it. When calendars are slow, events are planned ahead and wait for their copies
+//     in the table.
 //   - What was past when an event was written is skipped; what we are late with is planned, and sent late.
 //   - Running it twice changes nothing. Plans are pure, reminders are keyed by event and time, copies carry our own ids.
 //   - One bad row fails alone, with words a developer of the app understands in error_message; the rest of its batch goes on.
 //   - An event that changes while it is being served is served again at once afterwards, never by two workers at a time.
-//   - No copy is forgotten. It is noted in the same statement as the reminders, before Google hears of it; an event that is deleted
-//     at any moment leaves a tombstone, and the removal never overtakes a write under way.
+//   - No copy is forgotten. It is noted before Google hears of it, with the claim of a new event or in the same statement as the reminders; an
+//     event that is deleted at any moment leaves a tombstone, and the removal never overtakes a write under way.
 //
 // # Who is authoritative
 //
@@ -28,7 +29,11 @@
 //
 // # How it works
 //
-// One goroutine claims, plans and commits. What needs Google goes to the user's lane: one call at a time per user, at most
+// One goroutine claims, plans and commits. A new event's call is sent ahead of the statement that commits (ahead.go), which saves about half of
+// the way from the app's commit to Google; what became of it waits for the plan, for it ends the claim that the plan is committed under. A
+// plan that did not count then has the event planned again, and the copy that was written is known by its hash. The claim does not wait for
+// the disk (see ClaimEvents): what it says is on the disk with the next commit, and until then a crash of the server has the event served
+// again, under the same id at Google. What needs Google goes to the user's lane: one call at a time per user, at most
 // Config.Concurrency users at once, in turns. One lane holds an eighth of what memory holds; what finds it full comes back when its
 // turn is to be expected, so that a large import into a slow calendar keeps nobody's reminders from being planned. One goroutine
 // records results, as many as there are per statement. One keeps the leases of what is in flight alive and learns from that which
