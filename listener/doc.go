@@ -14,8 +14,10 @@
 // The tables are the truth. Their queue indexes answer "which rows need work" in
 // one probe, they survive a crash, and they can neither go stale nor overflow. A
 // list of ids beside them would be a second, weaker answer to the same question.
-// So the triggers send one constant, empty payload: Postgres folds equal payloads
-// of one transaction, and an import of a hundred thousand rows is one change.
+// So the triggers send one of two constant payloads: "events" for rows of events,
+// after which nobody need look for reminders ([Change.OnlyEvents]), and an empty one
+// for all else. Postgres folds equal payloads of one transaction, and an import of a
+// hundred thousand rows is one change.
 //
 // # Sources
 //

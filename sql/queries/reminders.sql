@@ -173,9 +173,12 @@ left join public.events e on e.id = t.event_id
 left join public.notification_settings n on n.user_id = t.user_id
 cross join lateral (select coalesce(t.push_data, e.push_data)::text as data) d;
 
--- Deadlines reads until when each of ids is worth sending. Of one that is gone, or comes at no time, there is none.
+-- Deadlines reads until when each of ids is worth sending, as ClaimReminders judges it. Of one that is gone, or comes at no time, there is none.
 -- name: Deadlines :many
-select r.id, coalesce(reminder_worker.deadline(e.start_ts, r.notify_at_ts, r.snoozed_from is not null, r.plan_revision is not null), 'epoch')::timestamptz as deadline
+select r.id, coalesce(case
+    when isfinite(e.start_ts) and (r.snoozed_from is not null or e.start_ts > r.notify_at_ts) then e.start_ts
+    else r.notify_at_ts + case when r.plan_revision is not null then interval '15 minutes' else interval '24 hours' end
+  end, 'epoch')::timestamptz as deadline
 from public.reminders r
 left join public.events e on e.id = r.event_id
 where r.id = any (sqlc.arg(ids)::uuid[]) and isfinite(r.notify_at_ts) is true;

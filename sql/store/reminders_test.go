@@ -397,3 +397,36 @@ func TestChangedRemindersMissNothing(t *testing.T) {
 		t.Errorf("%d reminders are visible, want 2: the older transaction's was missed", n)
 	}
 }
+
+// What a claim and Deadlines say of when a reminder is worth sending is what the database's function says, which they spell out.
+func TestDeadlinesAgree(t *testing.T) {
+	t.Parallel()
+	b := newBase(t)
+	user := b.user(phone)
+	b.exec(`insert into events (user_id, title, start_ts, status)
+		select $1, 'Practice', s.at, 'synced' from (values (now() + interval '1 hour'), (now() - interval '1 hour'), ('infinity')) s (at)`, user)
+	b.exec(`insert into reminders (event_id, user_id, notify_at_ts, message, plan_revision, planned_for_ts, snoozed_from)
+		select e.id, e.user_id, now() - n * interval '1 minute', 'Field 3', case when n % 2 = 0 then 1 end, e.start_ts, case when n >= 2 then gen_random_uuid() end
+		from events e, generate_series(0, 3) n`)
+	ids := list[uuid.UUID](b, `select id from reminders`)
+	want := map[uuid.UUID]time.Time{}
+	for _, id := range ids {
+		want[id] = ask[time.Time](b, `select reminder_worker.deadline(e.start_ts, r.notify_at_ts, r.snoozed_from is not null, r.plan_revision is not null)
+			from reminders r join events e on e.id = r.event_id where r.id = $1`, id)
+	}
+	told := must[[]store.DeadlinesRow](t)(b.q.Deadlines(t.Context(), ids))
+	claimed := must[[]store.ClaimRemindersRow](t)(b.q.ClaimReminders(t.Context(), store.ClaimRemindersParams{Ids: ids, LeaseMs: lease.Milliseconds(), MaxAttempts: 5}))
+	if len(told) != len(ids) || len(claimed) != len(ids) || len(ids) != 12 {
+		t.Fatalf("%d reminders, %d deadlines, %d claimed", len(ids), len(told), len(claimed))
+	}
+	for _, row := range told {
+		if !row.Deadline.Equal(want[row.ID]) {
+			t.Errorf("Deadlines says %s, the function %s", row.Deadline, want[row.ID])
+		}
+	}
+	for _, row := range claimed {
+		if !row.Deadline.Equal(want[row.ID]) {
+			t.Errorf("the claim says %s, the function %s", row.Deadline, want[row.ID])
+		}
+	}
+}

@@ -229,3 +229,62 @@ func (r *relay) cut() {
 		_ = c.Close()
 	}
 }
+
+// A plan that was made while a table was small is given up once a statement has become slow, and what is planned then suits the table.
+func TestPlansAreKeptInLine(t *testing.T) {
+	t.Parallel()
+	a := wired(t, pgtest.NewEmpty(t).URL())
+	conn, err := a.pool.Acquire(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	exec := func(sql string) {
+		t.Helper()
+		if _, err := conn.Exec(t.Context(), sql, pgx.QueryExecModeSimpleProtocol); err != nil {
+			t.Fatal(err)
+		}
+	}
+	exec(`create table small (id integer primary key, owner integer); create index on small (owner); analyze small`)
+	const find = `select count(*)::integer from small a join small b on b.owner = a.id where a.id = any ($1::integer[])`
+	count := func() (n int) {
+		t.Helper()
+		if err := conn.QueryRow(t.Context(), find, []int{1, 2, 3}).Scan(&n); err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	count()
+	v := visitOf(conn.Conn())
+	if v.planned.IsZero() || v.slow {
+		t.Fatalf("%+v", v)
+	}
+	exec(`insert into small select n, n from generate_series(1, 100) n`)
+	exec(`select pg_sleep(0.05)`)
+	if !v.slow {
+		t.Error("a slow statement was not noticed")
+	}
+	old := time.Now().Add(-2 * planAge)
+	v.planned = old
+	conn.Release()
+	if conn, err = a.pool.Acquire(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { conn.Release() }() // whichever it is by then
+	if visitOf(conn.Conn()) != v {
+		t.Fatal("another connection came")
+	}
+	if v.slow || !v.planned.After(old) {
+		t.Errorf("the plans were kept: %+v", v)
+	}
+	if n := count(); n != 3 {
+		t.Errorf("%d rows after that, want 3", n)
+	}
+	v.slow = true
+	conn.Release()
+	if conn, err = a.pool.Acquire(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if !v.slow {
+		t.Error("plans that have just been made were given up")
+	}
+}
