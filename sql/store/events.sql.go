@@ -354,7 +354,8 @@ with patience as materialized (
   from planned p
   where r.event_id = p.event_id and r.notify_at_ts = p.notify_at and r.plan_revision is not null
     and (r.status = 'pending' or (r.status in ('cancelled', 'skipped') and p.status = 'pending'
-      and not exists (select from public.reminders s where s.event_id = r.event_id and s.snoozed_from = r.id)))
+      -- (Not "exists", for which the planner might read all reminders once.)
+      and (select true from public.reminders s where s.event_id = r.event_id and s.snoozed_from = r.id limit 1) is null))
     and (r.status, r.message, r.planned_for_ts, r.user_id, r.lead_seconds)
       is distinct from ('pending', p.message, p.start_ts, p.user_id, p.lead_seconds)
   returning r.id, r.event_id, coalesce(r.next_attempt_at, r.notify_at_ts) as due_at
@@ -634,10 +635,10 @@ with input as (
       and (select true from reminder_worker.calendar_copies k where k.event_id = i.id and k.user_id = i.user_id)
 ), free as (
   -- The user connected Google while the event was served without it, and this worker can serve the account (see RecallScheduled).
-  select i.id, i.user_id, i.revision, i.status, i.error_message, i.retry_ms, i.count_attempt, i.planned, i.google_id, i.calendar_id, i.generation, i.etag, i.hash, i.status = 'scheduled' and i.retry_ms < 0 and exists (
-      select from reminder_worker.google_accounts a
+  select i.id, i.user_id, i.revision, i.status, i.error_message, i.retry_ms, i.count_attempt, i.planned, i.google_id, i.calendar_id, i.generation, i.etag, i.hash, i.status = 'scheduled' and i.retry_ms < 0 and (
+      select true from reminder_worker.google_accounts a
       where a.user_id = i.user_id and a.state = 'connected'
-        and case when a.subject is null then $14::boolean else split_part(a.subject, '@', 2) = any ($15::text[]) end)
+        and case when a.subject is null then $14::boolean else split_part(a.subject, '@', 2) = any ($15::text[]) end) is true
     and (select n.calendar_enabled from public.notification_settings n where n.user_id = i.user_id) is not false as connected,
     i.google_id <> ''
     and (select true from reminder_worker.calendar_copies k where k.event_id = i.id and k.user_id = i.user_id) is null

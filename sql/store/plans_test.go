@@ -537,7 +537,7 @@ func judge(t *testing.T, kind string, plan node, want []string) {
 	t.Helper()
 	used := map[string]bool{}
 	plan.walk(func(n node) {
-		used[n.index()] = true
+		used[n.Index], used[n.index()] = true, true
 		if n.Type == "Seq Scan" && slices.Contains(crowded, n.Relation) {
 			t.Errorf("%s plan: reads all of %s", kind, n.Relation)
 		}
