@@ -3,11 +3,11 @@
 -- state, for the caller to pass over; those in skip are left alone, and so, for the moment, are those that have changed since the statement
 -- began: what belongs to them, as their user's settings, would be read as it was before. Texts come bounded: their size (text_bytes) tells whether they were
 -- cut. Null and infinite times come back as the epoch with has_start or has_end false, a null user as the nil UUID, for planning to refuse.
--- With note_copies, the copies of events that never had one, and that this worker can write, are noted at once where they are to be written (noted), so that they may be
--- begun while the plans are still being committed. A user who is being deleted is not waited for; should that begin at this very moment, the
--- statement gives up before the server looks for deadlocks.
--- The disk is not waited for. Should the server crash before it is written, the events are due again, and who has written a copy meanwhile
--- finds his claim gone and remembers the copy by himself (see RecordSyncs); of anything else a later commit of the same worker comes first.
+-- With note_copies, the copies of events that never had one, and that this worker can write, are noted at once where they are to be written
+-- (noted), so that they may be begun while the plans are still being committed. A user who is being deleted is not waited for; should that begin at
+-- this very moment, the statement gives up before the server looks for deadlocks.
+-- The disk is not waited for. Should the server crash before it is written, the events are due again; who has written a copy meanwhile finds
+-- his claim gone, remembers the copy and has the event served once more (see RecordSyncs).
 -- name: ClaimEvents :many
 with manner as materialized (
   select set_config('synchronous_commit', 'off', true) || set_config('lock_timeout', '250ms', true) as value
