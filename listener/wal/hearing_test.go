@@ -94,7 +94,8 @@ type hearing struct {
 	counts int // of commits heard
 	looks  map[listener.Cause]int
 	calls  int
-	wide   int // commits' calls that were not for events alone
+	narrow int // calls for commits to events alone
+	wide   int // calls for other commits, and for what has a look folded into it
 }
 
 // hear starts a listener over an address, and stops it at the end of the test.
@@ -174,7 +175,10 @@ func (h *hearing) handle(ctx context.Context, c listener.Change) {
 	h.calls++
 	h.counts += c.Count
 	h.looks[c.Cause]++
-	if c.Cause == listener.Committed && !c.OnlyEvents {
+	switch {
+	case c.OnlyEvents:
+		h.narrow++
+	case c.Cause == listener.Committed:
 		h.wide++
 	}
 	for _, title := range titles {
