@@ -44,8 +44,15 @@ var _ pgx.QueryTracer = (*pulse)(nil)
 // statementKey is where a context keeps the name of the statement.
 type statementKey struct{}
 
-// TraceQueryStart keeps the statement's name for the end.
+// rehearsalKey is where a context says that statements are run for nothing.
+type rehearsalKey struct{}
+
+// TraceQueryStart keeps the statement's name for the end. One that is run for nothing has none: if it is refused then, nothing may be left to be
+// done by it for a long time, and so nothing to show that it is in order again.
 func (p *pulse) TraceQueryStart(ctx context.Context, _ *pgx.Conn, data pgx.TraceQueryStartData) context.Context {
+	if ctx.Value(rehearsalKey{}) != nil {
+		return ctx
+	}
 	if name := statementName(data.SQL); name != "" {
 		return context.WithValue(ctx, statementKey{}, name)
 	}

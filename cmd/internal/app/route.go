@@ -125,7 +125,7 @@ func (r *route) note(ctx context.Context, conn *pgx.Conn) error {
 	if r.serves == nil || !r.serves() {
 		return nil // the tables may not be there yet
 	}
-	ctx, cancel := context.WithTimeout(ctx, statementLimit)
+	ctx, cancel := context.WithTimeout(context.WithValue(ctx, rehearsalKey{}, true), statementLimit)
 	defer cancel()
 	if err := store.Warm(ctx, conn); err != nil && conn.IsClosed() {
 		return fmt.Errorf("prepare statements: %w", err)

@@ -18,6 +18,7 @@ import (
 
 	"github.com/parentpal/reminder-worker/cmd/internal/ops"
 	"github.com/parentpal/reminder-worker/sql/pgtest"
+	"github.com/parentpal/reminder-worker/sql/store"
 )
 
 // wired is the program with its pool, connected to nothing yet.
@@ -271,5 +272,39 @@ func TestPlansAreKeptInLine(t *testing.T) {
 	}
 	if err := conn.QueryRow(t.Context(), "select $1::int + $2::int", 3, 4).Scan(&sum); err != nil || sum != 7 {
 		t.Errorf("after that 3 and 4 are %d: %v", sum, err)
+	}
+}
+
+// Statements that are prepared before they are needed, and are refused then, are held against nobody: the connection is good, and readiness
+// speaks of what was to be done and failed.
+func TestRehearsalsDoNotCount(t *testing.T) {
+	t.Parallel()
+	a := wired(t, pgtest.NewEmpty(t).URL()) // without any of the tables
+	a.start.finish()
+	a.pool.Reset() // as the start does
+	var held []interface{ Release() }
+	for range a.cfg.PoolSize {
+		conn, err := a.pool.Acquire(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		held = append(held, conn)
+		if v := visitOf(conn.Conn()); v.planned.IsZero() {
+			t.Error("a connection was not prepared")
+		}
+	}
+	for _, conn := range held {
+		conn.Release()
+	}
+	if found := a.pulse.refused(); len(found) > 0 || a.pulse.fault() != nil {
+		t.Errorf("held against the database: %v, %v", found, a.pulse.fault())
+	}
+	for range tolerated + 1 {
+		if _, err := store.New(a.pool).NextDue(t.Context()); err == nil {
+			t.Fatal("there is a table")
+		}
+	}
+	if found := a.pulse.refused(); len(found) != 1 {
+		t.Errorf("a statement that was needed and refused is not told: %v", found)
 	}
 }
