@@ -35,18 +35,20 @@ func (s *Sender) deliver(ctx context.Context, ids []uuid.UUID) (int, error) {
 func (s *Sender) take(ctx context.Context, ids []uuid.UUID) (b batch, taken int, err error) {
 	asked := time.Now()
 	rows, err := s.db.ClaimReminders(ctx, store.ClaimRemindersParams{
-		Ids: ids, SlackMs: claimSlack.Milliseconds(), LeaseMs: s.cfg.Lease.Milliseconds(), MaxAttempts: int32(s.cfg.MaxAttempts),
+		Ids: ids, SlackMs: (aheadMost + claimSlack).Milliseconds(), LeaseMs: s.cfg.Lease.Milliseconds(), MaxAttempts: int32(s.cfg.MaxAttempts),
 	})
 	if err != nil {
 		taken, err = s.unclaimed(ctx, ids, fmt.Errorf("claim reminders: %w", err))
 		return b, taken, err
 	}
 	answered := time.Now()
+	s.lead.learn(s.wheel, answered.Sub(asked))
 	b.began, b.missed = answered, without(ids, rows)
 	for _, row := range rows {
 		s.m.reminders.WithLabelValues(row.Status).Inc()
 		if row.Status == reminderSending {
 			b.rows = append(b.rows, row)
+			b.due = latest(b.due, row.DueAt)
 		}
 	}
 	if len(b.rows) > 0 {
@@ -58,6 +60,14 @@ func (s *Sender) take(ctx context.Context, ids []uuid.UUID) (b batch, taken int,
 		b.until, b.ok = s.admitInTime(ctx, b.began, len(b.chunks[0]))
 	}
 	return b, len(rows), nil
+}
+
+// latest is the later of a and b.
+func latest(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
 }
 
 // claimed is the moment of a claim by our clock, or a little before: by what the database's clock may be further than we know.

@@ -15,8 +15,9 @@ import (
 func (s *Sender) compose(rows []store.ClaimRemindersRow) (pushes []push, early []verdict) {
 	pushes = make([]push, 0, len(rows))
 	early = make([]verdict, len(rows))
-	now := s.now()
+	clock := s.now()
 	for i, row := range rows {
+		now := latest(clock, row.DueAt)
 		zone := s.zones.Find(row.TimeZone, s.cfg.Zone)
 		until := row.Deadline
 		quiet, v := calm(row, now, until, zone)

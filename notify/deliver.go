@@ -49,6 +49,7 @@ const (
 // batch is what a claim has taken to be sent.
 type batch struct {
 	began  time.Time // the claim was made no earlier
+	due    time.Time // nothing of it is to be sent before, by the database's clock
 	rows   []store.ClaimRemindersRow
 	early  []verdict // of those rows that are not to be sent now; the zero verdict for others
 	pushes []push
@@ -65,7 +66,7 @@ func (s *Sender) push(ctx context.Context, b batch) {
 		return
 	}
 	f := flight{Sender: s, claimed: b.began, rows: b.rows}
-	until, ok := b.until, b.ok
+	until, ok := b.until, b.ok && s.hold(ctx, b)
 	for i, chunk := range b.chunks {
 		if i > 0 {
 			until, ok = s.admitInTime(ctx, b.began, len(chunk))

@@ -13,7 +13,7 @@ import (
 
 // queue holds the ids that are due, each once: during a long rest of the sender the same window may be read, and fire, many times.
 //
-// They leave in the order in which they came, until there are more than can be sent at once. Then it is read from the table until when each
+// They leave in the order in which they are due, until there are more than can be sent at once. Then it is read from the table until when each
 // is worth sending, and the one whose event is nearest leaves first, of two the one that is longer overdue.
 //
 // A suspect is an id whose request failed as a whole, and had no other in it: it may be what the request failed for. While requests fail it
@@ -57,7 +57,7 @@ func (l line) Less(i, j int) bool {
 		return !a.ranked
 	case a.ranked && !a.deadline.Equal(b.deadline):
 		return a.deadline.Before(b.deadline)
-	case a.ranked && !a.due.Equal(b.due):
+	case !a.due.Equal(b.due):
 		return a.due.Before(b.due)
 	}
 	return a.seq < b.seq
@@ -137,15 +137,23 @@ func (q *queue) wait(ctx context.Context) {
 	}
 }
 
-// cut takes up to size ids, the most urgent first; healthy says that requests succeed at present.
-func (q *queue) cut(size int, healthy bool) []uuid.UUID {
+// together is how far apart reminders may be due that are claimed, and sent, together ahead of their time.
+const together = time.Millisecond
+
+// cut takes up to size ids, the most urgent first, of those that are due now, or if none is, at the moment that comes next; healthy says that
+// requests succeed at present.
+func (q *queue) cut(size int, healthy bool, now time.Time) []uuid.UUID {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if len(q.doubtful) > 0 && (len(q.waiting) == 0 || healthy && !before(q.waiting[0], q.doubtful[0])) {
 		return []uuid.UUID{q.pop(&q.doubtful)}
 	}
 	ids := make([]uuid.UUID, 0, min(size, len(q.waiting)))
-	for len(ids) < size && len(q.waiting) > 0 {
+	var moment time.Time
+	if len(q.waiting) > 0 {
+		moment = latest(now, q.waiting[0].due).Add(together)
+	}
+	for len(ids) < size && len(q.waiting) > 0 && !q.waiting[0].due.After(moment) {
 		ids = append(ids, q.pop(&q.waiting))
 	}
 	if len(q.queued) == 0 {

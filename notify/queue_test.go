@@ -13,6 +13,9 @@ import (
 	"github.com/parentpal/reminder-worker/notify/wheel"
 )
 
+// muchLater is a moment at which everything is due.
+var muchLater = time.Date(2100, 1, 1, 0, 0, 0, 0, time.UTC)
+
 // TestQueue adds from many sides and takes on one: everything arrives, each side's in order.
 func TestQueue(t *testing.T) {
 	t.Parallel()
@@ -35,7 +38,7 @@ func TestQueue(t *testing.T) {
 		next := map[byte]byte{}
 		for taken := 0; taken < 800; {
 			q.wait(ctx)
-			ids := q.cut(7, true)
+			ids := q.cut(7, true, muchLater)
 			if len(ids) == 0 || len(ids) > 7 {
 				t.Fatalf("%d ids", len(ids))
 			}
@@ -48,7 +51,7 @@ func TestQueue(t *testing.T) {
 			taken += len(ids)
 		}
 		adding.Wait()
-		if q.len() != 0 || len(q.cut(1, true)) != 0 {
+		if q.len() != 0 || len(q.cut(1, true, muchLater)) != 0 {
 			t.Errorf("%d are left", q.len())
 		}
 		cancel()
@@ -65,11 +68,11 @@ func TestQueueHoldsEachOnce(t *testing.T) {
 		q.add([]wheel.Entry{{ID: wheel.ID(a)}, {ID: wheel.ID(b)}})
 		q.addIDs([]uuid.UUID{b, c})
 	}
-	if diff := cmp.Diff([]uuid.UUID{a, b}, q.cut(2, true)); diff != "" || q.len() != 1 {
+	if diff := cmp.Diff([]uuid.UUID{a, b}, q.cut(2, true, muchLater)); diff != "" || q.len() != 1 {
 		t.Errorf("%d left (-want +got):\n%s", q.len(), diff)
 	}
 	q.addIDs([]uuid.UUID{c, a}) // what was taken may be due again
-	if diff := cmp.Diff([]uuid.UUID{c, a}, q.cut(9, true)); diff != "" || q.len() != 0 || len(q.queued) != 0 {
+	if diff := cmp.Diff([]uuid.UUID{c, a}, q.cut(9, true, muchLater)); diff != "" || q.len() != 0 || len(q.queued) != 0 {
 		t.Errorf("%d left (-want +got):\n%s", q.len(), diff)
 	}
 }
@@ -91,7 +94,7 @@ func TestQueueByDeadline(t *testing.T) {
 	}
 	q.rank(asked, map[uuid.UUID]time.Time{id(1): at(60), id(2): at(90), id(3): at(60), id(4): at(120)}) // the fifth is gone
 	q.addIDs([]uuid.UUID{id(6)})
-	if diff := cmp.Diff([]uuid.UUID{id(6), id(5), id(3), id(1), id(2), id(4)}, q.cut(9, true)); diff != "" {
+	if diff := cmp.Diff([]uuid.UUID{id(6), id(5), id(3), id(1), id(2), id(4)}, q.cut(9, true, muchLater)); diff != "" {
 		t.Errorf("order (-want +got):\n%s", diff)
 	}
 }
@@ -104,7 +107,7 @@ func TestQueueOfSuspects(t *testing.T) {
 	q.suspect(a)
 	take := func(healthy bool, want ...uuid.UUID) {
 		t.Helper()
-		if diff := cmp.Diff(want, q.cut(9, healthy)); diff != "" {
+		if diff := cmp.Diff(want, q.cut(9, healthy, muchLater)); diff != "" {
 			t.Errorf("healthy %v (-want +got):\n%s", healthy, diff)
 		}
 	}
@@ -125,5 +128,21 @@ func TestQueueOfSuspects(t *testing.T) {
 	}
 	if len(q.suspects) > maxSuspects {
 		t.Errorf("%d suspects are remembered", len(q.suspects))
+	}
+}
+
+// TestQueueAheadOfTime takes what is due together, and leaves what is due later for a batch of its own.
+func TestQueueAheadOfTime(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, 11, 2, 9, 0, 0, 0, time.UTC)
+	in := func(d time.Duration, n byte) wheel.Entry { return wheel.Entry{ID: wheel.ID{n}, At: now.Add(d)} }
+	q := newQueue()
+	q.add([]wheel.Entry{in(3*time.Millisecond, 3), in(4*time.Millisecond, 4), in(9*time.Millisecond, 5)})
+	q.add([]wheel.Entry{in(-time.Second, 2)})
+	q.addIDs([]uuid.UUID{{1}})
+	for _, want := range [][]uuid.UUID{{{1}, {2}}, {{3}, {4}}, {{5}}} {
+		if diff := cmp.Diff(want, q.cut(9, true, now)); diff != "" {
+			t.Errorf("(-want +got):\n%s", diff)
+		}
 	}
 }

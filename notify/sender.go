@@ -34,6 +34,7 @@ type Sender struct {
 	looks   chan Scope    // capacity 1; see Look
 	notices chan struct{} // capacity 1
 	window  window
+	lead    lead
 	ready   atomic.Bool
 	offset  atomic.Int64 // the database's clock minus ours, in nanoseconds
 	alarm   alarm
@@ -70,6 +71,7 @@ func New(db *store.Queries, client *expo.Client, quota Quota, cfg Config, log ze
 		notices: make(chan struct{}, 1),
 	}
 	m.observe(s)
+	s.lead.set(s.wheel, 0)
 	return s, nil
 }
 
@@ -149,7 +151,7 @@ func (s *Sender) drainPage(ctx, work context.Context, ids []uuid.UUID) (taken in
 		if left, _ := s.pace.left(); left > 0 {
 			break
 		}
-		n, err := s.deliver(work, s.queue.cut(s.pace.wait(ctx), s.pace.healthy()))
+		n, err := s.deliver(work, s.queue.cut(s.pace.wait(ctx), s.pace.healthy(), s.now()))
 		if taken += n; err != nil {
 			return taken, err
 		}
@@ -172,7 +174,7 @@ func (s *Sender) dispatch(ctx, work context.Context) {
 		}
 		// The pace is asked only when there is something to send: a rest may have begun while nothing was due.
 		s.queue.wait(ctx)
-		ids := s.queue.cut(s.pace.wait(ctx), s.pace.healthy())
+		ids := s.queue.cut(s.pace.wait(ctx), s.pace.healthy(), s.now())
 		if len(ids) == 0 || ctx.Err() != nil {
 			s.giveSlots(held)
 			return // asked to stop; nothing of this was claimed

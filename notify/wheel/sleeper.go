@@ -47,3 +47,13 @@ func (s *sleeper) until(ctx context.Context, d time.Duration) {
 	case <-ctx.Done():
 	}
 }
+
+// Pause waits for d, or until ctx ends, as exactly as the wheel does.
+func Pause(ctx context.Context, d time.Duration) {
+	end := time.Now().Add(d)
+	s := newSleeper(nil)
+	defer s.stop()
+	for left := d; left > 0 && ctx.Err() == nil; left = time.Until(end) {
+		s.until(ctx, left)
+	}
+}

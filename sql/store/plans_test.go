@@ -454,6 +454,35 @@ func TestPlansReadByIndex(t *testing.T) {
 	}
 }
 
+// TestPlansOfFewRows: a plan that a session keeps is as old as the last ANALYZE, and the tables grow meanwhile. So it may not read all of one
+// because there is little in it, whatever there is when it is made.
+func TestPlansOfFewRows(t *testing.T) {
+	t.Parallel()
+	for name, few := range map[string]*strings.Replacer{
+		"a hundred": strings.NewReplacer("200000", "100", "99999", "99", "20000", "50"),
+		"thousands": strings.NewReplacer("200000", "2000", "99999", "99", "20000", "100"),
+		"more":      strings.NewReplacer("200000", "20000", "99999", "999", "20000", "500"),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			db := pgtest.New(t)
+			conn := db.Connect(t)
+			asked := map[string]tape{}
+			for name, a := range questions(newBatch(t, conn, 100)) {
+				var p tape
+				a.ask(t.Context(), store.New(&p))
+				asked[name] = p
+			}
+			for _, then := range []string{few.Replace(crowd), "analyze"} {
+				if _, err := conn.Exec(t.Context(), then); err != nil {
+					t.Fatal(err)
+				}
+				planAtOnce(t, db.Connect(t), asked)
+			}
+		})
+	}
+}
+
 // planAtOnce is how rows are looked up by each statement in a session of the worker's that plans it now.
 func planAtOnce(t *testing.T, conn *pgx.Conn, asked map[string]tape) map[string][]string {
 	t.Helper()

@@ -59,7 +59,7 @@ func (q *Queries) ChangedReminders(ctx context.Context, arg ChangedRemindersPara
 const ClaimReminders = `-- name: ClaimReminders :many
 with due as (
   select r.id, r.event_id, r.user_id, r.push_token, r.notify_at_ts, r.next_attempt_at, r.status, coalesce(r.retry_count, 0) as retry_count,
-    r.plan_revision is not null as planned, r.snoozed_from is not null as snoozed, r.planned_for_ts,
+    r.plan_revision is not null as planned, r.snoozed_from is not null as snoozed, r.planned_for_ts, coalesce(r.next_attempt_at, r.notify_at_ts) as due_at,
     e.id is not null as has_event, e.status as event_status, e.start_ts,
     -- As reminder_worker.deadline, and below is_push_token only where it is needed: to call a function costs a row as much as all else here.
     case
@@ -76,7 +76,7 @@ with due as (
     and (r.plan_revision is null or e.start_ts = r.planned_for_ts or e.id is null or e.status <> 'pending')
   for no key update of r skip locked
 ), addressed as (
-  select d.id, d.event_id, d.user_id, d.push_token, d.notify_at_ts, d.next_attempt_at, d.status, d.retry_count, d.planned, d.snoozed, d.planned_for_ts, d.has_event, d.event_status, d.start_ts, d.deadline, d.round_began, d.dismissed, had.last_sent_at, had.refusal, dev.tokens, dev.projects,
+  select d.id, d.event_id, d.user_id, d.push_token, d.notify_at_ts, d.next_attempt_at, d.status, d.retry_count, d.planned, d.snoozed, d.planned_for_ts, d.due_at, d.has_event, d.event_status, d.start_ts, d.deadline, d.round_began, d.dismissed, had.last_sent_at, had.refusal, dev.tokens, dev.projects,
     (select not n.push_enabled from public.notification_settings n where n.user_id = d.user_id) is true as push_off
   from due d
   cross join lateral (
@@ -102,7 +102,7 @@ with due as (
       left join reminder_worker.push_devices o on o.token = d.push_token
       where d.push_token <> '' and reminder_worker.is_push_token(d.push_token) and (o.id is null or o.user_id = d.user_id and o.retired_at is null)) p) dev
 ), judged as (
-  select a.id, a.push_token <> '' and not reminder_worker.is_push_token(a.push_token) as no_token, a.tokens, a.projects, a.deadline, a.last_sent_at, a.refusal,
+  select a.id, a.push_token <> '' and not reminder_worker.is_push_token(a.push_token) as no_token, a.tokens, a.projects, a.deadline, a.due_at, a.last_sent_at, a.refusal,
     case
       when a.planned and not a.has_event then 'the event is gone'
       when a.event_status = 'cancelled' then 'the event was cancelled'
@@ -126,7 +126,7 @@ with due as (
     end as skipped
   from addressed a
 ), decided as (
-  select j.id, j.no_token, j.tokens, j.projects, j.deadline, j.last_sent_at, j.refusal, j.cancelled, j.skipped,
+  select j.id, j.no_token, j.tokens, j.projects, j.deadline, j.due_at, j.last_sent_at, j.refusal, j.cancelled, j.skipped,
     case
       when j.last_sent_at is not null and (j.verdict <> 'sending' or j.cancelled is not null) then 'sent'
       when j.cancelled is not null then 'cancelled'
@@ -153,7 +153,7 @@ with due as (
       end
   from decided j
   where r.id = j.id
-  returning r.id, r.event_id, r.user_id, r.notify_at_ts, r.message, r.push_token, r.sent_at_ts, r.status, r.retry_count, r.error_message, r.created_at, r.plan_revision, r.planned_for_ts, r.lead_seconds, r.next_attempt_at, r.changed_xid, r.push_data, r.snoozed_from, r.asked_at, j.tokens, j.projects, j.deadline
+  returning r.id, r.event_id, r.user_id, r.notify_at_ts, r.message, r.push_token, r.sent_at_ts, r.status, r.retry_count, r.error_message, r.created_at, r.plan_revision, r.planned_for_ts, r.lead_seconds, r.next_attempt_at, r.changed_xid, r.push_data, r.snoozed_from, r.asked_at, j.tokens, j.projects, j.deadline, j.due_at
 )
 select t.id,
   coalesce(t.event_id, '00000000-0000-0000-0000-000000000000')::uuid as event_id,
@@ -161,6 +161,7 @@ select t.id,
   coalesce(t.next_attempt_at, 'epoch')::timestamptz as lease, coalesce(t.retry_count, 0)::integer as retry_count,
   t.tokens::text[] as tokens, t.projects::text[] as projects,
   coalesce(case when isfinite(t.deadline) then t.deadline end, 'epoch')::timestamptz as deadline,
+  coalesce(case when isfinite(t.due_at) then t.due_at end, 'epoch')::timestamptz as due_at,
   (t.plan_revision is not null)::boolean as planned, (t.sent_at_ts is not null)::boolean as sent_before,
   coalesce(left(t.message, 4096), '')::text as message,
   coalesce(left(e.title, 1024), '')::text as title,
@@ -201,6 +202,7 @@ type ClaimRemindersRow struct {
 	Tokens     []string
 	Projects   []string
 	Deadline   time.Time
+	DueAt      time.Time
 	Planned    bool
 	SentBefore bool
 	Message    string
@@ -220,7 +222,8 @@ type ClaimRemindersRow struct {
 	HourCycle  string
 }
 
-// ClaimReminders judges the due ones among ids and takes those that are to be sent for lease_ms. A reminder planned for another
+// ClaimReminders judges the due ones among ids, and those that are due within slack_ms, and takes those that are to be sent for lease_ms. Nothing
+// may be sent before its due_at. A reminder planned for another
 // start than its event now has is left to planning while the event is pending. Afterwards planning has passed it by (it was being sent
 // then, or the event is gone) and it is put away. The row is committed as 'sending' before anything is sent. Within one round of attempts
 // (next_attempt_at is set) a device is left out that has the push, or that has refused it for good and was not registered since; a
@@ -252,6 +255,7 @@ func (q *Queries) ClaimReminders(ctx context.Context, arg ClaimRemindersParams) 
 			&i.Tokens,
 			&i.Projects,
 			&i.Deadline,
+			&i.DueAt,
 			&i.Planned,
 			&i.SentBefore,
 			&i.Message,

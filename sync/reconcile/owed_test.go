@@ -32,8 +32,8 @@ func TestOneLockedRowDoesNotKeepOthersClaimed(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.untilTrue(`(select count(*) from events where sync_lease_until is null) = 2`)
-	if len(r.owed) != 1 || r.restFor(time.Minute) != lockedRest {
-		t.Errorf("%d claims are owed, next rest %s", len(r.owed), r.restFor(time.Minute))
+	if len(r.owed.claims) != 1 || r.restFor(time.Minute) != lockedRest {
+		t.Errorf("%d claims are owed, next rest %s", len(r.owed.claims), r.restFor(time.Minute))
 	}
 	if err := tx.Rollback(t.Context()); err != nil {
 		t.Fatal(err)
@@ -42,8 +42,8 @@ func TestOneLockedRowDoesNotKeepOthersClaimed(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.untilTrue(`(select count(*) from events where sync_lease_until is null) = 3`)
-	if len(r.owed) != 0 || r.restFor(time.Minute) != time.Minute {
-		t.Errorf("%d claims are owed, next rest %s", len(r.owed), r.restFor(time.Minute))
+	if len(r.owed.claims) != 0 || r.restFor(time.Minute) != time.Minute {
+		t.Errorf("%d claims are owed, next rest %s", len(r.owed.claims), r.restFor(time.Minute))
 	}
 }
 
@@ -52,11 +52,9 @@ func TestOwedClaimsEnd(t *testing.T) {
 	t.Parallel()
 	r := newWorld(t).reconciler()
 	row := store.ClaimEventsRow{ID: uuid.New()}
-	for _, p := range claimedAt(time.Now().Add(-2*r.cfg.Lease), []store.ClaimEventsRow{row}) {
-		r.owed[row.ID] = p
-	}
-	if err := r.payBack(t.Context()); err != nil || len(r.owed) != 0 {
-		t.Errorf("%d are owed, %v", len(r.owed), err)
+	r.owed.add(claimedAt(time.Now().Add(-2*r.cfg.Lease), []store.ClaimEventsRow{row}))
+	if err := r.payBack(t.Context()); err != nil || len(r.owed.claims) != 0 {
+		t.Errorf("%d are owed, %v", len(r.owed.claims), err)
 	}
 }
 

@@ -47,14 +47,15 @@ type Reconciler struct {
 	// passes over rows that somebody else is at, and must not take the other for somebody else.
 	rows sync.Mutex
 
-	barred   barred
-	planner  *Planner
-	owed     owed
-	patience patience
-	share    int          // how much of the memory one user's lane may fill
-	swept    atomic.Bool  // the next look is a sweep's
-	idle     bool         // the last look found nothing; only the intake touches it
-	callTook atomic.Int64 // nanoseconds that a call takes of late
+	barred     barred
+	planner    *Planner
+	owed       owed
+	patience   patience
+	share      int         // how much of the memory one user's lane may fill
+	swept      atomic.Bool // the next look is a sweep's
+	committing committing
+	idle       bool         // the last look found nothing; only the intake touches it
+	callTook   atomic.Int64 // nanoseconds that a call takes of late
 }
 
 // New returns a reconciler over db. A nil cal writes no calendars: events become 'scheduled' and get their reminders.
@@ -67,7 +68,6 @@ func New(db *store.Queries, cal *gcal.Client, cfg Config, log zerolog.Logger, m 
 		log:     log.With().Str("component", "reconcile").Logger(),
 		worker:  uuid.New(),
 		barred:  barred{},
-		owed:    owed{},
 		planner: NewPlanner(cfg),
 		wake:    make(chan struct{}, 1),
 		left:    make(chan struct{}, 1),
@@ -153,6 +153,9 @@ func (r *Reconciler) serving(ctx, work context.Context, intake func()) {
 	keepers.Go(func() { r.keepLeaving(work, stopped) })
 	r.recall(work)
 	intake()
+	if err := r.ended(); err != nil {
+		r.log.Error().Err(err).Msg("last step failed")
+	}
 	r.lanes.wait()
 	close(r.results)
 	recorder.Wait()
@@ -215,7 +218,7 @@ func (r *Reconciler) look(ctx, work context.Context) time.Duration {
 
 // restFor is how long to rest when there is nothing to do for d.
 func (r *Reconciler) restFor(d time.Duration) time.Duration {
-	if len(r.owed) > 0 {
+	if !r.owed.none() {
 		return min(d, lockedRest)
 	}
 	return d

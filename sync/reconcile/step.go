@@ -55,11 +55,11 @@ func (r *Reconciler) step(ctx context.Context) (took taken, err error) {
 		r.dispatch(p)
 	}
 	r.sendAhead(plans)
-	err = r.begin(ctx, plans)
-	for _, p := range plans {
-		p.planned(false) // unless it has been said before
-	}
-	if err != nil {
+	// While more is due than fits into a batch, one is committed beside the claim of the next. One event alone is not made to wait for a goroutine.
+	before := r.ended()
+	if before == nil && took.more {
+		r.beginBeside(ctx, plans)
+	} else if err := errors.Join(before, r.beginAll(ctx, plans)); err != nil {
 		return took, err
 	}
 	return r.alsoRemovals(ctx, took)
