@@ -29,7 +29,7 @@
 //
 // # How it works
 //
-// One goroutine claims, plans and commits. A new event's call is sent ahead of the statement that commits (ahead.go), which saves about half of
+// One goroutine claims and plans; what it has planned is committed beside the claim of the next batch (pipeline.go). A new event's call is sent ahead of the statement that commits (ahead.go), which saves about half of
 // the way from the app's commit to Google; what became of it waits for the plan, for it ends the claim that the plan is committed under. A
 // plan that did not count then has the event planned again, and the copy that was written is known by its hash. The claim does not wait for
 // the disk (see ClaimEvents): what it says is on the disk with the next commit, and until then a crash of the server has the event served

@@ -2,14 +2,23 @@ package reconcile
 
 import "context"
 
-// committing is the batch whose plans are being committed while the next one is claimed. Only the intake touches it; nil: there is none.
+// committing is the batch whose plans are being committed while the next one is claimed: what comes in under load waits for one claim, and not
+// for the reminders of those before it. Only the intake touches it; nil: there is none.
 type committing chan error
 
-// beginBeside is begin, and does not wait for it: that is for ended.
+// beginBeside is begin, and does not wait for it: that is for ended, which the next step asks.
 func (r *Reconciler) beginBeside(ctx context.Context, batch []planned) {
+	if len(batch) == 0 {
+		return
+	}
 	c := make(committing, 1)
 	r.committing = c
-	go func() { c <- r.beginAll(ctx, batch) }()
+	go func() {
+		err := r.beginAll(ctx, batch)
+		if c <- err; err != nil {
+			r.Wake() // to have it told
+		}
+	}()
 }
 
 // ended waits until the batch before is committed, and returns what went wrong with it.

@@ -2,6 +2,7 @@ package reconcile
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -130,7 +131,9 @@ func (r *Reconciler) Drain(ctx, work context.Context) error {
 		for ctx.Err() == nil && fault == nil {
 			idle := r.flight.empty() // before the step: what ends during it may have left work behind
 			took, err := r.step(work)
-			fault = err
+			if fault = err; !took.more { // else the next step asks
+				fault = errors.Join(fault, r.ended())
+			}
 			switch {
 			case took.more:
 			case idle && took.none():

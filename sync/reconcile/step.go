@@ -55,13 +55,10 @@ func (r *Reconciler) step(ctx context.Context) (took taken, err error) {
 		r.dispatch(p)
 	}
 	r.sendAhead(plans)
-	// While more is due than fits into a batch, one is committed beside the claim of the next. One event alone is not made to wait for a goroutine.
-	before := r.ended()
-	if before == nil && took.more {
-		r.beginBeside(ctx, plans)
-	} else if err := errors.Join(before, r.beginAll(ctx, plans)); err != nil {
-		return took, err
+	if err := r.ended(); err != nil {
+		return took, errors.Join(err, r.beginAll(ctx, plans))
 	}
+	r.beginBeside(ctx, plans)
 	return r.alsoRemovals(ctx, took)
 }
 

@@ -33,13 +33,16 @@ type visit struct {
 	prepares   bool      // statements stay prepared on the server
 	planned    time.Time // since when those that are prepared have been planned; zero: each is planned for itself
 	slow       bool      // one of them took long since
+	given      int       // how often they have been given up for that
 }
 
 const (
 	// slowStatement is how long a statement takes that may have a bad plan.
 	slowStatement = 25 * time.Millisecond
 	// planAge is how old plans are at least that are given up for it: making them anew takes some milliseconds, and that may not be the reason.
-	planAge = time.Second
+	// It doubles each time, up to planAgeMost: what stays slow is so for another reason.
+	planAge     = time.Second
+	planAgeMost = time.Minute
 )
 
 // visitKey is where a connection keeps its visit.
@@ -140,8 +143,8 @@ func (r *route) fits(ctx context.Context, conn *pgx.Conn) (bool, error) {
 	if r.chosen == 0 && v.prepares && (v.pooled || r.shared.Load()) {
 		return false, nil
 	}
-	if v.slow && time.Since(v.planned) > planAge {
-		v.slow, v.planned = false, time.Now()
+	if v.slow && time.Since(v.planned) > min(planAge<<min(v.given, 16), planAgeMost) {
+		v.slow, v.planned, v.given = false, time.Now(), v.given+1
 		if _, err := conn.PgConn().Exec(ctx, `discard plans`).ReadAll(); err != nil {
 			return false, nil //nolint:nilerr // another connection is made in its place
 		}

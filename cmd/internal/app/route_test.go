@@ -265,10 +265,18 @@ func TestPlansAreKeptInLine(t *testing.T) {
 	if fits(); !v.slow {
 		t.Error("plans that have just been made were given up")
 	}
-	old := time.Now().Add(-2 * planAge)
+	old := time.Now().Add(-planAge * 3 / 2)
 	v.planned = old
 	if fits(); v.slow || !v.planned.After(old) {
 		t.Errorf("the plans were kept: %+v", v)
+	}
+	v.slow, v.planned = true, old
+	if fits(); !v.slow {
+		t.Error("plans are given up again, as soon as for the first time")
+	}
+	v.planned = time.Now().Add(-2 * planAgeMost)
+	if fits(); v.slow {
+		t.Error("plans are given up no more")
 	}
 	if err := conn.QueryRow(t.Context(), "select $1::int + $2::int", 3, 4).Scan(&sum); err != nil || sum != 7 {
 		t.Errorf("after that 3 and 4 are %d: %v", sum, err)
