@@ -188,6 +188,7 @@ func (a *App) serve(ctx context.Context) error {
 	g.Go(func() error { return a.sender.Run(ctx, work) })
 	g.Go(func() error { a.auditor.Run(ctx); return nil })
 	g.Go(func() error { a.warm(ctx); return nil })
+	g.Go(func() error { a.rehearse(ctx); return nil })
 	if a.sealer != nil {
 		g.Go(func() error { a.sealer.run(ctx); return nil })
 	}

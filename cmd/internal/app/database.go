@@ -26,7 +26,7 @@ func (a *App) openPool() error {
 	cfg.PingTimeout = pingLimit
 	cfg.ShouldPing = func(_ context.Context, p pgxpool.ShouldPingParams) bool { return p.IdleDuration > pingAfter }
 	shape(cfg.ConnConfig)
-	a.route = &route{chosen: chosenMode(cfg.ConnString()), serves: a.start.done}
+	a.route = newRoute(chosenMode(cfg.ConnString()))
 	a.route.guard(cfg)
 	cfg.ConnConfig.Tracer = &multitracer.Tracer{
 		QueryTracers:       []pgx.QueryTracer{a.pulse, a.route},
@@ -99,7 +99,6 @@ func (a *App) prepare(ctx context.Context) error {
 		return fmt.Errorf("check schema: %d migrations are pending, beginning with %d: run reminder-worker migrate up", len(pending), pending[0].Version)
 	}
 	a.start.finish()
-	a.pool.Reset() // the connections that are there were made before the statements could be prepared
 	return nil
 }
 

@@ -16,14 +16,14 @@ import (
 
 // route knows what lies between the pool and the server: whether it is a pooler that lends server connections, and whether the server is
 // still the one that the connections were made to. Every connection is examined when it is made, in one question, and none is made to a
-// server that takes no writes. The zero value is ready.
+// server that takes no writes. Make it with newRoute.
 type route struct {
 	chosen     pgx.QueryExecMode // the operator's choice; zero: it depends on what is found
 	pooled     atomic.Bool       // the latest connection goes through a pooler
 	shared     atomic.Bool       // a prepared statement was not there, or there already: something lends connections and hides it
 	generation atomic.Uint64     // of connections: a new one begins with every reset
 	pool       atomic.Pointer[pgxpool.Pool]
-	serves     func() bool // the schema is there
+	fresh      chan struct{} // capacity 1: a connection has statements that are not planned yet
 }
 
 // visit is what is known about one connection.
@@ -34,6 +34,7 @@ type visit struct {
 	planned    time.Time // since when those that are prepared have been planned; zero: each is planned for itself
 	slow       bool      // one of them took long since
 	given      int       // how often they have been given up for that
+	rehearsed  bool      // those that are waited for are planned
 }
 
 const (
@@ -44,6 +45,18 @@ const (
 	planAge     = time.Second
 	planAgeMost = time.Minute
 )
+
+func newRoute(chosen pgx.QueryExecMode) *route {
+	return &route{chosen: chosen, fresh: make(chan struct{}, 1)}
+}
+
+// unplanned says that there is something to rehearse.
+func (r *route) unplanned() {
+	select {
+	case r.fresh <- struct{}{}:
+	default:
+	}
+}
 
 // visitKey is where a connection keeps its visit.
 const visitKey = "visit"
@@ -112,8 +125,7 @@ func (r *route) choose(_ context.Context, cfg *pgx.ConnConfig) error {
 	return nil
 }
 
-// note remembers how the connection sends statements, and has those that stay prepared planned once, at best before they are needed. Behind a
-// pooler the session is not ours to set.
+// note remembers how the connection sends statements, and has those that stay prepared planned once. Behind a pooler the session is not ours to set.
 func (r *route) note(ctx context.Context, conn *pgx.Conn) error {
 	store.Register(conn.TypeMap())
 	v := visitOf(conn)
@@ -125,15 +137,8 @@ func (r *route) note(ctx context.Context, conn *pgx.Conn) error {
 		return fmt.Errorf("set how statements are planned: %w", err)
 	}
 	v.planned = time.Now()
-	if r.serves == nil || !r.serves() {
-		return nil // the tables may not be there yet
-	}
-	ctx, cancel := context.WithTimeout(context.WithValue(ctx, rehearsalKey{}, true), statementLimit)
-	defer cancel()
-	if err := store.Warm(ctx, conn); err != nil && conn.IsClosed() {
-		return fmt.Errorf("prepare statements: %w", err)
-	}
-	return nil // a statement that is refused is told of when it is needed
+	r.unplanned()
+	return nil
 }
 
 // fits tells the pool to make another connection in place of one that would prepare statements where they do not stay: the first that
@@ -144,10 +149,11 @@ func (r *route) fits(ctx context.Context, conn *pgx.Conn) (bool, error) {
 		return false, nil
 	}
 	if v.slow && time.Since(v.planned) > min(planAge<<min(v.given, 16), planAgeMost) {
-		v.slow, v.planned, v.given = false, time.Now(), v.given+1
+		v.slow, v.planned, v.given, v.rehearsed = false, time.Now(), v.given+1, false
 		if _, err := conn.PgConn().Exec(ctx, `discard plans`).ReadAll(); err != nil {
 			return false, nil //nolint:nilerr // another connection is made in its place
 		}
+		r.unplanned()
 	}
 	return true, nil
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/rs/zerolog"
 	"golang.org/x/sync/errgroup"
 
@@ -150,7 +151,7 @@ func TestRouteTurnsToPooler(t *testing.T) {
 func TestRouteLearnsFromRefusals(t *testing.T) {
 	t.Parallel()
 	for code, want := range map[string]pgx.QueryExecMode{"26000": pgx.QueryExecModeCacheDescribe, "42P05": pgx.QueryExecModeCacheDescribe, "42P01": 0} {
-		r := &route{}
+		r := newRoute(0)
 		r.TraceQueryEnd(t.Context(), nil, pgx.TraceQueryEndData{Err: &pgconn.PgError{Code: code}})
 		var cfg pgx.ConnConfig
 		if err := r.choose(t.Context(), &cfg); err != nil || cfg.DefaultQueryExecMode != want {
@@ -288,20 +289,22 @@ func TestPlansAreKeptInLine(t *testing.T) {
 func TestRehearsalsDoNotCount(t *testing.T) {
 	t.Parallel()
 	a := wired(t, pgtest.NewEmpty(t).URL()) // without any of the tables
-	a.start.finish()
-	a.pool.Reset() // as the start does
-	var held []interface{ Release() }
+	var held []*pgxpool.Conn
 	for range a.cfg.PoolSize {
 		conn, err := a.pool.Acquire(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}
 		held = append(held, conn)
-		if v := visitOf(conn.Conn()); v.planned.IsZero() {
-			t.Error("a connection was not prepared")
-		}
 	}
 	for _, conn := range held {
+		conn.Release()
+	}
+	a.rehearseIdle(t.Context())
+	for _, conn := range a.pool.AcquireAllIdle(t.Context()) {
+		if v := visitOf(conn.Conn()); v.planned.IsZero() || !v.rehearsed {
+			t.Errorf("a connection was not prepared: %+v", v)
+		}
 		conn.Release()
 	}
 	if found := a.pulse.refused(); len(found) > 0 || a.pulse.fault() != nil {

@@ -1,0 +1,71 @@
+package app
+
+import (
+	"context"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/parentpal/reminder-worker/sql/store"
+)
+
+// calm is for how long no connection must have been made before statements are planned ahead of need. To plan them costs the server some 50 ms
+// for each connection: while a network comes and goes, what there is to do comes first.
+const calm = time.Second
+
+// rehearse plans the statements that events and reminders wait for, on every connection, when it has been calm for a while.
+func (a *App) rehearse(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-a.route.fresh:
+		}
+		if a.calms(ctx) {
+			a.rehearseIdle(ctx)
+		}
+	}
+}
+
+// calms waits until no connection has been made for a while, and reports whether that came before ctx ended.
+func (a *App) calms(ctx context.Context) bool {
+	t := time.NewTimer(calm)
+	defer t.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return false
+		case <-a.route.fresh:
+			t.Reset(calm)
+		case <-t.C:
+			return true
+		}
+	}
+}
+
+// rehearseIdle goes through the connections that nobody uses, one after the other.
+func (a *App) rehearseIdle(ctx context.Context) {
+	for range a.cfg.PoolSize {
+		conn := a.unrehearsed(ctx)
+		if conn == nil {
+			return
+		}
+		run, cancel := context.WithTimeout(context.WithValue(ctx, rehearsalKey{}, true), statementLimit)
+		_ = store.Warm(run, conn) // a statement that is refused is told of when it is needed
+		cancel()
+		visitOf(conn.Conn()).rehearsed = true
+		conn.Release()
+	}
+}
+
+// unrehearsed takes a connection that keeps plans and has not made them, if there is one that nobody uses.
+func (a *App) unrehearsed(ctx context.Context) (found *pgxpool.Conn) {
+	for _, conn := range a.pool.AcquireAllIdle(ctx) {
+		if v := visitOf(conn.Conn()); found == nil && !v.planned.IsZero() && !v.rehearsed {
+			found = conn
+		} else {
+			conn.Release()
+		}
+	}
+	return found
+}
