@@ -41,7 +41,8 @@ func behind(batch []planned) (left []planned) {
 
 // sendAhead begins the calls of new events beside the statement that commits their plans, which takes about as long: the claim has noted their
 // copies, so that none is forgotten whatever happens. What became of a call is recorded after the plan.
-func (r *Reconciler) sendAhead(batch []planned) {
+// It returns how many there are.
+func (r *Reconciler) sendAhead(batch []planned) (sent int) {
 	for i := range batch {
 		p := &batch[i]
 		if !p.row.Noted || !r.writes(*p) || p.row.AccountPausedUntil.After(p.now) || p.row.CalendarToMake != "" ||
@@ -57,8 +58,14 @@ func (r *Reconciler) sendAhead(batch []planned) {
 		p.ahead = j
 		r.flight.add(j)
 		r.lanes.add(j)
+		sent++
 	}
+	return sent
 }
+
+// headStart is how long the call of an event that is served alone has the machine to itself. Its plan comes a little later, which nobody sees; on
+// few processors the two, and the look for what is due next, get in each other's way.
+const headStart = time.Millisecond
 
 // replanPause is after how long an event is planned again whose plan did not count: because somebody was at its rows, for the most part.
 const replanPause = 100 * time.Millisecond

@@ -54,7 +54,9 @@ func (r *Reconciler) step(ctx context.Context) (took taken, err error) {
 	for _, p := range waiting {
 		r.dispatch(p)
 	}
-	r.sendAhead(plans)
+	if sent := r.sendAhead(plans); sent == 1 && len(rows) == 1 {
+		sleep(ctx, headStart)
+	}
 	if err := r.ended(); err != nil {
 		return took, errors.Join(err, r.beginAll(ctx, plans))
 	}
