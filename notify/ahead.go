@@ -27,6 +27,13 @@ type lead struct {
 }
 
 func (l *lead) now() time.Duration {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.due()
+}
+
+// due is called with mu held.
+func (l *lead) due() time.Duration {
 	claim := l.claim
 	if claim == 0 {
 		claim = aheadFirst
@@ -38,7 +45,7 @@ func (l *lead) now() time.Duration {
 func (l *lead) set(w *wheel.Wheel, offset time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.offset, l.told = offset, l.now()
+	l.offset, l.told = offset, l.due()
 	w.SetOffset(l.offset + l.told)
 }
 
@@ -51,8 +58,8 @@ func (l *lead) learn(w *wheel.Wheel, took time.Duration) {
 		l.claim = took
 	}
 	l.claim += (took - l.claim) / 8
-	if change := l.now() - l.told; change >= aheadStep || change <= -aheadStep {
-		l.told = l.now()
+	if change := l.due() - l.told; change >= aheadStep || change <= -aheadStep {
+		l.told = l.due()
 		w.SetOffset(l.offset + l.told)
 	}
 }

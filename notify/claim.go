@@ -35,7 +35,7 @@ func (s *Sender) deliver(ctx context.Context, ids []uuid.UUID) (int, error) {
 func (s *Sender) take(ctx context.Context, ids []uuid.UUID) (b batch, taken int, err error) {
 	asked := time.Now()
 	rows, err := s.db.ClaimReminders(ctx, store.ClaimRemindersParams{
-		Ids: ids, SlackMs: (aheadMost + claimSlack).Milliseconds(), LeaseMs: s.cfg.Lease.Milliseconds(), MaxAttempts: int32(s.cfg.MaxAttempts),
+		Ids: ids, SlackMs: claimSlack.Milliseconds(), AheadMs: aheadMost.Milliseconds(), LeaseMs: s.cfg.Lease.Milliseconds(), MaxAttempts: int32(s.cfg.MaxAttempts),
 	})
 	if err != nil {
 		taken, err = s.unclaimed(ctx, ids, fmt.Errorf("claim reminders: %w", err))
@@ -109,7 +109,11 @@ func (s *Sender) armUnclaimed(ctx context.Context, ids []uuid.UUID) {
 	}
 	now := s.now()
 	for _, row := range rows {
-		s.Arm(row.ID, tryAgain(row.DueAt, now))
+		at := tryAgain(row.DueAt, now)
+		if row.Claimed || !at.Equal(row.DueAt) {
+			at = at.Add(s.lead.now()) // no claim ahead of this time can succeed
+		}
+		s.Arm(row.ID, at)
 	}
 }
 

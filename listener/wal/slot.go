@@ -67,6 +67,8 @@ func (s slot) fits(name, database string, mine process) error {
 		fault = "is a " + s.kind + " one"
 	case s.database != database:
 		fault = fmt.Sprintf("belongs to database %q", s.database)
+	case s.plugin == "": // it is being made at this moment, by another worker
+		return s.taken(name, mine)
 	case s.plugin != plugin:
 		fault = fmt.Sprintf("has the output plugin %q", s.plugin)
 	case s.reader != process{}:

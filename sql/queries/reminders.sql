@@ -38,8 +38,8 @@ where r.status in ('pending', 'sending')
 order by coalesce(r.next_attempt_at, r.notify_at_ts)
 limit sqlc.arg(max_rows)::integer;
 
--- ClaimReminders judges the due ones among ids, and those that are due within slack_ms, and takes those that are to be sent for lease_ms. Nothing
--- may be sent before its due_at. A reminder planned for another
+-- ClaimReminders judges the due ones among ids, give or take slack_ms, and those nobody has claimed that are due within ahead_ms, and takes those that
+-- are to be sent for lease_ms. Nothing may be sent before its due_at. A reminder planned for another
 -- start than its event now has is left to planning while the event is pending. Afterwards planning has passed it by (it was being sent
 -- then, or the event is gone) and it is put away. The row is committed as 'sending' before anything is sent. Within one round of attempts
 -- (next_attempt_at is set) a device is left out that has the push, or that has refused it for good and was not registered since; a
@@ -63,7 +63,8 @@ with due as (
   left join public.events e on e.id = r.event_id
   where r.id = any (sqlc.arg(ids)::uuid[]) and r.status in ('pending', 'sending')
     -- "is true" hides the condition from the index of the queue, all of which the planner might read to find a few ids in it.
-    and (coalesce(r.next_attempt_at, r.notify_at_ts) <= clock_timestamp() + sqlc.arg(slack_ms)::bigint * interval '1 millisecond') is true
+    and (coalesce(r.next_attempt_at, r.notify_at_ts) <= clock_timestamp()
+      + (sqlc.arg(slack_ms)::bigint + case when r.status = 'pending' then sqlc.arg(ahead_ms)::bigint else 0 end) * interval '1 millisecond') is true
     and (r.plan_revision is null or e.start_ts = r.planned_for_ts or e.id is null or e.status <> 'pending')
   for no key update of r skip locked
 ), addressed as (
@@ -185,10 +186,10 @@ from public.reminders r
 left join public.events e on e.id = r.event_id
 where r.id = any (sqlc.arg(ids)::uuid[]) and isfinite(r.notify_at_ts) is true;
 
--- UnclaimedReminders reads when those of ids that a claim did not answer are to be tried again. One that waits for planning (see
+-- UnclaimedReminders reads when those of ids that a claim did not answer are to be tried again, and whether another's claim is what they wait for. One that waits for planning (see
 -- ClaimReminders) is not among them.
 -- name: UnclaimedReminders :many
-select r.id, coalesce(r.next_attempt_at, r.notify_at_ts)::timestamptz as due_at
+select r.id, coalesce(r.next_attempt_at, r.notify_at_ts)::timestamptz as due_at, (r.status = 'sending')::boolean as claimed
 from public.reminders r
 left join public.events e on e.id = r.event_id
 where r.id = any (sqlc.arg(ids)::uuid[]) and r.status in ('pending', 'sending')

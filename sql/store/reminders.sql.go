@@ -72,7 +72,8 @@ with due as (
   left join public.events e on e.id = r.event_id
   where r.id = any ($1::uuid[]) and r.status in ('pending', 'sending')
     -- "is true" hides the condition from the index of the queue, all of which the planner might read to find a few ids in it.
-    and (coalesce(r.next_attempt_at, r.notify_at_ts) <= clock_timestamp() + $2::bigint * interval '1 millisecond') is true
+    and (coalesce(r.next_attempt_at, r.notify_at_ts) <= clock_timestamp()
+      + ($2::bigint + case when r.status = 'pending' then $3::bigint else 0 end) * interval '1 millisecond') is true
     and (r.plan_revision is null or e.start_ts = r.planned_for_ts or e.id is null or e.status <> 'pending')
   for no key update of r skip locked
 ), addressed as (
@@ -109,7 +110,7 @@ with due as (
       when a.planned and a.start_ts is distinct from a.planned_for_ts then 'the event was moved'
     end as cancelled,
     case
-      when a.status = 'sending' and a.retry_count >= $3::integer then 'failed'
+      when a.status = 'sending' and a.retry_count >= $4::integer then 'failed'
       when a.deadline <= now() then 'expired'
       when a.push_off or a.dismissed then 'skipped'
       when a.planned and exists (
@@ -136,7 +137,7 @@ with due as (
 ), taken as (
   update public.reminders r
   set status = j.verdict,
-      next_attempt_at = case when j.verdict = 'sending' then now() + $4::bigint * interval '1 millisecond' end,
+      next_attempt_at = case when j.verdict = 'sending' then now() + $5::bigint * interval '1 millisecond' end,
       retry_count = coalesce(r.retry_count, 0) + (r.status = 'sending' and j.verdict = 'sending')::integer,
       sent_at_ts = case when j.verdict = 'sent' then j.last_sent_at else r.sent_at_ts end,
       error_message = case j.verdict
@@ -188,6 +189,7 @@ cross join lateral (select coalesce(t.push_data, e.push_data)::text as data) d
 type ClaimRemindersParams struct {
 	Ids         []uuid.UUID
 	SlackMs     int64
+	AheadMs     int64
 	MaxAttempts int32
 	LeaseMs     int64
 }
@@ -222,8 +224,8 @@ type ClaimRemindersRow struct {
 	HourCycle  string
 }
 
-// ClaimReminders judges the due ones among ids, and those that are due within slack_ms, and takes those that are to be sent for lease_ms. Nothing
-// may be sent before its due_at. A reminder planned for another
+// ClaimReminders judges the due ones among ids, give or take slack_ms, and those nobody has claimed that are due within ahead_ms, and takes those that
+// are to be sent for lease_ms. Nothing may be sent before its due_at. A reminder planned for another
 // start than its event now has is left to planning while the event is pending. Afterwards planning has passed it by (it was being sent
 // then, or the event is gone) and it is put away. The row is committed as 'sending' before anything is sent. Within one round of attempts
 // (next_attempt_at is set) a device is left out that has the push, or that has refused it for good and was not registered since; a
@@ -235,6 +237,7 @@ func (q *Queries) ClaimReminders(ctx context.Context, arg ClaimRemindersParams) 
 	rows, err := q.db.Query(ctx, ClaimReminders,
 		arg.Ids,
 		arg.SlackMs,
+		arg.AheadMs,
 		arg.MaxAttempts,
 		arg.LeaseMs,
 	)
@@ -526,7 +529,7 @@ func (q *Queries) RecordPushes(ctx context.Context, arg RecordPushesParams) ([]u
 }
 
 const UnclaimedReminders = `-- name: UnclaimedReminders :many
-select r.id, coalesce(r.next_attempt_at, r.notify_at_ts)::timestamptz as due_at
+select r.id, coalesce(r.next_attempt_at, r.notify_at_ts)::timestamptz as due_at, (r.status = 'sending')::boolean as claimed
 from public.reminders r
 left join public.events e on e.id = r.event_id
 where r.id = any ($1::uuid[]) and r.status in ('pending', 'sending')
@@ -535,11 +538,12 @@ where r.id = any ($1::uuid[]) and r.status in ('pending', 'sending')
 `
 
 type UnclaimedRemindersRow struct {
-	ID    uuid.UUID
-	DueAt time.Time
+	ID      uuid.UUID
+	DueAt   time.Time
+	Claimed bool
 }
 
-// UnclaimedReminders reads when those of ids that a claim did not answer are to be tried again. One that waits for planning (see
+// UnclaimedReminders reads when those of ids that a claim did not answer are to be tried again, and whether another's claim is what they wait for. One that waits for planning (see
 // ClaimReminders) is not among them.
 func (q *Queries) UnclaimedReminders(ctx context.Context, ids []uuid.UUID) ([]UnclaimedRemindersRow, error) {
 	rows, err := q.db.Query(ctx, UnclaimedReminders, ids)
@@ -550,7 +554,7 @@ func (q *Queries) UnclaimedReminders(ctx context.Context, ids []uuid.UUID) ([]Un
 	var items []UnclaimedRemindersRow
 	for rows.Next() {
 		var i UnclaimedRemindersRow
-		if err := rows.Scan(&i.ID, &i.DueAt); err != nil {
+		if err := rows.Scan(&i.ID, &i.DueAt, &i.Claimed); err != nil {
 			return nil, err
 		}
 		items = append(items, i)

@@ -60,6 +60,31 @@ func TestClaimRemindersIsExclusive(t *testing.T) {
 	}
 }
 
+// What comes due soon is claimed ahead of its time, and told when that is; another's claim is not, however soon it ends.
+func TestClaimAheadOfTime(t *testing.T) {
+	t.Parallel()
+	b := newBase(t)
+	user := b.user("ExponentPushToken[a]")
+	event := b.event(user, day)
+	soon, held, later := b.custom(event, user, 5*time.Minute), b.custom(event, user, -time.Second), b.custom(event, user, 2*hour)
+	b.exec(`update reminders set status = 'sending', next_attempt_at = now() + interval '5 minutes' where id = $1`, held)
+	rows := must[[]store.ClaimRemindersRow](t)(b.q.ClaimReminders(b.ctx(), store.ClaimRemindersParams{
+		Ids: []uuid.UUID{soon, held, later}, SlackMs: 20, AheadMs: hour.Milliseconds(), LeaseMs: lease.Milliseconds(), MaxAttempts: 5,
+	}))
+	if len(rows) != 1 || rows[0].ID != soon || !rows[0].DueAt.Equal(rows[0].NotifyAtTs) {
+		t.Errorf("claimed %v, want %s alone, at its time", rows, soon)
+	}
+	waits := must[[]store.UnclaimedRemindersRow](t)(b.q.UnclaimedReminders(b.ctx(), []uuid.UUID{held, later}))
+	for _, w := range waits {
+		if w.Claimed != (w.ID == held) {
+			t.Errorf("%s is claimed: %v", w.ID, w.Claimed)
+		}
+	}
+	if len(waits) != 2 {
+		t.Errorf("%d wait, want 2", len(waits))
+	}
+}
+
 func TestLapsedReminderIsClaimedAgainUntilAttemptsEnd(t *testing.T) {
 	t.Parallel()
 	b := newBase(t)
