@@ -60,12 +60,17 @@ func (f *fleet) start(i int) {
 	f.workers[i] = &member{process: f.w.spawn(settings...), name: name}
 }
 
-// restart ends the worker in place i by sig, and starts another.
+// restart ends the worker in place i by sig, and starts another. One that is asked to stop is at work: before the program has begun, no signal can
+// be more than its end.
 func (f *fleet) restart(i int, sig syscall.Signal) {
 	f.w.t.Helper()
 	want := 0
 	if sig == syscall.SIGKILL {
 		want = -1
+	} else {
+		f.w.until(f.workers[i].name+" at work", func() bool {
+			return one[bool](f.w, `select exists (select from pg_stat_activity where datname = current_database() and application_name = $1)`, f.workers[i].name)
+		})
 	}
 	if code := f.workers[i].end(sig); code != want {
 		f.w.t.Errorf("%s ended with %d after %s", f.workers[i].name, code, sig)
