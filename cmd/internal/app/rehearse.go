@@ -13,8 +13,12 @@ import (
 // for each connection: while a network comes and goes, what there is to do comes first.
 const calm = time.Second
 
+// atOnce is on how many connections they are planned when the program starts: as many as serve one event.
+const atOnce = 2
+
 // rehearse plans the statements that events and reminders wait for, on every connection, when it has been calm for a while.
 func (a *App) rehearse(ctx context.Context) {
+	a.rehearseIdle(ctx, atOnce)
 	for {
 		select {
 		case <-ctx.Done():
@@ -22,7 +26,7 @@ func (a *App) rehearse(ctx context.Context) {
 		case <-a.route.fresh:
 		}
 		if a.calms(ctx) {
-			a.rehearseIdle(ctx)
+			a.rehearseIdle(ctx, a.cfg.PoolSize)
 		}
 	}
 }
@@ -43,9 +47,9 @@ func (a *App) calms(ctx context.Context) bool {
 	}
 }
 
-// rehearseIdle goes through the connections that nobody uses, one after the other.
-func (a *App) rehearseIdle(ctx context.Context) {
-	for range a.cfg.PoolSize {
+// rehearseIdle goes through the connections that nobody uses, one after the other, up to so many.
+func (a *App) rehearseIdle(ctx context.Context, most int) {
+	for range most {
 		conn := a.unrehearsed(ctx)
 		if conn == nil {
 			return

@@ -300,7 +300,7 @@ func TestRehearsalsDoNotCount(t *testing.T) {
 	for _, conn := range held {
 		conn.Release()
 	}
-	a.rehearseIdle(t.Context())
+	a.rehearseIdle(t.Context(), a.cfg.PoolSize)
 	for _, conn := range a.pool.AcquireAllIdle(t.Context()) {
 		if v := visitOf(conn.Conn()); v.planned.IsZero() || !v.rehearsed {
 			t.Errorf("a connection was not prepared: %+v", v)
