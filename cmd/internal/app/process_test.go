@@ -26,6 +26,8 @@ import (
 const beWorker = "REMINDER_WORKER_TEST_PROCESS"
 
 func workerMain() int {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM) // first of all, as the program does
+	defer stop()
 	cfg, err := Load(os.Environ(), "")
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -36,8 +38,6 @@ func workerMain() int {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
-	defer stop()
 	if err := a.Run(ctx); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
