@@ -17,7 +17,7 @@
 // # Ahead of time
 //
 // What is to be on the wire at its instant has to be claimed before. A reminder leaves the wheel twice as long before it is due as claims take
-// of late, at most 50 ms, so a database that is far away makes no reminder late. It is claimed and put into words as of the moment when it is due, and
+// of late, at most 50 ms; so much of a claim is no part of how late a reminder is. It is claimed and put into words as of the moment when it is due, and
 // held until then, by the database's clock. (Only what nobody has: another's claim is never taken over before it ends.) What is due within the same millisecond is claimed together, and what is overdue as one. What the app changes
 // in an event between the claim and the push comes too late for it, as it would while the push is on the wire.
 //

@@ -426,12 +426,7 @@ func TestPlansReadByIndex(t *testing.T) {
 	if diff := cmp.Diff(methods(), keys(all)); diff != "" {
 		t.Fatalf("statements without a question (-store +asked):\n%s", diff)
 	}
-	asked := map[string]tape{}
-	for name, a := range all {
-		var p tape
-		a.ask(t.Context(), store.New(&p))
-		asked[name] = p
-	}
+	asked := taped(t, all)
 	early := planAtOnce(t, db.Connect(t), asked)
 	if _, err := conn.Exec(t.Context(), crowd); err != nil {
 		t.Fatal(err)
@@ -467,12 +462,7 @@ func TestPlansOfFewRows(t *testing.T) {
 			t.Parallel()
 			db := pgtest.New(t)
 			conn := db.Connect(t)
-			asked := map[string]tape{}
-			for name, a := range questions(newBatch(t, conn, 100)) {
-				var p tape
-				a.ask(t.Context(), store.New(&p))
-				asked[name] = p
-			}
+			asked := taped(t, questions(newBatch(t, conn, 100)))
 			for _, then := range []string{few.Replace(crowd), "analyze"} {
 				if _, err := conn.Exec(t.Context(), then); err != nil {
 					t.Fatal(err)
@@ -481,6 +471,18 @@ func TestPlansOfFewRows(t *testing.T) {
 			}
 		})
 	}
+}
+
+// taped is what each question asks, with its arguments.
+func taped(t *testing.T, all map[string]asked) map[string]tape {
+	t.Helper()
+	found := map[string]tape{}
+	for name, a := range all {
+		var p tape
+		a.ask(t.Context(), store.New(&p))
+		found[name] = p
+	}
+	return found
 }
 
 // planAtOnce is how rows are looked up by each statement in a session of the worker's that plans it now.

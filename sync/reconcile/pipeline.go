@@ -15,7 +15,8 @@ func (r *Reconciler) beginBeside(ctx context.Context, batch []planned) {
 	r.committing = c
 	go func() {
 		err := r.beginAll(ctx, batch)
-		if c <- err; err != nil {
+		c <- err
+		if err != nil {
 			r.Wake() // to have it told
 		}
 	}()

@@ -16,7 +16,8 @@ const calm = time.Second
 // atOnce is on how many connections they are planned when the program starts: as many as serve one event.
 const atOnce = 2
 
-// rehearse plans the statements that events and reminders wait for, on every connection, when it has been calm for a while.
+// rehearse plans the statements that events and reminders wait for when it has been calm for a while, on every connection that nobody uses then; on
+// one that is used they are planned by that use.
 func (a *App) rehearse(ctx context.Context) {
 	a.rehearseIdle(ctx, atOnce)
 	for {
