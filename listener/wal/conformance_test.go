@@ -339,7 +339,7 @@ func TestConformsChaos(t *testing.T) {
 // takes over when the server has given it up.
 func TestTheSlotOfAMuteWorkerIsTakenOver(t *testing.T) {
 	t.Parallel()
-	r := newRig(t).permanent().withUser()
+	r := newRig(t).permanent().impatient().withUser()
 	net := newProxy(t, r.url)
 	w := ways[2]
 	w.hear(r, net.url()).listening()

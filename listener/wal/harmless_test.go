@@ -1,9 +1,6 @@
 package wal
 
-import (
-	"testing"
-	"time"
-)
+import "testing"
 
 // harmless are writes and changes of shape that an app may make at any time. There
 // is no table here that has a replica identity by accident.
@@ -48,7 +45,6 @@ var harmless = []string{
 func TestTheAppIsNeverInTheWay(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
-	r.cfg.SenderTimeout = time.Minute // nobody listens while all that is done
 	r.exec(`alter table events drop constraint events_pkey cascade`)
 	p := r.open("")
 	if _, err := r.source("").Bell().Open(t.Context(), "a word"); err != nil {

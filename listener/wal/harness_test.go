@@ -104,13 +104,20 @@ func newRig(t *testing.T) *rig {
 
 func rigOn(t *testing.T, pool *pgxpool.Pool, url string) *rig {
 	cfg := DefaultConfig()
-	cfg.SenderTimeout, cfg.StatusInterval = 3*time.Second, 20*time.Millisecond
+	cfg.SenderTimeout, cfg.StatusInterval = time.Minute, 20*time.Millisecond // nobody need listen while a test writes
 	r := &rig{t: t, pool: pool, url: url, log: &lockedBuffer{}, cfg: cfg}
 	t.Cleanup(func() { // a database with a slot cannot be dropped, and the server ends a connection after its client has
 		r.until("no slot is left", func() bool {
 			return !ask[bool](r, `select exists (select from pg_replication_slots where database = current_database())`)
 		})
 	})
+	return r
+}
+
+// impatient has the server give up a mute worker as soon as a healthy one, on a
+// busy machine, can still be told from it.
+func (r *rig) impatient() *rig {
+	r.cfg.SenderTimeout = 3 * time.Second
 	return r
 }
 

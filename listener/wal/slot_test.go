@@ -114,7 +114,7 @@ func TestAUsedSlotNamesItsUser(t *testing.T) {
 // A consumer that has gone mute keeps its slot for as long as the server waits.
 func TestAMuteConsumerIsReplaced(t *testing.T) {
 	t.Parallel()
-	r := newRig(t).permanent()
+	r := newRig(t).permanent().impatient()
 	net := newProxy(t, r.url)
 	r.serve(r.open(net.url()))
 	net.hold()
