@@ -74,7 +74,7 @@ func newWorldOn(t testing.TB, pool *pgxpool.Pool, address string) *world {
 		"GOOGLE_CALENDAR_URL=" + google.CalendarURL(), "GOOGLE_TOKEN_URL=" + google.TokenURL(), "GOOGLE_REVOKE_URL=" + google.RevokeURL(),
 		"EXPO_PUSH_URL=" + push.URL(),
 		"CALENDAR_USER_RATE=0", // few users do what in life many do
-		"RETRY_BASE=50ms", "LEASE=2s", "SWEEP_INTERVAL=1s", "RECEIPT_DELAY=50ms",
+		"RETRY_BASE=50ms", "SWEEP_INTERVAL=1s", "RECEIPT_DELAY=50ms",
 	}, "")
 	if err != nil {
 		t.Fatal(err)
