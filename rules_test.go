@@ -40,11 +40,12 @@ const (
 	xtime     = "golang.org/x/time"
 	xtext     = "golang.org/x/text"
 	xsys      = "golang.org/x/sys"
+	systemd   = "github.com/coreos/go-systemd/v22/daemon"
 )
 
 var libraries = []string{
 	pgx, pgxpool, pglogrepl, googleAPI, oauth2, prom, zerolog, uuid, cobra,
-	env, godotenv, isatty, xsync, xtime, xtext, xsys,
+	env, godotenv, isatty, xsync, xtime, xtext, xsys, systemd,
 }
 
 // may is what the code of one package, tests aside, may import: packages of this
@@ -69,7 +70,7 @@ var table = map[string]may{
 		[]string{"cmd/internal/app", "cmd/internal/ops", "sql/pgtemp", "sync/gcal/gcalfake", "notify/expo/expofake"},
 		[]string{pgx, uuid, isatty},
 	},
-	"cmd/internal/ops":   {nil, []string{prom, zerolog, uuid}},
+	"cmd/internal/ops":   {nil, []string{prom, zerolog, uuid, systemd}},
 	"cmd/bench":          {[]string{"sql/pgtemp"}, []string{pgx, pgxpool, uuid, xsync}},
 	"cmd/nodetest":       {nil, nil},
 	"listener":           {nil, []string{pgx, prom, zerolog, uuid, xsys}},

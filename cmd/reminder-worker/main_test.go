@@ -53,7 +53,8 @@ func TestScripts(t *testing.T) {
 			"newkey":   newKey,
 			"sql":      runSQL,
 			"freeaddr": func(ts *testscript.TestScript, _ bool, _ []string) { freeAddr(t, ts) },
-			"ready":    ready,
+			"ready":    func(ts *testscript.TestScript, _ bool, _ []string) { waitFor(ts, "/readyz") },
+			"alive":    func(ts *testscript.TestScript, _ bool, _ []string) { waitFor(ts, "/livez") },
 		},
 	})
 }
@@ -157,10 +158,10 @@ func freeAddress(t *testing.T) string {
 	return ""
 }
 
-// ready waits until the program at HTTP_ADDR says that it is ready.
-func ready(ts *testscript.TestScript, _ bool, _ []string) {
-	if !answers("http://" + ts.Getenv("HTTP_ADDR") + "/readyz") {
-		ts.Fatalf("waited in vain for the program to be ready")
+// waitFor waits until the program at HTTP_ADDR answers a page with success.
+func waitFor(ts *testscript.TestScript, page string) {
+	if !answers("http://" + ts.Getenv("HTTP_ADDR") + page) {
+		ts.Fatalf("waited in vain for %s", page)
 	}
 }
 

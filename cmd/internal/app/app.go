@@ -162,6 +162,9 @@ func (a *App) Run(ctx context.Context) error {
 	answering, hangUp := context.WithCancel(context.WithoutCancel(ctx))
 	defer hangUp()
 	var http errgroup.Group
+	supervised, leave := context.WithCancel(ctx)
+	defer leave()
+	http.Go(func() error { ops.Supervise(supervised, a.checks(), a.log); return nil })
 	if a.http != nil {
 		if err := a.http.Listen(ctx); err != nil {
 			return err
@@ -169,6 +172,7 @@ func (a *App) Run(ctx context.Context) error {
 		http.Go(func() error { return a.http.Run(answering) })
 	}
 	err := a.serve(ctx)
+	leave()
 	hangUp()
 	return errors.Join(err, http.Wait())
 }

@@ -3,9 +3,12 @@
 //
 // # What it promises
 //
-// /livez answers 200 while the process's own loops run, and 503 when one has
-// stopped. It never asks a dependency: a database that is away for a minute must
-// not make a supervisor restart every worker.
+// /livez answers 200 while the process's own loops run, 503 when one has stopped,
+// and nothing at all when a part holds its own lock for ever. It never asks a
+// dependency: a database that is away for a minute must not make a supervisor
+// restart every worker.
+//
+// [Supervise] tells a service manager the same without HTTP, as sd_notify(3) has it.
 //
 // /readyz answers 200 "ok" or "degraded", and 503 when a required [Check] fails,
 // with a reason a person understands and what to do about it. It is plain text, or
