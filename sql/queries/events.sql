@@ -69,6 +69,7 @@ select
   t.sync_attempts,
   (t.sync_planned is not distinct from t.sync_revision)::boolean as planned,
   t.sync_changed_at,
+  (extract(epoch from clock_timestamp() - t.sync_changed_at) * 1000)::double precision as waited_ms,
   coalesce(t.sync_lease_until, 'epoch')::timestamptz as lease_until,
   coalesce(left(case when octet_length(t.title) <= sqlc.arg(max_bytes)::integer then t.title end, 4096), '')::text as title,
   coalesce(left(case when octet_length(t.location) <= sqlc.arg(max_bytes)::integer then t.location end, 4096), '')::text as location,

@@ -628,6 +628,7 @@ select
   t.sync_attempts,
   (t.sync_planned is not distinct from t.sync_revision)::boolean as planned,
   t.sync_changed_at,
+  0::double precision as waited_ms,
   coalesce(t.sync_lease_until, 'epoch')::timestamptz as lease_until,
   coalesce(left(case when octet_length(t.title) <= $1::integer then t.title end, 4096), '')::text as title,
   coalesce(left(case when octet_length(t.location) <= $1::integer then t.location end, 4096), '')::text as location,
@@ -694,6 +695,7 @@ type EventsToPlanRow struct {
 	SyncAttempts       int32
 	Planned            bool
 	SyncChangedAt      time.Time
+	WaitedMs           float64
 	LeaseUntil         time.Time
 	Title              string
 	Location           string
@@ -750,6 +752,7 @@ func (q *Queries) EventsToPlan(ctx context.Context, arg EventsToPlanParams) ([]E
 			&i.SyncAttempts,
 			&i.Planned,
 			&i.SyncChangedAt,
+			&i.WaitedMs,
 			&i.LeaseUntil,
 			&i.Title,
 			&i.Location,

@@ -73,6 +73,7 @@ select
   t.sync_attempts,
   (t.sync_planned is not distinct from t.sync_revision)::boolean as planned,
   t.sync_changed_at,
+  (extract(epoch from clock_timestamp() - t.sync_changed_at) * 1000)::double precision as waited_ms,
   coalesce(t.sync_lease_until, 'epoch')::timestamptz as lease_until,
   coalesce(left(case when octet_length(t.title) <= $1::integer then t.title end, 4096), '')::text as title,
   coalesce(left(case when octet_length(t.location) <= $1::integer then t.location end, 4096), '')::text as location,
@@ -143,6 +144,7 @@ type ClaimEventsRow struct {
 	SyncAttempts       int32
 	Planned            bool
 	SyncChangedAt      time.Time
+	WaitedMs           float64
 	LeaseUntil         time.Time
 	Title              string
 	Location           string
@@ -217,6 +219,7 @@ func (q *Queries) ClaimEvents(ctx context.Context, arg ClaimEventsParams) ([]Cla
 			&i.SyncAttempts,
 			&i.Planned,
 			&i.SyncChangedAt,
+			&i.WaitedMs,
 			&i.LeaseUntil,
 			&i.Title,
 			&i.Location,

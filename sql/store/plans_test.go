@@ -167,6 +167,10 @@ func ofEvents(b batch) map[string]asked {
 			func(ctx context.Context, q *store.Queries) { _, _ = q.NextDue(ctx) },
 			[]string{"events_unplanned_idx", "events_planned_idx", "calendar_copies_due_idx"},
 		},
+		"OldestDue": {
+			func(ctx context.Context, q *store.Queries) { _, _ = q.OldestDue(ctx) },
+			[]string{"events_unplanned_idx", "events_planned_idx", "calendar_copies_due_idx", "reminders_due_idx", "deliveries_receipt_due_idx"},
+		},
 		"FirstDueEvent": {
 			func(ctx context.Context, q *store.Queries) { _, _ = q.FirstDueEvent(ctx, store.FirstDueEventParams{}) },
 			[]string{"events_unplanned_idx"},

@@ -6,6 +6,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/parentpal/reminder-worker/sql/store"
 	"github.com/parentpal/reminder-worker/sync/gcal"
 )
 
@@ -15,6 +16,8 @@ type Metrics struct {
 	removals       *prometheus.CounterVec
 	calls          *prometheus.CounterVec
 	callSeconds    prometheus.Histogram
+	pickup         prometheus.Histogram
+	parked         prometheus.Counter
 	sweepFound     prometheus.Counter
 	unopened       prometheus.Counter
 	databaseErrors prometheus.Counter
@@ -35,6 +38,13 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		callSeconds: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name: "reminder_worker_calendar_write_duration_seconds", Help: "Time to write one copy, all its requests together.",
 			Buckets: prometheus.ExponentialBuckets(0.001, 2, 16),
+		}),
+		pickup: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "reminder_worker_event_pickup_seconds", Help: "From the transaction that changed an event to the end of the claim that takes it first.",
+			Buckets: prometheus.ExponentialBuckets(0.001, 2, 21),
+		}),
+		parked: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "reminder_worker_accounts_parked_total", Help: "Accounts whose consent Google has ended: their users have to connect again.",
 		}),
 		sweepFound: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "reminder_worker_sweep_found_total", Help: "Work that only the sweep found; none in a healthy system.",
@@ -61,7 +71,7 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		}
 	}
 	if reg != nil {
-		reg.MustRegister(m.events, m.removals, m.calls, m.callSeconds, m.sweepFound, m.unopened, m.databaseErrors)
+		reg.MustRegister(m.events, m.removals, m.calls, m.callSeconds, m.pickup, m.parked, m.sweepFound, m.unopened, m.databaseErrors)
 	}
 	return m
 }
@@ -80,6 +90,15 @@ func (m *Metrics) observeCall(removal bool, err error, took time.Duration) {
 	}
 	m.calls.WithLabelValues(op, result).Inc()
 	m.callSeconds.Observe(took.Seconds())
+}
+
+// observePickup counts events that are claimed for the first time since they were changed.
+func (m *Metrics) observePickup(rows []store.ClaimEventsRow) {
+	for _, row := range rows {
+		if !row.Planned && row.SyncAttempts == 0 {
+			m.pickup.Observe(row.WaitedMs / 1000)
+		}
+	}
 }
 
 func (m *Metrics) observeOutcomes(batch []outcome) {

@@ -134,6 +134,7 @@ func (r *Reconciler) writeAccounts(ctx context.Context, batch []outcome) error {
 	if err != nil {
 		return fmt.Errorf("mark accounts: %w", err)
 	}
+	r.m.parked.Add(float64(n))
 	if n > 0 {
 		r.log.Warn().Int64("accounts", n).Str("reason", arg.Reasons[0]).Msg("accounts need reconnect")
 	}

@@ -40,8 +40,9 @@ type App struct {
 	events   *reconcile.Reconciler
 	sender   *notify.Sender
 	auditor  *audit.Auditor
-	keys     *seal.Keys  // nil: refresh tokens are stored in plain text
-	sealer   *sealer     // nil: likewise
+	keys     *seal.Keys // nil: refresh tokens are stored in plain text
+	sealer   *sealer    // nil: likewise
+	ages     *ages
 	http     *ops.Server // nil: no HTTP
 	start    phase
 }
@@ -103,6 +104,7 @@ func (a *App) wire(build ops.Build) (err error) {
 	if a.auditor, err = audit.New(db, a.cal, a.compareTriggers, a.cfg.audit(), a.log, audit.NewMetrics(a.reg)); err != nil {
 		return err
 	}
+	a.ages = newAges(db, a.cfg.SweepInterval, a.log, a.reg)
 	source, err := a.source(db)
 	if err != nil {
 		return err
@@ -193,6 +195,7 @@ func (a *App) serve(ctx context.Context) error {
 	g.Go(func() error { a.auditor.Run(ctx); return nil })
 	g.Go(func() error { a.warm(ctx); return nil })
 	g.Go(func() error { a.rehearse(ctx); return nil })
+	g.Go(func() error { a.ages.run(ctx); return nil })
 	if a.sealer != nil {
 		g.Go(func() error { a.sealer.run(ctx); return nil })
 	}

@@ -22,8 +22,10 @@ func TestRevokedGrant(t *testing.T) {
 	w.google.ResetLog()
 	w.exec(`insert into events (user_id, title, start_ts) select $1, 'Hers ' || n, now() + n * interval '1 hour' from generate_series(1, $2) n`, her, hers)
 	w.exec(`insert into events (user_id, title, start_ts) select u, 'Theirs ' || n, now() + n * interval '1 hour' from unnest($1::uuid[]) u, generate_series(1, $2) n`, users, each)
+	var workers []*App
 	for range 2 {
-		w.start()
+		a, _ := w.start()
+		workers = append(workers, a)
 	}
 	w.until("all at rest", func() bool { return one[int](w, `select count(*)::int from events where status = 'pending'`) == 0 })
 	counts := func(user string, status string) int {
@@ -37,6 +39,12 @@ func TestRevokedGrant(t *testing.T) {
 	}
 	if n := w.google.Count(gcalfake.OpToken, http.StatusBadRequest); n < 1 || n > 2 {
 		t.Errorf("%d token requests of hers, want one for each of two workers at most", n)
+	}
+	if n := total(t, workers, "reminder_worker_accounts_parked_total"); n != 1 {
+		t.Errorf("%v accounts were counted as parked", n)
+	}
+	if n := total(t, workers, "reminder_worker_event_pickup_seconds"); n != hers+others*each {
+		t.Errorf("%v events were counted as picked up, want %d", n, hers+others*each)
 	}
 	told := func() (n int) {
 		for _, p := range w.expo.Pushes() {
@@ -67,4 +75,23 @@ func TestRevokedGrant(t *testing.T) {
 	if told() != 1 {
 		t.Errorf("she was told %d times", told())
 	}
+}
+
+// total is a counter, or how much a histogram has counted, of all workers together.
+func total(t *testing.T, workers []*App, name string) (sum float64) {
+	t.Helper()
+	for _, a := range workers {
+		families, err := a.reg.Gather()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range families {
+			if f.GetName() == name {
+				for _, m := range f.GetMetric() {
+					sum += m.GetCounter().GetValue() + float64(m.GetHistogram().GetSampleCount())
+				}
+			}
+		}
+	}
+	return sum
 }

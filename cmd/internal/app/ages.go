@@ -1,0 +1,65 @@
+package app
+
+import (
+	"context"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/rs/zerolog"
+
+	"github.com/parentpal/reminder-worker/sql/store"
+)
+
+// ages tell of work that is due and that nobody takes: rates do not show what is stuck. They are of the tables, so all workers tell the same.
+type ages struct {
+	db    *store.Queries
+	every time.Duration
+	log   zerolog.Logger
+	due   *prometheus.GaugeVec
+}
+
+// The longest and the shortest time between two looks: what is shown should not be older, and the database is not asked more often for it.
+const (
+	agesAtMost  = 30 * time.Second
+	agesAtLeast = time.Second
+)
+
+// kindsOfWork are the labels of the ages.
+var kindsOfWork = []string{"event", "copy", "removal", "reminder", "receipt"}
+
+func newAges(db *store.Queries, sweep time.Duration, log zerolog.Logger, reg prometheus.Registerer) *ages {
+	a := &ages{db: db, every: min(max(sweep, agesAtLeast), agesAtMost), log: log, due: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+		Name: "reminder_worker_oldest_due_seconds",
+		Help: "For how long the first of each kind of work has been due: events to plan, copies to write, removals of copies, reminders, receipts.",
+	}, []string{"kind"})}
+	for _, kind := range kindsOfWork {
+		a.due.WithLabelValues(kind)
+	}
+	reg.MustRegister(a.due)
+	return a
+}
+
+// run looks until ctx ends. What cannot be read stays as it was: that the database is away is told elsewhere.
+func (a *ages) run(ctx context.Context) {
+	t := time.NewTicker(a.every)
+	defer t.Stop()
+	for {
+		a.look(ctx)
+		select {
+		case <-t.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+func (a *ages) look(ctx context.Context) {
+	row, err := a.db.OldestDue(ctx)
+	if err != nil {
+		a.log.Debug().Err(err).Msg("ages of work not read")
+		return
+	}
+	for i, age := range []float64{row.Event, row.Copy, row.Removal, row.Reminder, row.Receipt} {
+		a.due.WithLabelValues(kindsOfWork[i]).Set(age)
+	}
+}
