@@ -91,7 +91,7 @@ func (s series) misses(name, matchers string) string {
 		if label == "instance" || label == "job" || label == "le" || strings.HasPrefix(values, "$") {
 			continue // Prometheus's own, and a dashboard's choice
 		}
-		for _, v := range strings.SplitSeq(values, "|") {
+		for v := range strings.SplitSeq(values, "|") {
 			if !labels[label][v] {
 				return "no " + label + " " + v
 			}
