@@ -57,7 +57,7 @@ func (s *Sender) take(ctx context.Context, ids []uuid.UUID) (b batch, taken int,
 	slices.SortStableFunc(b.rows, func(a, b store.ClaimRemindersRow) int { return a.Deadline.Compare(b.Deadline) })
 	b.pushes, b.early = s.compose(b.rows)
 	if b.chunks = s.chunks(b.pushes); len(b.chunks) > 0 {
-		b.until, b.ok = s.admitInTime(ctx, b.began, len(b.chunks[0]))
+		b.permit, b.ok = s.admitInTime(ctx, b.began, len(b.chunks[0]))
 	}
 	return b, len(rows), nil
 }

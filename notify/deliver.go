@@ -55,8 +55,8 @@ type batch struct {
 	pushes []push
 	chunks [][]*push   // the pushes by request
 	missed []uuid.UUID // what it has not answered
-	until  time.Time   // how long the first chunk may be offered; zero: for ever
-	ok     bool        // it may
+	permit permit      // to offer the first chunk
+	ok     bool        // it was given
 }
 
 // push sends a batch and records it. What the quota does not allow in time for the claim is not offered: nothing was said to Expo about it,
@@ -66,15 +66,15 @@ func (s *Sender) push(ctx context.Context, b batch) {
 		return
 	}
 	f := flight{Sender: s, claimed: b.began, rows: b.rows}
-	until, ok := b.until, b.ok && s.hold(ctx, b)
+	permit, ok := b.permit, b.ok && s.hold(ctx, b)
 	for i, chunk := range b.chunks {
 		if i > 0 {
-			until, ok = s.admitInTime(ctx, b.began, len(chunk))
+			permit, ok = s.admitInTime(ctx, b.began, len(chunk))
 		}
 		if !ok {
 			break
 		}
-		f.send(ctx, chunk, until)
+		f.send(ctx, chunk, permit)
 	}
 	f.conclude()
 	if ctx.Err() != nil && anyUnsent(b.pushes) {

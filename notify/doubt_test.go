@@ -433,7 +433,7 @@ func TestClaimedBeforeTheFault(t *testing.T) {
 		chunk := []*push{{reminder: 0}, {reminder: 0}, {reminder: 1}, {reminder: 2}}
 		rest := s.pace.failed("down", 0)
 		for range 2 {
-			f.send(t.Context(), chunk, time.Time{})
+			f.send(t.Context(), chunk, permit{})
 			for _, p := range chunk {
 				if p.state != unsent || p.ticket.Err == nil || p.ticket.Err.Message != "at rest after down" {
 					t.Fatalf("state %d, %v", p.state, p.ticket.Err)

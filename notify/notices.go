@@ -142,7 +142,7 @@ func (s *Sender) noticeMessage(row store.ClaimNoticesRow, now time.Time) expo.Me
 // offerNotices makes one request, and notes its answer for each user. What Expo refuses for its composition is divided, until one user's stand
 // alone. A request that says nothing about them uses no attempt.
 func (s *Sender) offerNotices(ctx context.Context, chunk []*push, notices []notice, claimed time.Time) {
-	until, err := s.permitNotices(ctx, claimed, len(chunk))
+	given, err := s.permitNotices(ctx, claimed, len(chunk))
 	if err != nil {
 		putOff(chunk, notices, fmt.Errorf("not offered: %w", err))
 		return
@@ -157,7 +157,7 @@ func (s *Sender) offerNotices(ctx context.Context, chunk []*push, notices []noti
 	if len(chunk) == 0 {
 		return
 	}
-	before := earlier(s.lastRequest(claimed), until)
+	before := earlier(s.lastRequest(claimed), given.until)
 	messages := make([]expo.Message, len(chunk))
 	for i, p := range chunk {
 		messages[i] = p.message
@@ -168,7 +168,9 @@ func (s *Sender) offerNotices(ctx context.Context, chunk []*push, notices []noti
 	asked := s.now()
 	answer, cancel := context.WithDeadline(ctx, s.lastAnswer(claimed))
 	defer cancel()
+	answer, told := given.traced(answer)
 	tickets, err := s.expo.SendBefore(answer, messages, before)
+	told()
 	e, _ := errors.AsType[*expo.Error](err)
 	switch {
 	case err == nil:
@@ -185,10 +187,11 @@ func (s *Sender) offerNotices(ctx context.Context, chunk []*push, notices []noti
 }
 
 // permitNotices takes permits, and holds up nothing else if there are none in time.
-func (s *Sender) permitNotices(ctx context.Context, claimed time.Time, n int) (until time.Time, err error) {
+func (s *Sender) permitNotices(ctx context.Context, claimed time.Time, n int) (p permit, err error) {
 	ctx, cancel := context.WithDeadline(ctx, s.lastRequest(claimed))
 	defer cancel()
-	return s.quota.Take(ctx, n)
+	p.until, p.used, err = s.quota.Take(ctx, n)
+	return p, err
 }
 
 // noteNotices reads the tickets of one request, and retires devices that are gone.

@@ -3,6 +3,7 @@ package notify
 import (
 	"container/heap"
 	"context"
+	"slices"
 	"sync"
 	"time"
 
@@ -14,7 +15,8 @@ import (
 // queue holds the ids that are due, each once: during a long rest of the sender the same window may be read, and fire, many times.
 //
 // They leave in the order in which they are due, until there are more than can be sent at once. Then it is read from the table until when each
-// is worth sending, and the one whose event is nearest leaves first, of two the one that is longer overdue.
+// is worth sending, and the one whose event is nearest leaves first, of two the one that is longer overdue. What has only just come does not wait
+// for that, unless there are so many that whoever leaves last would be late: of a crowd nobody leaves before all are ranked, or rankPatience is over.
 //
 // A suspect is an id whose request failed as a whole, and had no other in it: it may be what the request failed for. While requests fail it
 // is tried after all others, and later it leaves alone.
@@ -23,8 +25,10 @@ type queue struct {
 	grown chan struct{} // capacity 1; something was added whose deadline is not known
 
 	mu       sync.Mutex // guards all below
-	waiting  line
-	doubtful line // the suspects among those that wait
+	fresh    line       // those whose deadline is not known yet
+	ranked   line
+	doubtful line      // the suspects among those that wait
+	crowded  time.Time // since when there is a crowd of fresh ones; zero: there is none
 	queued   map[uuid.UUID]struct{}
 	suspects map[uuid.UUID]doubt
 	seq      uint64
@@ -45,7 +49,7 @@ type place struct {
 	ranked   bool // deadline is known
 }
 
-// line is a heap of places, the next to leave on top. Those whose deadline is not known yet come first: they have only just come.
+// line is a heap of places, the next to leave on top. Those whose deadline is not known come first: they have only just come.
 type line []place
 
 func (l line) Len() int      { return len(l) }
@@ -105,11 +109,14 @@ func (q *queue) push(id uuid.UUID, due time.Time) {
 	}
 	q.queued[id] = struct{}{}
 	q.seq++
-	l := &q.waiting
+	l := &q.fresh
 	if _, doubted := q.suspects[id]; doubted {
 		l = &q.doubtful
 	}
 	heap.Push(l, place{id: id, seq: q.seq, due: due})
+	if len(q.fresh) > crowd && q.crowded.IsZero() {
+		q.crowded = time.Now()
+	}
 }
 
 func (q *queue) ring() {
@@ -127,13 +134,44 @@ func (q *queue) len() int {
 	return len(q.queued)
 }
 
-// wait returns when there are ids, or when ctx ends. One goroutine waits, and cuts.
+const (
+	// crowd is how many make it matter who leaves first: what Expo takes in ten seconds.
+	crowd = 6000
+	// rankPatience is how long the first of a crowd wait to be ranked.
+	rankPatience = 500 * time.Millisecond
+)
+
+// wait returns when there are ids to be cut, or when ctx ends. One goroutine waits, and cuts.
 func (q *queue) wait(ctx context.Context) {
-	for ctx.Err() == nil && q.len() == 0 {
-		select {
-		case <-ctx.Done():
-		case <-q.added:
+	for ctx.Err() == nil {
+		left := q.hold(time.Now())
+		if left == 0 {
+			return
 		}
+		q.pause(ctx, left)
+	}
+}
+
+// hold is for how long nothing is to be cut, unless something is added or ranked meanwhile.
+func (q *queue) hold(now time.Time) time.Duration {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	switch {
+	case len(q.queued) == 0:
+		return time.Hour
+	case q.crowded.IsZero():
+		return 0
+	}
+	return max(0, rankPatience-now.Sub(q.crowded))
+}
+
+func (q *queue) pause(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+	case <-q.added:
+	case <-t.C:
 	}
 }
 
@@ -145,21 +183,37 @@ const together = time.Millisecond
 func (q *queue) cut(size int, healthy bool, now time.Time) []uuid.UUID {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if len(q.doubtful) > 0 && (len(q.waiting) == 0 || healthy && !before(q.waiting[0], q.doubtful[0])) {
+	next := q.next()
+	if len(q.doubtful) > 0 && (next == nil || healthy && !before((*next)[0], q.doubtful[0])) {
 		return []uuid.UUID{q.pop(&q.doubtful)}
 	}
-	ids := make([]uuid.UUID, 0, min(size, len(q.waiting)))
+	ids := make([]uuid.UUID, 0, min(size, len(q.fresh)+len(q.ranked)))
 	var moment time.Time
-	if len(q.waiting) > 0 {
-		moment = latest(now, q.waiting[0].due).Add(together)
+	if next != nil {
+		moment = latest(now, (*next)[0].due).Add(together)
 	}
-	for len(ids) < size && len(q.waiting) > 0 && !q.waiting[0].due.After(moment) {
-		ids = append(ids, q.pop(&q.waiting))
+	for ; next != nil && len(ids) < size && !(*next)[0].due.After(moment); next = q.next() {
+		ids = append(ids, q.pop(next))
+	}
+	if len(q.fresh) <= crowd {
+		q.crowded = time.Time{}
 	}
 	if len(q.queued) == 0 {
-		q.waiting, q.doubtful, q.queued = nil, nil, map[uuid.UUID]struct{}{} // a herd's memory does not stay
+		q.fresh, q.ranked, q.doubtful, q.queued = nil, nil, nil, map[uuid.UUID]struct{}{} // a herd's memory does not stay
 	}
 	return ids
+}
+
+// next is the line whose top is to leave next, nil if both are empty. What has only just come leaves first, but not before a crowd that is
+// ranked: it is ranked itself in a moment. It is called with mu held.
+func (q *queue) next() *line {
+	switch {
+	case len(q.ranked) > 0 && (len(q.fresh) == 0 || len(q.fresh)+len(q.ranked) > crowd):
+		return &q.ranked
+	case len(q.fresh) > 0:
+		return &q.fresh
+	}
+	return nil
 }
 
 // pop is called with mu held.
@@ -209,7 +263,7 @@ func (q *queue) unranked(spare, limit int) (ids []uuid.UUID) {
 	if len(q.queued) <= spare {
 		return nil
 	}
-	for _, l := range []line{q.waiting, q.doubtful} {
+	for _, l := range []line{q.fresh, q.doubtful} {
 		for i := range l {
 			if !l[i].ranked && len(ids) < limit {
 				ids = append(ids, l[i].id)
@@ -227,13 +281,27 @@ func (q *queue) rank(asked []uuid.UUID, deadlines map[uuid.UUID]time.Time) {
 	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	for _, l := range []*line{&q.waiting, &q.doubtful} {
-		for i := range *l {
-			p := &(*l)[i]
-			if _, found := known[p.id]; found {
-				p.deadline, p.ranked = deadlines[p.id], true
-			}
+	for i := range q.doubtful {
+		if p := &q.doubtful[i]; !p.ranked {
+			_, p.ranked = known[p.id]
+			p.deadline = deadlines[p.id]
 		}
-		heap.Init(l)
+	}
+	heap.Init(&q.doubtful)
+	q.fresh = slices.DeleteFunc(q.fresh, func(p place) bool {
+		if _, found := known[p.id]; found {
+			p.deadline, p.ranked = deadlines[p.id], true
+			q.ranked = append(q.ranked, p)
+		}
+		return p.ranked
+	})
+	heap.Init(&q.fresh)
+	heap.Init(&q.ranked)
+	if len(q.fresh) <= crowd {
+		q.crowded = time.Time{}
+	}
+	select {
+	case q.added <- struct{}{}:
+	default:
 	}
 }

@@ -99,6 +99,53 @@ func TestQueueByDeadline(t *testing.T) {
 	}
 }
 
+// TestQueueOfACrowd: of many that come together nobody leaves before all are ranked, as long as that does not take too long.
+func TestQueueOfACrowd(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		const most = crowd + 1000
+		now := time.Now()
+		id := func(n int) uuid.UUID { return uuid.UUID{byte(n >> 16), byte(n >> 8), byte(n)} }
+		q := newQueue()
+		ids, deadlines := make([]uuid.UUID, most), map[uuid.UUID]time.Time{}
+		for n := range ids {
+			ids[n] = id(n)
+			deadlines[ids[n]] = now.Add(time.Duration(most-n) * time.Minute)
+		}
+		q.addIDs(ids)
+		waited := func() time.Duration {
+			began := time.Now()
+			q.wait(t.Context())
+			return time.Since(began)
+		}
+		if d := waited(); d != rankPatience {
+			t.Errorf("unranked for %s, want %s", d, rankPatience)
+		}
+		if d := waited(); d != 0 {
+			t.Errorf("waited for %s once more", d)
+		}
+		time.AfterFunc(time.Second, func() { q.rank(ids, deadlines) })
+		q.crowded = time.Now().Add(time.Minute) // far from the end of its patience
+		if d := waited(); d != time.Second {
+			t.Errorf("ranked after %s, want 1s", d)
+		}
+		q.addIDs([]uuid.UUID{id(most), id(most + 1)})
+		got := q.cut(2, true, muchLater)
+		if diff := cmp.Diff([]uuid.UUID{id(most - 1), id(most - 2)}, got); diff != "" {
+			t.Errorf("what has just come leaves before a crowd (-want +got):\n%s", diff)
+		}
+		for q.len() > crowd {
+			got = q.cut(1, true, muchLater)
+		}
+		if want := id(most - 1000 - 2); got[0] != want {
+			t.Errorf("the last before it is no crowd: %s, want %s", got[0], want)
+		}
+		if diff := cmp.Diff([]uuid.UUID{id(most), id(most + 1), id(most - 1000 - 3)}, q.cut(3, true, muchLater)); diff != "" {
+			t.Errorf("order (-want +got):\n%s", diff)
+		}
+	})
+}
+
 // TestQueueOfSuspects: while requests fail others are tried before a suspect; later it goes in its turn, alone.
 func TestQueueOfSuspects(t *testing.T) {
 	t.Parallel()

@@ -3,6 +3,8 @@ package notify
 import (
 	"context"
 	"errors"
+	"net/http/httptrace"
+	"sync/atomic"
 	"time"
 )
 
@@ -10,22 +12,45 @@ import (
 type Quota interface {
 	// Take waits until n messages may be offered, at most a batch, and returns until when that may be done; zero: for ever. It fails when
 	// ctx ends and, having taken nothing, as soon as it is known that ctx's deadline comes first. An error with a method
-	// RetryAfter() time.Duration tells when it would not.
-	Take(ctx context.Context, n int) (until time.Time, err error)
+	// RetryAfter() time.Duration tells when it would not. What used is called with, once, is when their request had been written; if it
+	// is not, they count for as long as they might have been kept. It is nil if nobody wants to know.
+	Take(ctx context.Context, n int) (until time.Time, used func(time.Time), err error)
+}
+
+// permit is the leave to offer so many messages.
+type permit struct {
+	until time.Time // zero: for ever
+	used  func(time.Time)
+}
+
+// traced has the permit learn when the request of ctx was written; told says so when that is over. A request that is tried on another
+// connection is written last when it is written for good.
+func (p permit) traced(ctx context.Context) (traced context.Context, told func()) {
+	var wrote atomic.Pointer[time.Time]
+	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{WroteRequest: func(info httptrace.WroteRequestInfo) {
+		if now := time.Now(); info.Err == nil {
+			wrote.Store(&now)
+		}
+	}})
+	return ctx, func() {
+		if at := wrote.Load(); at != nil && p.used != nil {
+			p.used(*at)
+		}
+	}
 }
 
 // admitInTime waits until n messages may be offered, of a claim made at began. It says no, at once, if that would come too late; then nothing
 // is claimed until it is worth another try.
-func (s *Sender) admitInTime(ctx context.Context, began time.Time, n int) (until time.Time, ok bool) {
+func (s *Sender) admitInTime(ctx context.Context, began time.Time, n int) (p permit, ok bool) {
 	ctx, cancel := context.WithDeadline(ctx, s.lastRequest(began))
 	defer cancel()
-	until, err := s.quota.Take(ctx, n)
-	if err == nil {
-		return until, s.inTime(began)
+	var err error
+	if p.until, p.used, err = s.quota.Take(ctx, n); err == nil {
+		return p, s.inTime(began)
 	}
 	var later interface{ RetryAfter() time.Duration }
 	if errors.As(err, &later) {
 		s.pace.idle(later.RetryAfter())
 	}
-	return until, false
+	return p, false
 }

@@ -16,17 +16,19 @@ import (
 // everything is a quota without limit.
 type everything struct{}
 
-func (everything) Take(ctx context.Context, _ int) (time.Time, error) { return time.Time{}, ctx.Err() }
+func (everything) Take(ctx context.Context, _ int) (time.Time, func(time.Time), error) {
+	return time.Time{}, nil, ctx.Err()
+}
 
 // bucket is a quota of a single sender. What it gives is good for 50 ms.
 type bucket struct{ *rate.Limiter }
 
-func (b bucket) Take(ctx context.Context, n int) (time.Time, error) {
+func (b bucket) Take(ctx context.Context, n int) (time.Time, func(time.Time), error) {
 	err := b.WaitN(ctx, n)
 	if err != nil && ctx.Err() == nil {
 		err = later(time.Second / 2)
 	}
-	return time.Now().Add(50 * time.Millisecond), err
+	return time.Now().Add(50 * time.Millisecond), nil, err
 }
 
 type later time.Duration
@@ -52,8 +54,8 @@ func TestAdmitInTime(t *testing.T) {
 		if s.pace.wait(t.Context()); time.Since(began) != 1490*time.Millisecond {
 			t.Errorf("claimed again after %s", time.Since(began))
 		}
-		if until, ok := s.admitInTime(t.Context(), time.Now(), 50); !ok || over(until) {
-			t.Errorf("%v until %s", ok, until)
+		if p, ok := s.admitInTime(t.Context(), time.Now(), 50); !ok || over(p.until) {
+			t.Errorf("%v until %s", ok, p.until)
 		}
 		if s.inTime(began) || !s.inTime(time.Now()) {
 			t.Error("in time is not within half of the lease")
@@ -61,14 +63,52 @@ func TestAdmitInTime(t *testing.T) {
 	})
 }
 
+// curious is a quota that wants to know when its permits were used.
+type curious struct {
+	took, used atomic.Int64 // Unix nanoseconds
+	times      atomic.Int64
+}
+
+func (c *curious) Take(context.Context, int) (until time.Time, used func(time.Time), err error) {
+	c.took.Store(time.Now().UnixNano())
+	return until, func(at time.Time) { c.used.Store(at.UnixNano()); c.times.Add(1) }, nil
+}
+
+// The quota is told when a request was written, not when its answer came; and nothing of one that was not written.
+func TestPermitsAreUsedWithTheWrite(t *testing.T) {
+	t.Parallel()
+	const answer = 300 * time.Millisecond
+	w := newWorld(t)
+	user, _ := w.user(1)
+	s := w.sender()
+	c := &curious{}
+	s.quota = c
+	w.expo.Fail(func(expofake.Request) *expofake.Fault { return &expofake.Fault{Delay: answer} })
+	w.own(user, -time.Second)
+	w.must(s.Drain(t.Context(), t.Context()))
+	ended := time.Now()
+	w.once(1)
+	if n := c.times.Load(); n != 1 {
+		t.Fatalf("told %d times", n)
+	}
+	if took, used := time.Unix(0, c.took.Load()), time.Unix(0, c.used.Load()); used.Before(took) || ended.Sub(used) < answer {
+		t.Errorf("taken at %s, used at %s, answered before %s", took, used, ended)
+	}
+
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, told := permit{used: func(time.Time) { t.Error("nothing was written") }}.traced(ctx)
+	told()
+}
+
 // hasty is a quota whose first permits are over before anybody can use them.
 type hasty struct{ takes atomic.Int64 }
 
-func (h *hasty) Take(context.Context, int) (until time.Time, err error) {
+func (h *hasty) Take(context.Context, int) (until time.Time, used func(time.Time), err error) {
 	if h.takes.Add(1) == 1 {
 		until = time.Now()
 	}
-	return until, nil
+	return until, nil, nil
 }
 
 // Permits that are over when the request is to be written are not used: others are taken, and nobody rests.

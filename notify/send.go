@@ -30,10 +30,10 @@ type rejected struct {
 	err   *expo.Error
 }
 
-// send offers one chunk to Expo, until when the quota allows it, and notes the answer in it. A batch that Expo refuses for its composition is
+// send offers one chunk to Expo, while the quota allows it, and notes the answer in it. A batch that Expo refuses for its composition is
 // split until what is at fault stands alone. While the sender rests nothing is offered, and after it no more than it takes at a time: the chunk
 // may have been claimed before requests failed.
-func (f *flight) send(ctx context.Context, chunk []*push, until time.Time) {
+func (f *flight) send(ctx context.Context, chunk []*push, p permit) {
 	if why, ok := f.pace.allows(reminders(chunk)); !ok {
 		leave(chunk, &expo.Error{Kind: expo.Retry, Message: "at rest after " + why})
 		return
@@ -41,7 +41,7 @@ func (f *flight) send(ctx context.Context, chunk []*push, until time.Time) {
 	if chunk = f.timely(chunk); len(chunk) == 0 {
 		return
 	}
-	tickets, err := f.offer(ctx, chunk, until)
+	tickets, err := f.offer(ctx, chunk, p)
 	if err == nil {
 		f.m.requests.WithLabelValues("ok").Inc()
 		f.answered(chunk, tickets)
@@ -77,8 +77,8 @@ func (s *Sender) timely(chunk []*push) []*push {
 
 // offer makes the request. What was looked at before may be long ago when it is written, for the process can be stopped, and the machine: so
 // the client looks once more, at the quota's limit, the claim's, and the moment after which one of the pushes would come too late.
-func (f *flight) offer(ctx context.Context, chunk []*push, until time.Time) ([]expo.Ticket, error) {
-	before := earlier(f.lastRequest(f.claimed), until)
+func (f *flight) offer(ctx context.Context, chunk []*push, given permit) ([]expo.Ticket, error) {
+	before := earlier(f.lastRequest(f.claimed), given.until)
 	ctx, cancel := context.WithDeadline(ctx, f.lastAnswer(f.claimed))
 	defer cancel()
 	messages := make([]expo.Message, len(chunk))
@@ -92,6 +92,8 @@ func (f *flight) offer(ctx context.Context, chunk []*push, until time.Time) ([]e
 	}
 	f.began = time.Now()
 	defer func() { f.m.requestSeconds.Observe(time.Since(f.began).Seconds()) }()
+	ctx, told := given.traced(ctx)
+	defer told()
 	return f.expo.SendBefore(ctx, messages, before)
 }
 
@@ -106,8 +108,8 @@ func earlier(a, b time.Time) time.Time {
 // sendAgain offers a chunk that came too late to be written, if it was not the claim that was over: without the pushes whose moment has
 // passed, and under a new permit.
 func (f *flight) sendAgain(ctx context.Context, chunk []*push, e *expo.Error) {
-	if until, ok := f.admitInTime(ctx, f.claimed, len(chunk)); ok {
-		f.send(ctx, chunk, until)
+	if p, ok := f.admitInTime(ctx, f.claimed, len(chunk)); ok {
+		f.send(ctx, chunk, p)
 		return
 	}
 	leave(chunk, e)
@@ -129,8 +131,8 @@ func (f *flight) split(ctx context.Context, chunk []*push, e *expo.Error) {
 	for _, part := range parts {
 		if !f.taken && len(f.doubted) >= maxStrikes {
 			leave(part, e)
-		} else if until, ok := f.admitInTime(ctx, f.claimed, len(part)); ok {
-			f.send(ctx, part, until)
+		} else if p, ok := f.admitInTime(ctx, f.claimed, len(part)); ok {
+			f.send(ctx, part, p)
 		}
 	}
 }

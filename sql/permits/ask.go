@@ -116,13 +116,17 @@ func (l *Limiter) lookAhead() int {
 
 // take runs the statement and puts what it grants into the stock, from which the line is served.
 func (l *Limiter) take(ctx context.Context, r request) (granted int, wait time.Duration, err error) {
-	asked := time.Now()
-	row, err := l.db.TakePermits(ctx, store.TakePermitsParams{
+	arg := store.TakePermitsParams{
 		Quota: l.cfg.Quota, Want: int32(r.want), Allowed: int32(l.cfg.Allowed),
 		SpanUs: (l.cfg.Window + r.keep + l.cfg.Margin).Microseconds(), PatienceUs: r.patience.Microseconds(),
-	})
+	}
+	for _, u := range l.noted() {
+		arg.UsedEnds, arg.UsedCounts, arg.UsedSparesUs = append(arg.UsedEnds, u.ends), append(arg.UsedCounts, int32(u.n)), append(arg.UsedSparesUs, u.spare.Microseconds())
+	}
+	asked := time.Now()
+	row, err := l.db.TakePermits(ctx, arg)
 	if err != nil {
-		return 0, 0, err
+		return 0, 0, err // what was to be told is not known to be told: it counts for as long as it was to
 	}
 	answered := time.Now()
 	took := answered.Sub(asked)
@@ -139,10 +143,21 @@ func (l *Limiter) take(ctx context.Context, r request) (granted int, wait time.D
 	if granted > 0 {
 		l.m.granted.Add(float64(granted))
 		// The database's moment lies between question and answer: never before it, never kept for longer than was said.
-		l.stock.add(grant{n: granted, from: answered.Add(wait), until: asked.Add(wait + r.keep)})
+		g := grant{n: granted, from: answered.Add(wait), until: asked.Add(wait + r.keep)}
+		g.parts = []part{{n: granted, until: g.until, ends: row.Ends}}
+		l.stock.add(g)
 		l.serve()
 	}
 	return granted, wait, nil
+}
+
+// noted is what the statement to come is to tell.
+func (l *Limiter) noted() []use {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	used := l.used
+	l.used = nil
+	return used
 }
 
 // failed tells all who are in a hurry that the database gave no answer; the others stay in line.

@@ -122,7 +122,7 @@ func BenchmarkTake(b *testing.B) {
 	var times []time.Duration
 	for b.Loop() {
 		began := time.Now()
-		if _, err := l.Take(b.Context(), 1); err != nil {
+		if _, _, err := l.Take(b.Context(), 1); err != nil {
 			b.Fatal(err)
 		}
 		times = append(times, time.Since(began))

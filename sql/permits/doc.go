@@ -14,7 +14,7 @@
 //
 // # Who is authoritative
 //
-// The row, by the database's clock. It holds a log of grants, each until it ceases to count (see the migration 0006_permits). A
+// The row, by the database's clock. It holds a log of grants, each until it ceases to count (see the migrations 0006_permits and 0018_permits_used). A
 // process holds no more than the permits that it is about to use.
 //
 //	Take ──► line ──one statement──► grant ──from──► caller ──► used, before until
@@ -28,8 +28,10 @@
 // the statement was sent, so a process that was stopped in between finds its permits too old and takes others. Whoever looks at the clock
 // for the last time with the write of the request itself uses none too late.
 //
-// All this is paid for in permits: a window of a second with 20 ms to keep and a margin of 60 ms grants 600 every 1.08 s or so, 553 a second at most.
-// A want that does not fit into what is left of a window leaves that unused.
+// All this would be paid for in permits: a window of a second with 100 ms to keep and a margin of 15 ms grants 600 every 1.12 s. But most are used
+// at once. So whoever takes the next ones says when those before were used (a twentieth of the quota at a time at least, so that there are few to
+// tell of), and they count for a window and the margin from then: 600 every 1.02 s. Permits of which nothing is heard count for as long as they might have
+// been kept. A want that does not fit into what is left of a window leaves that unused.
 //
 // Where statements take longer than half a window, two in a row, that time and a quarter of a window are allowed for instead. It makes permits
 // dear: all count for so much longer, whoever uses them. What could not be answered in time is not asked.
@@ -38,7 +40,7 @@
 //
 // A worker that dies costs what it held, for one window. The table is unlogged, so that a grant waits for no disk: after a crash of
 // the server or a failover it is empty, and the first window may carry as much once more. So may a clock of the database that is set forward;
-// one that is set back delays grants by three windows at most. While the database does not answer nothing is granted: a Take that is bounded
+// one that is set back delays grants by three windows at most, and what is told of permits in that moment may be taken from another's entry. While the database does not answer nothing is granted: a Take that is bounded
 // fails at once, another waits.
 //
 // The row is rewritten by every grant, and old versions cannot be cleared away while some transaction is open that might see them. An open

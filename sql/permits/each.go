@@ -60,7 +60,7 @@ func (e *Each) Take(ctx context.Context, key string) error {
 	if l == nil {
 		return nil
 	}
-	_, err := l.Take(ctx, 1)
+	_, _, err := l.Take(ctx, 1)
 	return err
 }
 

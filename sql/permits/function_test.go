@@ -14,7 +14,7 @@ import (
 	"github.com/parentpal/reminder-worker/sql/pgtest"
 )
 
-// askAt asks the function as if it were a given time.
+// askAt asks the function as if it were a given time, as a worker of an older version does.
 func askAt(conn *pgx.Conn, quota string, want, allowed int, span, patience time.Duration, at time.Time) (granted int, wait time.Duration, err error) {
 	var ms float64
 	err = conn.QueryRow(context.Background(), `select granted, wait_ms from reminder_worker.take_permits($1, $2, $3, $4, $5, $6)`,
@@ -22,10 +22,28 @@ func askAt(conn *pgx.Conn, quota string, want, allowed int, span, patience time.
 	return granted, time.Duration(ms * float64(time.Millisecond)).Round(time.Microsecond), err
 }
 
-// given is a grant as the model remembers it: usable from start on.
+// tellAt asks likewise, and tells of permits that were used.
+func tellAt(conn *pgx.Conn, want, allowed int, span, patience time.Duration, used []use, at time.Time) (granted int, wait time.Duration, ends time.Time, err error) {
+	endings, counts, spares := []time.Time{}, []int{}, []time.Duration{}
+	for _, u := range used {
+		endings, counts, spares = append(endings, u.ends), append(counts, u.n), append(spares, u.spare)
+	}
+	var ms float64
+	var until *time.Time
+	err = conn.QueryRow(context.Background(), `select granted, wait_ms, ends from reminder_worker.take_permits('a', $1, $2, $3, $4, $5, $6, $7, $8)`,
+		want, allowed, span, patience, endings, counts, spares, at).Scan(&granted, &ms, &until)
+	if until != nil {
+		ends = *until
+	}
+	return granted, time.Duration(ms * float64(time.Millisecond)).Round(time.Microsecond), ends, err
+}
+
+// given is a grant as the model remembers it: usable from start on, and counted until ends.
 type given struct {
-	start time.Time
-	n     int
+	start, ends time.Time
+	n           int
+	row         time.Time // until when the row counts it
+	told        bool
 }
 
 // model is what the function promises, without its economies: it forgets nothing and merges nothing.
@@ -43,8 +61,8 @@ func (m *model) earliest(at time.Time, n int) time.Time {
 	}
 	moments := []time.Time{start}
 	for _, g := range m.given {
-		if ends := g.start.Add(m.span); ends.After(start) {
-			moments = append(moments, ends)
+		if g.ends.After(start) {
+			moments = append(moments, g.ends)
 		}
 	}
 	slices.SortFunc(moments, time.Time.Compare)
@@ -59,29 +77,31 @@ func (m *model) earliest(at time.Time, n int) time.Time {
 // counts is how much of a window is used up at a moment after all starts.
 func (m *model) counts(at time.Time) (n int) {
 	for _, g := range m.given {
-		if g.start.Add(m.span).After(at) {
+		if g.ends.After(at) {
 			n += g.n
 		}
 	}
 	return n
 }
 
-// most is the largest sum of grants in any window.
-func most(log []given, span time.Duration) (n int) {
-	for i, first := range log {
-		sum := 0
-		for _, g := range log[i:] {
-			if g.start.Sub(first.start) < span {
-				sum += g.n
-			}
+// tell picks grants that were used sooner than they might have been.
+func (m *model) tell(t *rapid.T, at time.Time) (used []use) {
+	for i := range m.given {
+		g := &m.given[i]
+		if g.told || rapid.IntRange(0, 3).Draw(t, "told") > 0 {
+			continue
 		}
-		n = max(n, sum)
+		spare := time.Duration(rapid.Int64Range(1, int64(m.span)/2+1).Draw(t, "spare")).Truncate(time.Microsecond)
+		used = append(used, use{ends: g.row, n: g.n, spare: spare})
+		if g.told = true; g.row.After(at) && g.row.Add(-spare).Before(g.ends) {
+			g.ends = g.row.Add(-spare)
+		}
 	}
-	return n
+	return used
 }
 
 // The function grants no more than allowed in any window, in order, never earlier than the model and later by a hundredth of a span at most for
-// each entry that it had to merge: by two in all.
+// each entry that it had to merge: by three in all. What was used sooner than it might have been counts for so much shorter.
 func TestFunctionAgainstModel(t *testing.T) {
 	t.Parallel()
 	conn := pgtest.New(t).Connect(t)
@@ -99,24 +119,21 @@ func TestFunctionAgainstModel(t *testing.T) {
 			}
 			patience := time.Duration(rapid.Int64Range(0, 2*int64(m.span)).Draw(t, "patience")).Truncate(time.Microsecond)
 			queued := len(m.given) > 0 && m.given[len(m.given)-1].start.Sub(at) > m.span
-			granted, wait, err := askAt(conn, "a", n, m.allowed, m.span, patience, at)
+			granted, wait, ends, err := tellAt(conn, n, m.allowed, m.span, patience, m.tell(t, at), at)
 			if err != nil {
 				t.Fatal(err)
 			}
 			start, ideal := at.Add(wait), m.earliest(at, n)
-			if start.Before(ideal) || start.Sub(ideal) > 2*m.span/100+time.Microsecond {
+			if start.Before(ideal) || start.Sub(ideal) > 3*m.span/100+time.Microsecond {
 				t.Fatalf("%d of %d in %s at %s: start after %s, the model after %s", n, m.allowed, m.span, at, wait, ideal.Sub(at))
 			}
 			if granted != n && granted != 0 || (granted == n) != (wait <= patience && !queued) {
 				t.Fatalf("%d of %d granted, wait %s, patience %s", granted, n, wait, patience)
 			}
 			if granted > 0 {
-				m.given = append(m.given, given{start, n})
+				m.given = append(m.given, given{start: start, ends: start.Add(m.span), n: n, row: ends})
 			}
 			checkRow(t, conn)
-		}
-		if got := most(m.given, m.span); got > m.allowed {
-			t.Fatalf("%d in a window of %s, %d allowed", got, m.span, m.allowed)
 		}
 	})
 }

@@ -30,6 +30,7 @@ type Limiter struct {
 	last, before time.Duration // what the last one took, and the one before
 	spared       int           // how many statements were not begun since the last, because they would not have been answered in time
 	away         bool          // the last statement failed
+	used         []use         // what the next statement is to tell
 }
 
 // want is one Take that waits. What is below its line is written before done is closed.
@@ -60,13 +61,14 @@ func limiterOf(db *store.Queries, cfg Config, log zerolog.Logger, m series) *Lim
 
 // Take waits until n permits may be used and returns until when they may; zero: for ever. At least half of Config.Keep is left then. It fails
 // when ctx ends, and with a *WaitError as soon as it is known that ctx's deadline, or Config.Patience, ends before the wait does: nothing is
-// taken then.
-func (l *Limiter) Take(ctx context.Context, n int) (until time.Time, err error) {
+// taken then. Who calls used, once, with the moment at which all of them had been used, gets the
+// next ones sooner; it is nil where there is no limit.
+func (l *Limiter) Take(ctx context.Context, n int) (until time.Time, used func(time.Time), err error) {
 	if l.cfg.Allowed == 0 || n <= 0 {
-		return time.Time{}, nil
+		return time.Time{}, nil, nil
 	}
 	if n > l.cfg.Allowed {
-		return time.Time{}, fmt.Errorf("take permits of quota %s: %d are wanted, %d allowed at once", l.cfg.Quota, n, l.cfg.Allowed)
+		return time.Time{}, nil, fmt.Errorf("take permits of quota %s: %d are wanted, %d allowed at once", l.cfg.Quota, n, l.cfg.Allowed)
 	}
 	began := time.Now()
 	defer func() { l.m.waited.Add(time.Since(began).Seconds()) }()
@@ -74,14 +76,14 @@ func (l *Limiter) Take(ctx context.Context, n int) (until time.Time, err error) 
 	for {
 		g, err := l.obtain(ctx, &want{n: n, limit: limit, done: make(chan struct{})})
 		if err != nil {
-			return time.Time{}, err
+			return time.Time{}, nil, err
 		}
 		if sleepUntil(ctx, g.from); ctx.Err() != nil {
 			l.put(g)
-			return time.Time{}, fmt.Errorf("wait for permits: %w", ctx.Err())
+			return time.Time{}, nil, fmt.Errorf("wait for permits: %w", ctx.Err())
 		}
 		if g.good(time.Now(), l.cfg.Keep/2) {
-			return g.until, nil
+			return g.until, func(at time.Time) { l.note(g, at) }, nil
 		}
 		l.m.forgotten.Add(float64(g.n)) // the machine was busy, or stood still
 	}
@@ -128,6 +130,31 @@ func (l *Limiter) obtain(ctx context.Context, w *want) (grant, error) {
 				l.leave(w)
 				return grant{}, err
 			}
+		}
+	}
+}
+
+// use is what has become of permits.
+type use struct {
+	ends  time.Time // until when they count
+	n     int
+	spare time.Duration // by how much sooner they were used than they might have been
+}
+
+const (
+	// notedPart is the least part of a quota that is worth to be told of: the entries of a row stay few.
+	notedPart = 20
+	// maxNoted bounds what one statement tells.
+	maxNoted = 32
+)
+
+// note has the next statement tell when permits were used.
+func (l *Limiter) note(g grant, at time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, p := range g.parts {
+		if spare := p.until.Sub(at); p.n*notedPart >= l.cfg.Allowed && spare > 0 && len(l.used) < maxNoted {
+			l.used = append(l.used, use{ends: p.ends, n: p.n, spare: spare})
 		}
 	}
 }

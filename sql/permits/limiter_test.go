@@ -29,14 +29,21 @@ type ledger struct {
 func (l *ledger) note(n int, at time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.used = append(l.used, given{at, n})
+	l.used = append(l.used, given{start: at, n: n})
 }
 
 func (l *ledger) most(window time.Duration) int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	slices.SortFunc(l.used, func(a, b given) int { return a.start.Compare(b.start) })
-	return most(l.used, window)
+	most, sum, from := 0, 0, 0
+	for _, g := range l.used {
+		for sum += g.n; g.start.Sub(l.used[from].start) >= window; from++ {
+			sum -= l.used[from].n
+		}
+		most = max(most, sum)
+	}
+	return most
 }
 
 // Three limiters with four users each want more than there is, in batches and in small: never more than allowed in any window, and hardly less.
@@ -46,7 +53,7 @@ func TestNeverMoreThanAllowed(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			db, cfg := pgtest.New(t), expo()
-			span := cfg.Window + cfg.Keep + cfg.Margin
+			span := cfg.Window + cfg.Margin // for what is said to be used at once
 			ctx, cancel := context.WithTimeout(t.Context(), 5*span)
 			defer cancel()
 			var book ledger
@@ -80,12 +87,13 @@ func TestNeverMoreThanAllowed(t *testing.T) {
 // use takes n again and again until ctx ends, and notes what it could use in time.
 func (l *ledger) use(ctx context.Context, from *Limiter, n int) {
 	for {
-		until, err := from.Take(ctx, n)
+		until, used, err := from.Take(ctx, n)
 		if err != nil {
 			return
 		}
 		if at := time.Now(); at.Before(until) {
 			l.note(n, at)
+			used(at)
 		}
 	}
 }
@@ -102,7 +110,7 @@ func TestLargeWantsDoNotStarve(t *testing.T) {
 		for range 10 {
 			crowd.Go(func() {
 				for {
-					if _, err := l.Take(ctx, 5); err != nil {
+					if _, _, err := l.Take(ctx, 5); err != nil {
 						return
 					}
 				}
@@ -112,7 +120,7 @@ func TestLargeWantsDoNotStarve(t *testing.T) {
 	l := newLimiter(t, db.Pool, cfg)
 	for range 3 {
 		limited, end := context.WithTimeout(t.Context(), time.Minute)
-		if _, err := l.Take(limited, 50); err != nil {
+		if _, _, err := l.Take(limited, 50); err != nil {
 			t.Error(err)
 		}
 		end()
@@ -127,12 +135,12 @@ func TestEndedLimiterCostsWhatItHeld(t *testing.T) {
 	db := pgtest.New(t)
 	cfg := Config{Quota: "a", Allowed: 10, Window: 500 * time.Millisecond, Keep: 100 * time.Millisecond, Chunk: 1}
 	first, second := newLimiter(t, db.Pool, cfg), newLimiter(t, db.Pool, cfg)
-	if _, err := first.Take(t.Context(), 4); err != nil {
+	if _, _, err := first.Take(t.Context(), 4); err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error)
-	go func() { _, err := first.Take(ctx, 10); ended <- err }()
+	go func() { _, _, err := first.Take(ctx, 10); ended <- err }()
 	for deadline := time.Now().Add(time.Minute); one[int](t, db.Pool, `select held from reminder_worker.permits`) < 14; {
 		if time.Now().After(deadline) {
 			t.Fatal("never booked")
@@ -145,10 +153,43 @@ func TestEndedLimiterCostsWhatItHeld(t *testing.T) {
 	limited, end := context.WithTimeout(t.Context(), time.Minute)
 	defer end()
 	for range 3 {
-		if _, err := second.Take(limited, 10); err != nil {
+		if _, _, err := second.Take(limited, 10); err != nil {
 			t.Fatal(err)
 		}
 	}
+}
+
+// What was used at once counts for a window from then, and not for as long as it might have been kept.
+func TestWhatWasUsedCountsForLess(t *testing.T) {
+	t.Parallel()
+	db := pgtest.New(t)
+	cfg := Config{Quota: "a", Allowed: 100, Window: time.Hour, Keep: time.Hour, Chunk: 1}
+	first, second := newLimiter(t, db.Pool, cfg), newLimiter(t, db.Pool, cfg)
+	take := func(from *Limiter, n int, least, most time.Duration) {
+		t.Helper()
+		limited, end := context.WithTimeout(t.Context(), time.Minute)
+		defer end()
+		_, _, err := from.Take(limited, n)
+		var busy *WaitError
+		if !errors.As(err, &busy) || busy.Wait < least || busy.Wait > most {
+			t.Errorf("%d more: %v, want a wait of %s to %s", n, err, least, most)
+		}
+	}
+	var told []func(time.Time)
+	for _, n := range []int{60, 36, 4} {
+		_, used, err := first.Take(t.Context(), n)
+		if err != nil {
+			t.Fatal(err)
+		}
+		told = append(told, used)
+	}
+	take(second, 10, 110*time.Minute, 130*time.Minute)
+	for _, used := range told {
+		used(time.Now())
+	}
+	take(first, 10, 50*time.Minute, 70*time.Minute)
+	take(second, 96, 50*time.Minute, 70*time.Minute)
+	take(second, 97, 110*time.Minute, 130*time.Minute) // of so few as 4 nothing is told
 }
 
 // What cannot be had in time is refused at once and takes nothing.
@@ -161,19 +202,19 @@ func TestRefused(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := l.Take(t.Context(), 60); err != nil {
+	if _, _, err := l.Take(t.Context(), 60); err != nil {
 		t.Fatal(err)
 	}
 	limited, end := context.WithTimeout(t.Context(), time.Minute)
 	defer end()
 	var busy *WaitError
-	if _, err := l.Take(limited, 41); !errors.As(err, &busy) || busy.Wait < 50*time.Minute || busy.Err != nil {
+	if _, _, err := l.Take(limited, 41); !errors.As(err, &busy) || busy.Wait < 50*time.Minute || busy.Err != nil {
 		t.Errorf("41 of the 40 that are left: %v", err)
 	}
-	if _, err := l.Take(t.Context(), 40); err != nil {
+	if _, _, err := l.Take(t.Context(), 40); err != nil {
 		t.Error(err)
 	}
-	if _, err := l.Take(t.Context(), 101); err == nil {
+	if _, _, err := l.Take(t.Context(), 101); err == nil {
 		t.Error("more than is allowed at once was granted")
 	}
 	for what, want := range map[string]float64{"granted": 100, "forgotten": 0, "refused": 1} {
@@ -191,7 +232,7 @@ func TestSlowDatabase(t *testing.T) {
 	refused := 0
 	for ; refused < 10; refused++ {
 		limited, end := context.WithTimeout(t.Context(), 30*time.Second)
-		_, err := l.Take(limited, 1)
+		_, _, err := l.Take(limited, 1)
 		end()
 		if err == nil {
 			break
@@ -232,14 +273,14 @@ func TestStopWhileWaiting(t *testing.T) {
 	for range 20 {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		stop := time.AfterFunc(5*time.Millisecond, cancel)
-		until, err := l.Take(ctx, 10)
+		until, _, err := l.Take(ctx, 10)
 		if err != nil && !errors.Is(err, context.Canceled) || err == nil && time.Now().After(until) {
 			t.Errorf("until %s: %v", until, err)
 		}
 		stop.Stop()
 		cancel()
 	}
-	if _, err := l.Take(t.Context(), 10); err != nil {
+	if _, _, err := l.Take(t.Context(), 10); err != nil {
 		t.Error(err)
 	}
 }
@@ -261,7 +302,7 @@ func TestFewStatements(t *testing.T) {
 	for range 32 {
 		users.Go(func() {
 			for range 50 {
-				if _, err := l.Take(t.Context(), 1); err != nil {
+				if _, _, err := l.Take(t.Context(), 1); err != nil {
 					t.Error(err)
 				}
 			}
@@ -283,12 +324,12 @@ func TestDatabaseAway(t *testing.T) {
 	}
 	cfg := Config{Quota: "google", Allowed: 10, Window: time.Minute, Keep: time.Second, Chunk: 1, Patience: time.Second}
 	var failed *WaitError
-	if _, err := newLimiter(t, db.Pool, cfg).Take(t.Context(), 1); !errors.As(err, &failed) || failed.Err == nil || failed.Wait <= 0 {
+	if _, _, err := newLimiter(t, db.Pool, cfg).Take(t.Context(), 1); !errors.As(err, &failed) || failed.Err == nil || failed.Wait <= 0 {
 		t.Errorf("in a hurry: %v", err)
 	}
 	cfg.Patience = 0
 	patient := make(chan error)
-	go func() { _, err := newLimiter(t, db.Pool, cfg).Take(t.Context(), 1); patient <- err }()
+	go func() { _, _, err := newLimiter(t, db.Pool, cfg).Take(t.Context(), 1); patient <- err }()
 	if _, err := db.Pool.Exec(t.Context(), `alter table reminder_worker.gone rename to permits`); err != nil {
 		t.Fatal(err)
 	}
@@ -308,7 +349,7 @@ func TestNoLimitNoStatement(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if until, err := l.Take(t.Context(), 1<<30); err != nil || !until.IsZero() {
+	if until, _, err := l.Take(t.Context(), 1<<30); err != nil || !until.IsZero() {
 		t.Errorf("until %s: %v", until, err)
 	}
 }

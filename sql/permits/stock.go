@@ -6,12 +6,34 @@ import "time"
 type grant struct {
 	n           int
 	from, until time.Time // by this machine's clock; from may be past, or zero
+	parts       []part    // what it was put together from, at least one
+}
+
+// part is what a grant has of one that the database made.
+type part struct {
+	n     int
+	until time.Time // by this machine's clock
+	ends  time.Time // until when it counts, by the database's
 }
 
 // good reports whether at least left remains, by the clock that is set as well: the other stands still while the machine sleeps.
 func (g grant) good(now time.Time, left time.Duration) bool {
 	now = now.Add(left)
 	return !now.After(g.until) && !now.Round(0).After(g.until.Round(0))
+}
+
+// part moves the first n permits' parts of g to others.
+func (g *grant) part(to []part, n int) []part {
+	for n > 0 {
+		first := &g.parts[0]
+		some := min(n, first.n)
+		to = append(to, part{n: some, until: first.until, ends: first.ends})
+		n, first.n = n-some, first.n-some
+		if first.n == 0 {
+			g.parts = g.parts[1:]
+		}
+	}
+	return to
 }
 
 // stock is what was granted and is not used: taken ahead of need, or left by who could not wait.
@@ -34,14 +56,15 @@ func (s *stock) take(n int) (g grant, enough bool) {
 	g.n = n
 	for n > 0 {
 		first := &s.grants[0]
-		part := min(n, first.n)
+		some := min(n, first.n)
 		if first.from.After(g.from) {
 			g.from = first.from
 		}
 		if g.until.IsZero() || first.until.Before(g.until) {
 			g.until = first.until
 		}
-		n, first.n = n-part, first.n-part
+		g.parts = first.part(g.parts, some)
+		n, first.n = n-some, first.n-some
 		if first.n == 0 {
 			s.grants = s.grants[1:]
 		}

@@ -7,6 +7,7 @@ package store
 
 import (
 	"context"
+	"time"
 )
 
 const ForgetPermits = `-- name: ForgetPermits :exec
@@ -25,27 +26,34 @@ func (q *Queries) ForgetPermits(ctx context.Context, arg ForgetPermitsParams) er
 }
 
 const TakePermits = `-- name: TakePermits :one
-select coalesce(granted, 0)::integer as granted, coalesce(wait_ms, 0)::double precision as wait_ms
+select coalesce(granted, 0)::integer as granted, coalesce(wait_ms, 0)::double precision as wait_ms, coalesce(ends, 'epoch')::timestamptz as ends
 from reminder_worker.take_permits($1::text, $2::integer, $3::integer,
-  $4::bigint * interval '1 microsecond', nullif(greatest($5::bigint, -1), -1) * interval '1 microsecond')
+  $4::bigint * interval '1 microsecond', nullif(greatest($5::bigint, -1), -1) * interval '1 microsecond',
+  $6::timestamptz[], $7::integer[],
+  array(select us * interval '1 microsecond' from unnest($8::bigint[]) with ordinality as u (us, nr) order by nr))
 `
 
 type TakePermitsParams struct {
-	Quota      string
-	Want       int32
-	Allowed    int32
-	SpanUs     int64
-	PatienceUs int64
+	Quota        string
+	Want         int32
+	Allowed      int32
+	SpanUs       int64
+	PatienceUs   int64
+	UsedEnds     []time.Time
+	UsedCounts   []int32
+	UsedSparesUs []int64
 }
 
 type TakePermitsRow struct {
 	Granted int32
 	WaitMs  float64
+	Ends    time.Time
 }
 
 // TakePermits takes want permits of a quota that allows so many in any span_us, or none if that means a wait of more than patience_us, unless
-// that is negative. What is granted may be used after wait_ms. Two quotas never wait for each other; two takers of one do, for the time of
-// this statement.
+// that is negative. What is granted may be used after wait_ms, and counts until ends, which is the epoch if nothing is. Earlier grants, each by its
+// ends, cease to count by so much sooner, in microseconds, with as many of their permits as were used. Two quotas never wait for each other; two
+// takers of one do, for the time of this statement.
 func (q *Queries) TakePermits(ctx context.Context, arg TakePermitsParams) (TakePermitsRow, error) {
 	row := q.db.QueryRow(ctx, TakePermits,
 		arg.Quota,
@@ -53,8 +61,11 @@ func (q *Queries) TakePermits(ctx context.Context, arg TakePermitsParams) (TakeP
 		arg.Allowed,
 		arg.SpanUs,
 		arg.PatienceUs,
+		arg.UsedEnds,
+		arg.UsedCounts,
+		arg.UsedSparesUs,
 	)
 	var i TakePermitsRow
-	err := row.Scan(&i.Granted, &i.WaitMs)
+	err := row.Scan(&i.Granted, &i.WaitMs, &i.Ends)
 	return i, err
 }

@@ -123,7 +123,7 @@ func admit(ctx context.Context, users *permits.Each, all *permits.Limiter, user 
 	if err := users.Take(ctx, user.String()); err != nil {
 		return personalError{err}
 	}
-	_, err := all.Take(ctx, 1)
+	_, _, err := all.Take(ctx, 1)
 	return err
 }
 

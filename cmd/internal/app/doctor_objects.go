@@ -107,6 +107,7 @@ var functions = []string{
 	"reminder_worker.settings_changed()",
 	"reminder_worker.settings_written()",
 	"reminder_worker.take_permits(text, integer, integer, interval, interval, timestamp with time zone)",
+	"reminder_worker.take_permits(text, integer, integer, interval, interval, timestamp with time zone[], integer[], interval[], timestamp with time zone)",
 	"reminder_worker.take_up(uuid)",
 	"reminder_worker.user_metadata_inserted()",
 	"reminder_worker.user_metadata_written()",

@@ -3,10 +3,13 @@ package app
 import (
 	"context"
 	"fmt"
+	"os"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/jackc/pgx/v5"
 
 	"github.com/parentpal/reminder-worker/sql/pgtest"
 )
@@ -19,7 +22,7 @@ var ids = []string{
 }
 
 // diagnosis is what Diagnose says, by id. It checks what holds for every diagnosis.
-func diagnosis(t *testing.T, c Config, invalid error) map[string]Finding {
+func diagnosis(t testing.TB, c Config, invalid error) map[string]Finding {
 	t.Helper()
 	byID := map[string]Finding{}
 	var order []string
@@ -37,7 +40,7 @@ func diagnosis(t *testing.T, c Config, invalid error) map[string]Finding {
 }
 
 // expect compares verdicts with those that are not pass.
-func expect(t *testing.T, got map[string]Finding, want map[string]Verdict) {
+func expect(t testing.TB, got map[string]Finding, want map[string]Verdict) {
 	t.Helper()
 	for id, f := range got {
 		w, ok := want[id]
@@ -144,6 +147,49 @@ func TestNeedsAreEnough(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.narrow("narrow_worker", "bypassrls")
+	w.servesNarrowly()
+}
+
+// So can the role that operators are given a script for, which passes the examination and may do nothing else.
+func TestTheRoleOfTheScriptIsEnough(t *testing.T) {
+	t.Parallel()
+	script, err := os.ReadFile("../../../deploy/database/role.sql")
+	if err != nil {
+		t.Fatal(err)
+	}
+	const role = "reminder_runner"
+	w := newWorld(t)
+	w.login(role, "")
+	for range 2 { // it may be run again
+		w.exec(string(script), pgx.QueryExecModeSimpleProtocol)
+	}
+	w.servesNarrowly()
+	if f := diagnosis(t, w.cfg, nil)["row_security"]; f.Verdict != Pass {
+		t.Errorf("row_security: %+v", f)
+	}
+	tables := one[[]string](w, `select array_agg(distinct format('%s.%s', table_schema, table_name)) from information_schema.table_privileges where grantee = $1`, role)
+	var want []string
+	for _, n := range needs {
+		want = append(want, n.name())
+		got := one[[]string](w, `select array_agg(privilege_type::text) from information_schema.table_privileges
+			where grantee = $1 and table_schema = $2 and table_name = $3`, role, n.schema, n.table)
+		if diff := cmp.Diff(slices.Sorted(slices.Values(n.privileges)), slices.Sorted(slices.Values(got))); diff != "" {
+			t.Errorf("%s (-needed +granted):\n%s", n.name(), diff)
+		}
+	}
+	if diff := cmp.Diff(slices.Sorted(slices.Values(want)), slices.Sorted(slices.Values(tables))); diff != "" {
+		t.Errorf("tables (-needed +granted):\n%s", diff)
+	}
+	granted := one[int](w, `select count(*)::int from information_schema.routine_privileges where grantee = $1`, role)
+	if granted != len(calls) {
+		t.Errorf("%d functions are granted, %d are called", granted, len(calls))
+	}
+}
+
+// servesNarrowly runs the program as the role of the configuration, which passes the examination, through the life of an event.
+func (w *world) servesNarrowly() {
+	t := w.t
+	t.Helper()
 	w.cfg.MigrateOnStart = false
 	expect(t, diagnosis(t, w.cfg, nil), map[string]Verdict{"token_sealing": Warn})
 	w.start()
