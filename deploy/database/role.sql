@@ -7,6 +7,8 @@
 -- files and logs), name it in DATABASE_URL, and set MIGRATE_ON_START=false: it may not
 -- migrate. `reminder-worker doctor` says whether anything is missing.
 
+set client_min_messages = warning;
+
 do $$
 begin
   if not exists (select from pg_catalog.pg_roles where rolname = 'reminder_runner') then
