@@ -2,6 +2,7 @@ package notify
 
 import (
 	"slices"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -54,7 +55,7 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 			Buckets: prometheus.ExponentialBuckets(0.001, 2, 15),
 		}),
 		lateness: prometheus.NewHistogram(prometheus.HistogramOpts{
-			Name: "reminder_worker_reminder_lateness_seconds", Help: "First push of a reminder minus its notify_at_ts.",
+			Name: "reminder_worker_reminder_lateness_seconds", Help: "First push of a reminder minus its notify_at_ts, or the end of the quiet hours it falls into.",
 			Buckets: prometheus.ExponentialBuckets(0.0005, 2, 22),
 		}),
 		sweepFound: prometheus.NewCounter(prometheus.CounterOpts{
@@ -104,7 +105,7 @@ func (m *Metrics) countPush(p *push) {
 	m.pushes.WithLabelValues(label).Inc()
 }
 
-func (m *Metrics) countReminder(v verdict, row store.ClaimRemindersRow) {
+func (m *Metrics) countReminder(v verdict, row store.ClaimRemindersRow, awaited time.Time) {
 	label := v.status
 	switch {
 	case v.deferred:
@@ -114,7 +115,7 @@ func (m *Metrics) countReminder(v verdict, row store.ClaimRemindersRow) {
 	}
 	m.reminders.WithLabelValues(label).Inc()
 	if v.status == reminderSent && !row.SentBefore {
-		m.lateness.Observe(v.sentAt.Sub(row.NotifyAtTs).Seconds())
+		m.lateness.Observe(v.sentAt.Sub(awaited).Seconds())
 	}
 }
 

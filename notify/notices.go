@@ -168,9 +168,7 @@ func (s *Sender) offerNotices(ctx context.Context, chunk []*push, notices []noti
 	asked := s.now()
 	answer, cancel := context.WithDeadline(ctx, s.lastAnswer(claimed))
 	defer cancel()
-	answer, told := given.traced(answer)
-	tickets, err := s.expo.SendBefore(answer, messages, before)
-	told()
+	tickets, err := s.expo.SendWith(answer, messages, expo.Leave{Before: before, Wrote: given.used})
 	e, _ := errors.AsType[*expo.Error](err)
 	switch {
 	case err == nil:

@@ -146,6 +146,23 @@ func TestCalm(t *testing.T) {
 	}
 }
 
+// TestAwaited: a reminder that waits for the end of quiet hours is not late for it.
+func TestAwaited(t *testing.T) {
+	t.Parallel()
+	berlin := zone(t, "Europe/Berlin")
+	at := func(day, hour int) time.Time { return time.Date(2026, 11, day, hour, 0, 0, 0, berlin) }
+	night := store.ClaimRemindersRow{QuietFrom: 22 * 60, QuietUntil: 7 * 60, TimeZone: "Europe/Berlin"}
+	for notify, want := range map[time.Time]time.Time{
+		at(24, 12): at(24, 12),
+		at(24, 23): at(25, 7).Add(time.Millisecond),
+	} {
+		night.NotifyAtTs, night.Deadline = notify, at(26, 8)
+		if got := pureSender(t).awaited(night); !got.Equal(want) {
+			t.Errorf("of %s: %s, want %s", notify, got, want)
+		}
+	}
+}
+
 // TestVerdict goes through every mix of what may become of two phones' pushes, at every attempt.
 func TestVerdict(t *testing.T) {
 	t.Parallel()

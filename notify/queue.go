@@ -297,7 +297,7 @@ func (q *queue) rank(asked []uuid.UUID, deadlines map[uuid.UUID]time.Time) {
 	})
 	heap.Init(&q.fresh)
 	heap.Init(&q.ranked)
-	if len(q.fresh) <= crowd {
+	if len(q.fresh) == 0 {
 		q.crowded = time.Time{}
 	}
 	select {

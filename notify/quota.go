@@ -3,8 +3,6 @@ package notify
 import (
 	"context"
 	"errors"
-	"net/http/httptrace"
-	"sync/atomic"
 	"time"
 )
 
@@ -21,22 +19,6 @@ type Quota interface {
 type permit struct {
 	until time.Time // zero: for ever
 	used  func(time.Time)
-}
-
-// traced has the permit learn when the request of ctx was written; told says so when that is over. A request that is tried on another
-// connection is written last when it is written for good.
-func (p permit) traced(ctx context.Context) (traced context.Context, told func()) {
-	var wrote atomic.Pointer[time.Time]
-	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{WroteRequest: func(info httptrace.WroteRequestInfo) {
-		if now := time.Now(); info.Err == nil {
-			wrote.Store(&now)
-		}
-	}})
-	return ctx, func() {
-		if at := wrote.Load(); at != nil && p.used != nil {
-			p.used(*at)
-		}
-	}
 }
 
 // admitInTime waits until n messages may be offered, of a claim made at began. It says no, at once, if that would come too late; then nothing

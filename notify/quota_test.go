@@ -94,11 +94,6 @@ func TestPermitsAreUsedWithTheWrite(t *testing.T) {
 	if took, used := time.Unix(0, c.took.Load()), time.Unix(0, c.used.Load()); used.Before(took) || ended.Sub(used) < answer {
 		t.Errorf("taken at %s, used at %s, answered before %s", took, used, ended)
 	}
-
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	_, told := permit{used: func(time.Time) { t.Error("nothing was written") }}.traced(ctx)
-	told()
 }
 
 // hasty is a quota whose first permits are over before anybody can use them.

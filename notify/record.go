@@ -31,12 +31,18 @@ func (s *Sender) record(ctx context.Context, b batch) {
 	now := s.now()
 	var retries []wheel.Entry
 	for i, v := range verdicts {
-		s.m.countReminder(v, b.rows[i])
+		s.m.countReminder(v, b.rows[i], s.awaited(b.rows[i]))
 		if at := now.Add(v.retry); v.status == reminderPending && s.window.covers(at) {
 			retries = append(retries, wheel.Entry{ID: wheel.ID(b.rows[i].ID), At: at})
 		}
 	}
 	s.wheel.ArmAll(retries)
+}
+
+// awaited is when a reminder is to come: at its time, or at the end of its user's quiet hours if it falls into them.
+func (s *Sender) awaited(row store.ClaimRemindersRow) time.Time {
+	_, v := calm(row, row.NotifyAtTs, row.Deadline, s.zones.Find(row.TimeZone, s.cfg.Zone))
+	return row.NotifyAtTs.Add(v.retry)
 }
 
 // divide separates the first half of a batch from the others, with their pushes.

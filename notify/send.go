@@ -92,9 +92,7 @@ func (f *flight) offer(ctx context.Context, chunk []*push, given permit) ([]expo
 	}
 	f.began = time.Now()
 	defer func() { f.m.requestSeconds.Observe(time.Since(f.began).Seconds()) }()
-	ctx, told := given.traced(ctx)
-	defer told()
-	return f.expo.SendBefore(ctx, messages, before)
+	return f.expo.SendWith(ctx, messages, expo.Leave{Before: before, Wrote: given.used})
 }
 
 // earlier is the earlier of a and b, which is none if it is zero.

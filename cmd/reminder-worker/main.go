@@ -28,6 +28,7 @@ const (
 )
 
 func main() {
+	dieBySignal()
 	ctx, stop := untilSignal(context.Background())
 	code := execute(ctx, os.Args[1:], os.Stdout, os.Stderr)
 	stop()

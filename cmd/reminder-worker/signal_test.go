@@ -117,6 +117,17 @@ func TestFirstSignal(t *testing.T) {
 	}
 }
 
+// What a watchdog or a panic ends dies by a signal: exit code 2 is for wrong configuration, and a supervisor would not start it again.
+func TestAbortIsNoWrongConfiguration(t *testing.T) {
+	t.Parallel()
+	worker, _ := stuck(t, "1h")
+	ends(t, worker, syscall.SIGABRT)
+	status, ok := worker.ProcessState.Sys().(syscall.WaitStatus)
+	if !ok || !status.Signaled() || status.Signal() != syscall.SIGABRT || status.CoreDump() {
+		t.Errorf("ended by %v", worker.ProcessState)
+	}
+}
+
 // A terminal that is closed is a signal like the others, and may come more than once.
 func TestHangup(t *testing.T) {
 	t.Parallel()

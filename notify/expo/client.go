@@ -74,12 +74,26 @@ func (c *Client) Close() { c.http.CloseIdleConnections() }
 // all has a ticket with an error and does not keep the others from being sent.
 // Any error is an *Error.
 func (c *Client) Send(ctx context.Context, messages []Message) ([]Ticket, error) {
-	return c.SendBefore(ctx, messages, time.Time{})
+	return c.SendWith(ctx, messages, Leave{})
 }
 
-// SendBefore is Send, all of whose request is written before a moment, by any clock, or not accepted: then the error is of kind [Late].
-// Zero is no limit. The answer may come later.
+// Leave is the leave to write a request.
+type Leave struct {
+	// Before is a moment, by any clock, before which all of the request is written, or it is not accepted: then the error is of kind [Late].
+	// Zero is no limit. The answer may come later.
+	Before time.Time
+	// Wrote is told when the last of the request was passed to the kernel, before SendWith returns; it is not called if nothing was. Nil: nobody
+	// wants to know.
+	Wrote func(time.Time)
+}
+
+// SendBefore is SendWith with no more than a limit.
 func (c *Client) SendBefore(ctx context.Context, messages []Message, before time.Time) ([]Ticket, error) {
+	return c.SendWith(ctx, messages, Leave{Before: before})
+}
+
+// SendWith is Send with a leave.
+func (c *Client) SendWith(ctx context.Context, messages []Message, leave Leave) ([]Ticket, error) {
 	if len(messages) > MaxMessages {
 		return nil, &Error{Kind: Split, Code: CodeTooManyMessages, Err: tooMany(len(messages), MaxMessages)}
 	}
@@ -91,7 +105,7 @@ func (c *Client) SendBefore(ctx context.Context, messages []Message, before time
 	if err != nil {
 		return nil, &Error{Kind: Split, Code: CodeInvalidMessage, Err: fmt.Errorf("encode messages: %w", err)}
 	}
-	data, failure := c.post(ctx, c.send, body, b.tokens, before)
+	data, failure := c.post(ctx, c.send, body, b.tokens, leave)
 	if failure != nil {
 		return nil, failure
 	}
@@ -116,7 +130,7 @@ func (c *Client) Receipts(ctx context.Context, ids []string) (map[string]Receipt
 	if err != nil {
 		return nil, &Error{Kind: Permanent, Err: fmt.Errorf("encode ids: %w", err)}
 	}
-	data, failure := c.post(ctx, c.receipts, body, ids, time.Time{})
+	data, failure := c.post(ctx, c.receipts, body, ids, Leave{})
 	if failure != nil {
 		failure.Unsure = false // asking twice changes nothing
 		return nil, failure
@@ -151,21 +165,25 @@ func tooMany(n, limit int) error { return fmt.Errorf("%d at once, at most %d are
 
 // post sends one body and returns the data of a good answer. Subjects are the
 // tokens or ids that the body is about; they do not appear in an error.
-func (c *Client) post(ctx context.Context, to string, body []byte, subjects []string, before time.Time) (json.RawMessage, *Error) {
+func (c *Client) post(ctx context.Context, to string, body []byte, subjects []string, leave Leave) (json.RawMessage, *Error) {
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
 	ctx, refuse := context.WithCancelCause(ctx)
 	defer refuse(nil)
-	var l *limit
-	if !before.IsZero() {
-		l = &limit{before: before, cancel: refuse}
+	l := &limit{before: leave.Before, cancel: refuse}
+	if leave.Wrote != nil {
+		defer func() {
+			if at := l.wrote.Load(); at != nil {
+				leave.Wrote(*at)
+			}
+		}()
 	}
 	var connected atomic.Bool // before that, nothing can have been accepted
 	req, err := c.request(limited(ctx, l, &connected), to, body)
 	if err != nil {
 		return nil, &Error{Kind: Project, Err: fmt.Errorf("build request: %w", err)}
 	}
-	if l != nil && over(time.Now(), before) {
+	if l.over(time.Now()) {
 		refuse(errLate) // here already, so that a kept connection stays
 	}
 	resp, err := c.http.Do(req)

@@ -18,21 +18,32 @@ type gate struct {
 	limit atomic.Pointer[limit] // nil: none
 }
 
-// limit is until when a request may be written.
+// limit is until when a request may be written, and learns when it was.
 type limit struct {
-	before time.Time
+	before time.Time               // zero: for ever
 	cancel context.CancelCauseFunc // of the request, which is not to be tried on another connection
+	wrote  atomic.Pointer[time.Time]
 }
+
+// over reports whether nothing may be written any more.
+func (l *limit) over(now time.Time) bool { return !l.before.IsZero() && over(now, l.before) }
 
 var errLate = errors.New("the time for it was over before it was sent")
 
 // Write implements net.Conn.
 func (g *gate) Write(p []byte) (int, error) {
-	if l := g.limit.Load(); l != nil && over(time.Now(), l.before) {
+	l := g.limit.Load()
+	if l == nil {
+		return g.Conn.Write(p)
+	}
+	if l.over(time.Now()) {
 		l.cancel(errLate)
 		return 0, errLate
 	}
-	return g.Conn.Write(p)
+	n, err := g.Conn.Write(p)
+	now := time.Now()
+	l.wrote.Store(&now)
+	return n, err
 }
 
 // over reports whether t has come by any clock: the one that is set, and the one that stands still while the machine sleeps.

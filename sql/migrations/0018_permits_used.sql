@@ -45,7 +45,7 @@ begin
     while next <= cardinality(p.untils) and p.untils[next] < used_ends[i] loop
       next := next + 1;
     end loop;
-    continue when used_ends[i] <= moment or next > cardinality(p.untils) or p.counts[next] < used_counts[i] or sooner >= used_ends[i];
+    continue when (used_ends[i] > moment and sooner < used_ends[i] and used_counts[i] between 1 and p.counts[next]) is not true;
     p.counts[next] := p.counts[next] - used_counts[i];
     if p.counts[next] = 0 then
       p.untils := p.untils[:next - 1] || p.untils[next + 1:];

@@ -153,7 +153,8 @@ func (l *Limiter) note(g grant, at time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, p := range g.parts {
-		if spare := p.until.Sub(at); p.n*notedPart >= l.cfg.Allowed && spare > 0 && len(l.used) < maxNoted {
+		spare := min(p.until.Sub(at), p.until.Round(0).Sub(at.Round(0))) // by the clock that is set as well: see good
+		if p.n*notedPart >= l.cfg.Allowed && spare > 0 && len(l.used) < maxNoted {
 			l.used = append(l.used, use{ends: p.ends, n: p.n, spare: spare})
 		}
 	}

@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"math"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -39,7 +40,7 @@ func newAges(db *store.Queries, sweep time.Duration, log zerolog.Logger, reg pro
 	return a
 }
 
-// run looks until ctx ends. What cannot be read stays as it was: that the database is away is told elsewhere.
+// run looks until ctx ends. What cannot be read is not known (NaN): other workers may know, and that the database is away is told elsewhere.
 func (a *ages) run(ctx context.Context) {
 	t := time.NewTicker(a.every)
 	defer t.Stop()
@@ -57,6 +58,9 @@ func (a *ages) look(ctx context.Context) {
 	row, err := a.db.OldestDue(ctx)
 	if err != nil {
 		a.log.Debug().Err(err).Msg("ages of work not read")
+		for _, kind := range kindsOfWork {
+			a.due.WithLabelValues(kind).Set(math.NaN())
+		}
 		return
 	}
 	for i, age := range []float64{row.Event, row.Copy, row.Removal, row.Reminder, row.Receipt} {

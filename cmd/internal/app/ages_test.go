@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"math"
 	"testing"
 	"time"
 
@@ -12,7 +13,7 @@ import (
 	"github.com/parentpal/reminder-worker/sql/store"
 )
 
-// What is due and nobody takes shows, and stays as it was last seen while the database cannot be asked.
+// What is due and nobody takes shows, and nothing is told while the database cannot be asked.
 func TestAgesShowWhatIsStuck(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -37,5 +38,11 @@ func TestAgesShowWhatIsStuck(t *testing.T) {
 	gone, cancel := context.WithCancel(t.Context())
 	cancel()
 	a.look(gone)
-	shows("not asked")
+	for _, kind := range kindsOfWork {
+		if got := testutil.ToFloat64(a.due.WithLabelValues(kind)); !math.IsNaN(got) {
+			t.Errorf("not asked: %s due for %v s", kind, got)
+		}
+	}
+	a.look(t.Context())
+	shows("asked again")
 }
