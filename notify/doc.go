@@ -96,7 +96,11 @@
 // Expo counts the messages of a project, whichever worker sends them, so all workers share one Quota. It is asked after the claim, for
 // what the claim took and no more: what several workers know to be due only one of them sends. Each worker claims one batch at a time and
 // waits with it for the quota; if that would take longer than the claim allows, the batch is due again at once, and the worker claims
-// nothing until it is worth another try. Permits that have become stale before the request was written are not used: it takes others.
+// nothing until it is worth another try. Permits that have become stale before the request was written are not used: it takes others. Of a request that
+// was written the quota is told when, so that it counts from then.
+//
+// What a quota makes wait leaves in the order in which the events begin. Of a few thousand that come together the first leave at once, before that
+// order is read from the table; of more, which take longer than ten seconds in all, nobody leaves before it is known, or half a second is over.
 //
 // # Receipts
 //
