@@ -120,11 +120,15 @@ func (q *queue) push(id uuid.UUID, due time.Time) {
 }
 
 func (q *queue) ring() {
-	for _, c := range []chan struct{}{q.added, q.grown} {
-		select {
-		case c <- struct{}{}:
-		default:
-		}
+	signal(q.added)
+	signal(q.grown)
+}
+
+// signal leaves word in a channel of capacity 1, unless some is there.
+func signal(c chan<- struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
 	}
 }
 
@@ -300,8 +304,5 @@ func (q *queue) rank(asked []uuid.UUID, deadlines map[uuid.UUID]time.Time) {
 	if len(q.fresh) == 0 {
 		q.crowded = time.Time{}
 	}
-	select {
-	case q.added <- struct{}{}:
-	default:
-	}
+	signal(q.added)
 }

@@ -87,11 +87,6 @@ type Leave struct {
 	Wrote func(time.Time)
 }
 
-// SendBefore is SendWith with no more than a limit.
-func (c *Client) SendBefore(ctx context.Context, messages []Message, before time.Time) ([]Ticket, error) {
-	return c.SendWith(ctx, messages, Leave{Before: before})
-}
-
 // SendWith is Send with a leave.
 func (c *Client) SendWith(ctx context.Context, messages []Message, leave Leave) ([]Ticket, error) {
 	if len(messages) > MaxMessages {

@@ -34,7 +34,7 @@
 //
 // Who sends under a lease must not send when it is over, and between any look at
 // a clock and the first byte a process can be stopped for minutes. So
-// [Client.SendBefore] has the clocks compared by the connection itself, with
+// [Leave] has the clocks compared by the connection itself, with
 // every write: the one that is set, and the one that stands still while the
 // machine sleeps. Once the moment has come nothing more goes out, headers
 // included, and a request of which a part has gone is never completed. What

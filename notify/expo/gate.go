@@ -41,8 +41,9 @@ func (g *gate) Write(p []byte) (int, error) {
 		return 0, errLate
 	}
 	n, err := g.Conn.Write(p)
-	now := time.Now()
-	l.wrote.Store(&now)
+	if now := time.Now(); n > 0 {
+		l.wrote.Store(&now)
+	}
 	return n, err
 }
 

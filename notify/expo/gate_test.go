@@ -88,7 +88,7 @@ func TestLateRequestIsNotWritten(t *testing.T) {
 	late := func(what string, ctx context.Context, before time.Time, begun bool) {
 		t.Helper()
 		was := server.bytes.Load()
-		_, err := client.SendBefore(ctx, messages(1), before)
+		_, err := client.SendWith(ctx, messages(1), expo.Leave{Before: before})
 		if e := failure(t, err); e.Kind != expo.Late || e.Unsure {
 			t.Errorf("%s: kind %s, unsure %v: %v", what, e.Kind, e.Unsure, e)
 		}
@@ -104,7 +104,7 @@ func TestLateRequestIsNotWritten(t *testing.T) {
 	late("over from the first", t.Context(), time.Now(), false)
 	before := soon()
 	late("over at the write", untilHeaders(t.Context(), before), before, true)
-	if _, err := client.SendBefore(t.Context(), messages(1), time.Now().Add(time.Minute)); err != nil {
+	if _, err := client.SendWith(t.Context(), messages(1), expo.Leave{Before: time.Now().Add(time.Minute)}); err != nil {
 		t.Fatal(err)
 	}
 	conns := server.conns.Load()
@@ -124,12 +124,12 @@ func TestLimitEndsWithItsRequest(t *testing.T) {
 	t.Parallel()
 	server, client := count(t)
 	before := time.Now().Add(time.Minute)
-	if _, err := client.SendBefore(t.Context(), messages(1), before); err != nil {
+	if _, err := client.SendWith(t.Context(), messages(1), expo.Leave{Before: before}); err != nil {
 		t.Fatal(err)
 	}
 	for range 3 {
 		before = time.Now().Add(100 * time.Millisecond)
-		if _, err := client.SendBefore(t.Context(), messages(1), before); err != nil && failure(t, err).Kind != expo.Late {
+		if _, err := client.SendWith(t.Context(), messages(1), expo.Leave{Before: before}); err != nil && failure(t, err).Kind != expo.Late {
 			t.Fatal(err)
 		}
 		<-time.After(time.Until(before))
@@ -157,11 +157,11 @@ func TestLateRequestIsNotEncrypted(t *testing.T) {
 	t.Cleanup(client.Close)
 	expo.Trust(client, server)
 	before := time.Now().Add(time.Second) // by then it is connected
-	_, err = client.SendBefore(untilHeaders(t.Context(), before), messages(1), before)
+	_, err = client.SendWith(untilHeaders(t.Context(), before), messages(1), expo.Leave{Before: before})
 	if e := failure(t, err); e.Kind != expo.Late {
 		t.Errorf("kind %s: %v", e.Kind, e)
 	}
-	if _, err := client.SendBefore(t.Context(), messages(1), time.Now().Add(time.Minute)); err == nil {
+	if _, err := client.SendWith(t.Context(), messages(1), expo.Leave{Before: time.Now().Add(time.Minute)}); err == nil {
 		t.Error("an empty answer is none")
 	}
 	if n := met.Load(); n != 1 {

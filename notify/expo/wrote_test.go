@@ -29,7 +29,12 @@ func TestWroteIsWhenItWasTaken(t *testing.T) {
 	if err := <-written; err != nil {
 		t.Fatal(err)
 	}
-	if at := l.wrote.Load(); at == nil || at.Before(taken) {
+	at := l.wrote.Load()
+	if at == nil || at.Before(taken) {
 		t.Errorf("written at %v, taken after %s", at, taken)
+	}
+	there.Close()
+	if _, err := g.Write([]byte("nothing")); err == nil || l.wrote.Load() != at {
+		t.Errorf("what was not taken counts as written: %v", err)
 	}
 }
