@@ -15,8 +15,9 @@ import (
 
 // A series as rules and dashboards name it, and a matcher of its labels.
 var (
-	named   = regexp.MustCompile(`\b(reminder_worker_[a-z0-9_]+)(?:\{([^}]*)\})?`)
-	matcher = regexp.MustCompile(`([a-z_]+)(=~|=|!=|!~)\\?"([^"\\]*)\\?"`)
+	named     = regexp.MustCompile(`\b(reminder_worker_[a-z0-9_]+)(?:\{([^}]*)\})?`)
+	alertName = regexp.MustCompile(`alertname="([A-Za-z]+)"`)
+	matcher   = regexp.MustCompile(`([a-z_]+)(=~|=|!=|!~)\\?"([^"\\]*)\\?"`)
 )
 
 // What rules and dashboard ask for is there from the start of a worker, before anything has happened: series, labels, and their values.

@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/parentpal/reminder-worker/sync/audit"
 	"github.com/parentpal/reminder-worker/sync/gcal/gcalfake"
 )
 
@@ -64,7 +65,7 @@ func TestAuditFindsNothingInABusySystem(t *testing.T) {
 		})
 	}
 	for n := range audits {
-		if got := counts(w.audit(AuditOptions{Google: true}), true); len(got) > 0 {
+		if got := counts(w.auditOfAll(), true); len(got) > 0 {
 			t.Errorf("audit %d finds %v", n+1, got)
 		}
 	}
@@ -74,11 +75,21 @@ func TestAuditFindsNothingInABusySystem(t *testing.T) {
 		return one[bool](w, `select not exists (select from events where sync_due_at is not null or sync_lease_until is not null)
 			and not exists (select from reminder_worker.calendar_copies where due_at is not null)`)
 	})
-	report := w.audit(AuditOptions{Google: true})
+	report := w.auditOfAll()
 	if got := counts(report, true); len(got) > 0 {
 		t.Errorf("the last audit finds %v", got)
 	}
 	t.Logf("looked at %+v in the end, after %d versions of events", report.Looked, one[int64](w, `select coalesce(sum(sync_revision), 0) from events`))
+}
+
+// auditOfAll audits until every account could be read: on a machine that stands still for half a minute a list is not answered in time.
+func (w *world) auditOfAll() (report AuditReport) {
+	w.until("an audit that reads every account", func() bool {
+		report = w.audit(AuditOptions{Google: true})
+		got := counts(report, true)
+		return got[string(audit.AccountNotRead)] == 0 || len(got) > 1
+	})
+	return report
 }
 
 func (w *world) changeSomething(ctx context.Context, users []uuid.UUID, tokens map[uuid.UUID]string) {
