@@ -2,65 +2,51 @@ package notify
 
 import (
 	"context"
-	"sync"
 	"time"
 
 	"github.com/parentpal/reminder-worker/notify/wheel"
 )
 
-const (
-	// aheadMost is the longest that a reminder is claimed ahead of its time: what the app changes in between comes too late for it.
-	aheadMost = 50 * time.Millisecond
-	// aheadFirst is what a claim is taken to last before there was one.
-	aheadFirst = 2 * time.Millisecond
-	// aheadStep is the least change of the lead that the wheel is told.
-	aheadStep = 500 * time.Microsecond
-)
+// ahead is how long before its time a reminder leaves the wheel and is claimed, so that its claim is through when it is due: also one that is slow
+// because the disk is, or the database far away. What the app changes in between comes too late for it.
+const ahead = 50 * time.Millisecond
 
-// lead is how long before its time a reminder leaves the wheel, so that its claim is through when it is due, however far away the database is:
-// twice what claims have taken of late, for one may wait for another.
-type lead struct {
-	mu     sync.Mutex
-	claim  time.Duration // what a claim takes; zero: none was made
-	offset time.Duration // the database's clock minus ours
-	told   time.Duration // the lead that the wheel has been told
-}
+// heldFor is how many batches may be held for their moment, for each connection.
+const heldFor = 2
 
-func (l *lead) now() time.Duration {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.due()
-}
-
-// due is called with mu held.
-func (l *lead) due() time.Duration {
-	claim := l.claim
-	if claim == 0 {
-		claim = aheadFirst
+// takePlace waits until the next batch may be claimed: on a connection if it is due, and else on one of the places where batches are held for their
+// moment. So what is due at once, as what the app has just written, never waits for what is due later.
+func (s *Sender) takePlace(ctx context.Context) (held, ok bool) {
+	for {
+		left := s.queue.dueIn(s.now())
+		if left == 0 || !s.pace.healthy() {
+			return false, s.takeSlot(ctx)
+		}
+		t := time.NewTimer(left)
+		select {
+		case <-ctx.Done():
+			t.Stop()
+			return false, false
+		case s.held <- struct{}{}:
+			t.Stop()
+			return true, true
+		case <-s.queue.added: // it may be due
+			t.Stop()
+		case <-t.C:
+		}
 	}
-	return min(2*claim, aheadMost)
 }
 
-// set tells the wheel of another offset.
-func (l *lead) set(w *wheel.Wheel, offset time.Duration) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.offset, l.told = offset, l.due()
-	w.SetOffset(l.offset + l.told)
-}
-
-// learn takes in how long a claim has taken. One that was slow by chance counts little.
-func (l *lead) learn(w *wheel.Wheel, took time.Duration) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	took = min(took, aheadMost)
-	if l.claim == 0 {
-		l.claim = took
+// pushHeld sends a batch when its moment has come.
+func (s *Sender) pushHeld(ctx context.Context, b batch) {
+	if len(b.rows) > 0 {
+		s.hold(ctx, b)
 	}
-	l.claim += (took - l.claim) / 8
-	if change := l.due() - l.told; change >= aheadStep || change <= -aheadStep {
-		l.told = l.due()
-		w.SetOffset(l.offset + l.told)
+	connected := len(b.rows) > 0 && s.takeSlot(ctx)
+	<-s.held
+	if connected {
+		s.push(ctx, b)
+		s.giveSlots(1)
 	}
 }
 

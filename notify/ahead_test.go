@@ -1,6 +1,7 @@
 package notify
 
 import (
+	"context"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -29,9 +30,6 @@ func TestClaimedAhead(t *testing.T) {
 		return nil
 	})
 	s, _ := w.start()
-	for s.lead.learn(s.wheel, aheadMost); s.lead.now() < aheadMost; {
-		s.lead.learn(s.wheel, aheadMost) // as if the database were far away
-	}
 	const n = 20
 	ids := map[uuid.UUID]time.Time{}
 	for i := range n {
@@ -76,31 +74,43 @@ func TestPostponedWhenClaimed(t *testing.T) {
 	}
 }
 
-// TestLead follows what claims take, within its bounds, and what is slow once moves it little.
-func TestLead(t *testing.T) {
+// TestDueAtOnceIsNotHeldUp: while as many batches are held for their moment as may be, what is due at once gets a connection, and what is due
+// later one at its time.
+func TestDueAtOnceIsNotHeldUp(t *testing.T) {
 	t.Parallel()
-	var l lead
-	w := wheel.New()
-	if got := l.now(); got != 2*aheadFirst {
-		t.Errorf("at first %s", got)
-	}
-	l.learn(w, time.Millisecond)
-	l.learn(w, time.Hour)
-	if got := l.now(); got < 2*time.Millisecond || got > aheadMost/3 {
-		t.Errorf("after one slow claim %s", got)
-	}
-	for range 100 {
-		l.learn(w, time.Hour)
-	}
-	if got := l.now(); got != aheadMost {
-		t.Errorf("with a slow database %s, want %s", got, aheadMost)
-	}
-	for range 100 {
-		l.learn(w, time.Millisecond)
-	}
-	if got := l.now(); got > 3*time.Millisecond || l.told-got > aheadStep {
-		t.Errorf("when it is quick again %s, and the wheel was told %s", got, l.told)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		s := pureSender(t)
+		entry := func(n byte, in time.Duration) []wheel.Entry { return []wheel.Entry{{ID: wheel.ID{n}, At: s.now().Add(in)}} }
+		s.queue.add(entry(1, 40*time.Millisecond))
+		for range heldFor * s.cfg.Connections {
+			if held, ok := s.takePlace(t.Context()); !held || !ok {
+				t.Fatalf("held %v, %v: there are places for what is due later", held, ok)
+			}
+		}
+		for _, tt := range []struct {
+			add  time.Duration // is due so much later than it comes
+			want time.Duration
+		}{{-1, 5 * time.Millisecond}, {time.Hour, 40 * time.Millisecond}} {
+			began := time.Now()
+			time.AfterFunc(5*time.Millisecond, func() { s.queue.add(entry(byte(2+len(s.slots)), tt.add)) })
+			if held, ok := s.takePlace(t.Context()); held || !ok || time.Since(began) != tt.want {
+				t.Errorf("held %v, %v after %s, want a connection after %s", held, ok, time.Since(began), tt.want)
+			}
+			if tt.add < 0 {
+				s.queue.cut(1, true, s.now())
+				time.Sleep(time.Hour)
+				s.queue.cut(1, true, s.now())
+				s.queue.add(entry(1, 40*time.Millisecond))
+			}
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		s.queue.cut(2, true, s.now().Add(time.Hour))
+		s.queue.add(entry(1, time.Hour))
+		if _, ok := s.takePlace(ctx); ok {
+			t.Error("a place was taken after the end")
+		}
+	})
 }
 
 // TestHold waits for the due time, and no longer than the claim allows when the clock was set back.

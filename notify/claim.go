@@ -35,14 +35,13 @@ func (s *Sender) deliver(ctx context.Context, ids []uuid.UUID) (int, error) {
 func (s *Sender) take(ctx context.Context, ids []uuid.UUID) (b batch, taken int, err error) {
 	asked := time.Now()
 	rows, err := s.db.ClaimReminders(ctx, store.ClaimRemindersParams{
-		Ids: ids, SlackMs: claimSlack.Milliseconds(), AheadMs: aheadMost.Milliseconds(), LeaseMs: s.cfg.Lease.Milliseconds(), MaxAttempts: int32(s.cfg.MaxAttempts),
+		Ids: ids, SlackMs: claimSlack.Milliseconds(), AheadMs: ahead.Milliseconds(), LeaseMs: s.cfg.Lease.Milliseconds(), MaxAttempts: int32(s.cfg.MaxAttempts),
 	})
 	if err != nil {
 		taken, err = s.unclaimed(ctx, ids, fmt.Errorf("claim reminders: %w", err))
 		return b, taken, err
 	}
 	answered := time.Now()
-	s.lead.learn(s.wheel, answered.Sub(asked))
 	b.began, b.missed = answered, without(ids, rows)
 	for _, row := range rows {
 		s.m.reminders.WithLabelValues(row.Status).Inc()
@@ -111,7 +110,7 @@ func (s *Sender) armUnclaimed(ctx context.Context, ids []uuid.UUID) {
 	for _, row := range rows {
 		at := tryAgain(row.DueAt, now)
 		if row.Claimed || !at.Equal(row.DueAt) {
-			at = at.Add(s.lead.now()) // no claim ahead of this time can succeed
+			at = at.Add(ahead) // no claim ahead of this time can succeed
 		}
 		s.Arm(row.ID, at)
 	}

@@ -16,10 +16,14 @@
 //
 // # Ahead of time
 //
-// What is to be on the wire at its instant has to be claimed before. A reminder leaves the wheel twice as long before it is due as claims take
-// of late, at most 50 ms; so much of a claim is no part of how late a reminder is. It is claimed and put into words as of the moment when it is due, and
-// held until then, by the database's clock. (Only what nobody has: another's claim is never taken over before it ends.) What is due within the same millisecond is claimed together, and what is overdue as one. What the app changes
-// in an event between the claim and the push comes too late for it, as it would while the push is on the wire.
+// What is to be on the wire at its instant has to be claimed before. A reminder leaves the wheel 50 ms before it is due, which is longer than nearly
+// every claim takes, so that claims are no part of how late a reminder is. It is claimed and put into words as of the moment when it is due, and held
+// until then, by the database's clock. (Only what nobody has: another's claim is never taken over before it ends.) What is due within the same
+// millisecond is claimed together, and what is overdue as one. What the app changes in an event between the claim and the push comes too late for it,
+// as it would while the push is on the wire.
+//
+// Batches that are held have places of their own, a dozen: what is due at once, as what the app has just written, finds the connections free. A herd of
+// one instant is begun to be claimed before it, as far as those places go.
 //
 // # Who is authoritative
 //

@@ -208,6 +208,17 @@ func (q *queue) cut(size int, healthy bool, now time.Time) []uuid.UUID {
 	return ids
 }
 
+// dueIn is in how long what is to be cut next is due; 0: it is, or is not known to be later.
+func (q *queue) dueIn(now time.Time) time.Duration {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	next := q.next()
+	if next == nil || len(q.doubtful) > 0 {
+		return 0
+	}
+	return max(0, (*next)[0].due.Sub(now))
+}
+
 // next is the line whose top is to leave next, nil if both are empty. What has only just come leaves first, but not before a crowd that is
 // ranked: it is ranked itself in a moment. It is called with mu held.
 func (q *queue) next() *line {

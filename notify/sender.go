@@ -31,10 +31,10 @@ type Sender struct {
 	pace    *pace
 	quota   Quota
 	slots   chan struct{} // one per connection
+	held    chan struct{} // one per batch that is held for its moment
 	looks   chan Scope    // capacity 1; see Look
 	notices chan struct{} // capacity 1
 	window  window
-	lead    lead
 	ready   atomic.Bool
 	offset  atomic.Int64 // the database's clock minus ours, in nanoseconds
 	alarm   alarm
@@ -67,11 +67,12 @@ func New(db *store.Queries, client *expo.Client, quota Quota, cfg Config, log ze
 		log:   log.With().Str("component", "notify").Logger(),
 		wheel: wheel.New(), queue: newQueue(), pace: newPace(cfg), quota: quota,
 		slots:   make(chan struct{}, cfg.Connections),
+		held:    make(chan struct{}, heldFor*cfg.Connections),
 		looks:   make(chan Scope, 1),
 		notices: make(chan struct{}, 1),
 	}
 	m.observe(s)
-	s.lead.set(s.wheel, 0)
+	s.wheel.SetOffset(ahead)
 	return s, nil
 }
 
@@ -167,21 +168,28 @@ func (s *Sender) fired(due []wheel.Entry) { s.queue.add(due) }
 func (s *Sender) dispatch(ctx, work context.Context) {
 	var requests sync.WaitGroup
 	defer requests.Wait()
-	for s.takeSlot(ctx) {
-		held := 1
-		for !s.pace.healthy() && held < cap(s.slots) && s.takeSlot(ctx) {
-			held++ // one request feels its way, with no other on the wire
+	for {
+		s.queue.wait(ctx)
+		held, ok := s.takePlace(ctx)
+		if !ok {
+			return
+		}
+		slots := 1
+		for !held && !s.pace.healthy() && slots < cap(s.slots) && s.takeSlot(ctx) {
+			slots++ // one request feels its way, with no other on the wire
 		}
 		// The pace is asked only when there is something to send: a rest may have begun while nothing was due.
-		s.queue.wait(ctx)
 		ids := s.queue.cut(s.pace.wait(ctx), s.pace.healthy(), s.now())
-		if len(ids) == 0 || ctx.Err() != nil {
-			s.giveSlots(held)
-			return // asked to stop; nothing of this was claimed
-		}
-		b, _, _ := s.take(work, ids) // told in the log
+		var b batch
+		if ctx.Err() == nil {
+			b, _, _ = s.take(work, ids) // told in the log
+		} // asked to stop: nothing is claimed
 		requests.Go(func() {
-			defer s.giveSlots(held)
+			if held {
+				s.pushHeld(work, b)
+				return
+			}
+			defer s.giveSlots(slots)
 			s.push(work, b)
 		})
 		s.armUnclaimed(work, b.missed)

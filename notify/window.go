@@ -110,7 +110,7 @@ func (s *Sender) setOffset(database, asked, answered time.Time) {
 		offset = min(max(time.Duration(s.offset.Load()), least), most)
 	}
 	s.offset.Store(int64(offset))
-	s.lead.set(s.wheel, offset)
+	s.wheel.SetOffset(offset + ahead)
 	s.m.clockOffset.Set(offset.Seconds())
 }
 
