@@ -58,21 +58,21 @@ type status struct {
 	Details json.RawMessage `json:"details"`
 }
 
-// decodeTickets reads the data that answers Send; tokens are those of the
-// messages sent, in order.
-func decodeTickets(data json.RawMessage, tokens []string) ([]Ticket, *Error) {
+// decodeTickets reads the data that answers Send; said is what the messages sent
+// have said, in order.
+func decodeTickets(data json.RawMessage, said []said) ([]Ticket, *Error) {
 	var list []json.RawMessage
 	if err := json.Unmarshal(oneToMany(data), &list); err != nil {
 		return nil, malformed(fmt.Errorf("read tickets: %w", err))
 	}
-	if len(list) != len(tokens) {
-		failure := malformed(fmt.Errorf("%d tickets for %d messages", len(list), len(tokens)))
+	if len(list) != len(said) {
+		failure := malformed(fmt.Errorf("%d tickets for %d messages", len(list), len(said)))
 		failure.Code = CodeMiscounted
 		return nil, failure
 	}
 	tickets := make([]Ticket, len(list))
 	for i, raw := range list {
-		id, failure := readStatus(raw, tokens[i])
+		id, failure := readStatus(raw, said[i])
 		if failure == nil && id == "" {
 			failure = malformed(errNoID)
 		}
@@ -102,7 +102,7 @@ func decodeReceipts(data json.RawMessage) (map[string]Receipt, *Error) {
 	}
 	receipts := make(map[string]Receipt, len(byID))
 	for id, raw := range byID {
-		_, failure := readStatus(raw, "")
+		_, failure := readStatus(raw, said{})
 		receipts[id] = Receipt{Err: failure}
 	}
 	return receipts, nil
@@ -110,7 +110,7 @@ func decodeReceipts(data json.RawMessage) (map[string]Receipt, *Error) {
 
 // readStatus reads one ticket or receipt. One that makes no sense is a failure
 // of its own and leaves the others valid.
-func readStatus(raw json.RawMessage, token string) (id string, failure *Error) {
+func readStatus(raw json.RawMessage, about said) (id string, failure *Error) {
 	var s status
 	if err := json.Unmarshal(raw, &s); err != nil {
 		return "", malformed(fmt.Errorf("read status: %w", err))
@@ -123,7 +123,7 @@ func readStatus(raw json.RawMessage, token string) (id string, failure *Error) {
 		return "", &Error{
 			Kind:    classifyMessage(code),
 			Code:    code,
-			Message: tidy(s.Message, token),
+			Message: tidy(s.Message, about),
 			Details: s.Details,
 		}
 	}
@@ -158,10 +158,11 @@ const (
 	maxCode = 64  // bytes of the longest code that is believed
 )
 
-// tidy makes a text written by a server fit to be printed on one line.
-func tidy(text string, tokens ...string) string {
-	text = strings.Join(strings.Fields(maskTokens(validText(text), tokens...)), " ")
-	return cut(text, maxText)
+// tidy makes a text written by a server fit to be printed on one line, without
+// what was said to it.
+func tidy(text string, about said) string {
+	text = maskTokens(about.hide(validText(text)), about.tokens...)
+	return cut(strings.Join(strings.Fields(text), " "), maxText)
 }
 
 // tidyCode drops what cannot be one of Expo's words: codes become labels of

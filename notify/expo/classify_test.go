@@ -110,7 +110,7 @@ func TestDecodeTickets(t *testing.T) {
 		{"status":"perhaps"},
 		null
 	]`
-	tickets, failure := decodeTickets(json.RawMessage(data), make([]string, 10))
+	tickets, failure := decodeTickets(json.RawMessage(data), make([]said, 10))
 	if failure != nil {
 		t.Fatal(failure)
 	}
@@ -145,10 +145,10 @@ func FuzzDecode(f *testing.F) {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		tokens := []string{"ExponentPushToken[a]", "ExponentPushToken[b]"}
-		tickets, failure := decodeTickets(data, tokens)
-		if failure == nil && len(tickets) != len(tokens) {
-			t.Fatalf("%d tickets for %d messages", len(tickets), len(tokens))
+		messages := []said{{tokens: []string{"ExponentPushToken[a]"}}, {tokens: []string{"ExponentPushToken[b]"}, texts: []string{"Dentist"}}}
+		tickets, failure := decodeTickets(data, messages)
+		if failure == nil && len(tickets) != len(messages) {
+			t.Fatalf("%d tickets for %d messages", len(tickets), len(messages))
 		}
 		for _, ticket := range tickets {
 			if (ticket.Err == nil) == (ticket.ID == "") {

@@ -100,11 +100,11 @@ func (c *Client) SendWith(ctx context.Context, messages []Message, leave Leave) 
 	if err != nil {
 		return nil, &Error{Kind: Split, Code: CodeInvalidMessage, Err: fmt.Errorf("encode messages: %w", err)}
 	}
-	data, failure := c.post(ctx, c.send, body, b.tokens, leave)
+	data, failure := c.post(ctx, c.send, body, together(b.said, c.accessToken), leave)
 	if failure != nil {
 		return nil, failure
 	}
-	sent, failure := decodeTickets(data, b.tokens)
+	sent, failure := decodeTickets(data, b.said)
 	if failure != nil {
 		failure.Status = http.StatusOK
 		return nil, failure
@@ -125,7 +125,7 @@ func (c *Client) Receipts(ctx context.Context, ids []string) (map[string]Receipt
 	if err != nil {
 		return nil, &Error{Kind: Permanent, Err: fmt.Errorf("encode ids: %w", err)}
 	}
-	data, failure := c.post(ctx, c.receipts, body, ids, Leave{})
+	data, failure := c.post(ctx, c.receipts, body, said{tokens: ids, texts: []string{c.accessToken}}, Leave{})
 	if failure != nil {
 		failure.Unsure = false // asking twice changes nothing
 		return nil, failure
@@ -158,9 +158,9 @@ func (c *Client) Warm(ctx context.Context) error {
 
 func tooMany(n, limit int) error { return fmt.Errorf("%d at once, at most %d are allowed", n, limit) }
 
-// post sends one body and returns the data of a good answer. Subjects are the
-// tokens or ids that the body is about; they do not appear in an error.
-func (c *Client) post(ctx context.Context, to string, body []byte, subjects []string, leave Leave) (json.RawMessage, *Error) {
+// post sends one body and returns the data of a good answer. About is what the
+// body says; it does not appear in an error.
+func (c *Client) post(ctx context.Context, to string, body []byte, about said, leave Leave) (json.RawMessage, *Error) {
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
 	ctx, refuse := context.WithCancelCause(ctx)
@@ -189,7 +189,7 @@ func (c *Client) post(ctx context.Context, to string, body []byte, subjects []st
 		return nil, networkError("post", err, connected.Load())
 	}
 	defer resp.Body.Close()
-	return readAnswer(resp, subjects)
+	return readAnswer(resp, about)
 }
 
 func (c *Client) request(ctx context.Context, to string, body []byte) (*http.Request, error) {

@@ -188,3 +188,38 @@ func BenchmarkSend(b *testing.B) {
 	})
 	b.ReportMetric(float64(b.N)*expo.MaxMessages/b.Elapsed().Seconds(), "pushes/s")
 }
+
+// TestErrorsRepeatNothing: a server that says in its errors what it was told, all of it, has no error show a secret, a token or a text.
+func TestErrorsRepeatNothing(t *testing.T) {
+	t.Parallel()
+	server, client := start(t, func(_ *expofake.Config, c *expo.Config) { c.AccessToken = "hush-hush" })
+	m := messages(2)
+	echo := "Bearer hush-hush " + m[1].To + " said " + m[1].Title + " and " + m[1].Body + " with " + string(m[1].Data)
+	quoted, err := json.Marshal(echo)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, fault := range []*expofake.Fault{
+		expofake.Status(http.StatusUnauthorized, `{"errors":[{"code":"UNAUTHORIZED","message":`+string(quoted)+`}]}`),
+		expofake.Status(http.StatusUnauthorized, `{"error":"invalid_token","error_description":`+string(quoted)+`}`),
+		expofake.Status(http.StatusOK, `{"data":[{"status":"ok","id":"t-0"},{"status":"error","message":`+string(quoted)+`}]}`),
+	} {
+		server.Fail(func(expofake.Request) *expofake.Fault { return fault })
+		tickets, err := client.Send(t.Context(), m)
+		if err == nil {
+			err = tickets[1].Err
+		}
+		said := failure(t, err).Error()
+		for _, hidden := range []string{m[1].To, m[1].Title, m[1].Body, string(m[1].Data)} {
+			if strings.Contains(said, hidden) {
+				t.Errorf("shows %q: %s", hidden, said)
+			}
+		}
+		if len(tickets) == 0 && strings.Contains(said, "hush-hush") {
+			t.Errorf("shows the access token: %s", said)
+		}
+		if !strings.Contains(said, "said") {
+			t.Errorf("does not show what is no secret: %s", said)
+		}
+	}
+}

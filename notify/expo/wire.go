@@ -15,7 +15,7 @@ import (
 
 // readAnswer returns the data of an answer that carries some. Expo can say no with
 // a status, with a list of errors, or with such a list under a status of 200.
-func readAnswer(resp *http.Response, subjects []string) (json.RawMessage, *Error) {
+func readAnswer(resp *http.Response, about said) (json.RawMessage, *Error) {
 	body, err := readAll(resp.Body)
 	if err != nil {
 		return nil, &Error{Kind: Retry, Status: resp.StatusCode, Unsure: true, Err: fmt.Errorf("read answer: %w", err)}
@@ -29,26 +29,26 @@ func readAnswer(resp *http.Response, subjects []string) (json.RawMessage, *Error
 	if err != nil {
 		failure.Err = errNotJSON
 	} else {
-		failure.explain(a, subjects)
+		failure.explain(a, about)
 	}
-	failure.Kind = classifyRequest(failure.Status, failure.Code, len(subjects))
+	failure.Kind = classifyRequest(failure.Status, failure.Code, len(about.tokens))
 	failure.Unsure = failure.Kind == Retry && unsure(failure.Status)
 	return nil, failure
 }
 
 // explain takes over what the first of the errors says. Further ones have not been
 // seen and could not be acted upon separately.
-func (e *Error) explain(a answer, subjects []string) {
+func (e *Error) explain(a answer, about said) {
 	var first requestError
 	if len(a.Errors) == 0 {
-		e.Code, e.Message = tidyCode(plain(a.Error)), tidy(plain(a.Description), subjects...)
+		e.Code, e.Message = tidyCode(plain(a.Error)), tidy(plain(a.Description), about)
 		return
 	}
 	if json.Unmarshal(a.Errors[0], &first) != nil {
 		return
 	}
 	e.Code, e.Details = tidyCode(first.Code), first.Details
-	e.Message = tidy(first.Message, subjects...)
+	e.Message = tidy(first.Message, about)
 }
 
 var errNotJSON = errors.New("the answer is not JSON")

@@ -55,7 +55,11 @@ func freePort(t *testing.T) int {
 
 // get reads a page of the program, empty if it does not answer.
 func get(ctx context.Context, a *App, path string) (status int, body string) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+a.Addr()+path, nil)
+	return getFrom(ctx, a.Addr(), path)
+}
+
+func getFrom(ctx context.Context, addr, path string) (status int, body string) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+addr+path, nil)
 	if err != nil {
 		return 0, ""
 	}
