@@ -60,7 +60,7 @@ func (s *Sender) lookForNotices() {
 // drainNotices tells all users who are due, batch by batch.
 func (s *Sender) drainNotices(ctx, work context.Context) error {
 	for ctx.Err() == nil {
-		if left, _ := s.pace.left(); left > 0 {
+		if left, _ := s.pace.left(); left > 0 || s.pace.paused() {
 			return nil
 		}
 		asked := time.Now()
@@ -78,6 +78,9 @@ func (s *Sender) drainNotices(ctx, work context.Context) error {
 	}
 	return nil
 }
+
+// errPaused is why a notice that was claimed before is not offered.
+var errPaused = errors.New("not offered: pushing is paused by hand")
 
 // notice is what became of telling one user.
 type notice struct {
@@ -100,6 +103,10 @@ func (s *Sender) tell(ctx context.Context, rows []store.ClaimNoticesRow, claimed
 		pushes, notices[i] = append(pushes, own...), n
 	}
 	for _, chunk := range s.chunks(pushes) {
+		if s.pace.paused() {
+			putOff(chunk, notices, errPaused)
+			continue
+		}
 		s.offerNotices(ctx, chunk, notices, claimed)
 	}
 	return s.recordNotices(ctx, rows, notices)

@@ -18,7 +18,9 @@ type pace struct {
 	size     int       // reminders in the next batch
 	until    time.Time // no request before
 	why      string
-	idleTill time.Time // nothing is claimed before: it could not be offered in time
+	idleTill time.Time     // nothing is claimed before: it could not be offered in time
+	hand     string        // why a person has paused the sender; empty: none has
+	resumed  chan struct{} // closed when that ends; nil: it is not paused by hand
 
 	taken   time.Time              // when the last request was made that Expo has taken
 	doubted time.Time              // when a request last failed that was not for one reminder alone
@@ -109,6 +111,34 @@ func (p *pace) healthy() bool {
 	return p.failures == 0
 }
 
+// pause has nothing offered because of why, until resume.
+func (p *pace) pause(why string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.hand = why
+	if p.resumed == nil {
+		p.resumed = make(chan struct{})
+	}
+}
+
+// resume ends pause.
+func (p *pace) resume() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.hand = ""
+	if p.resumed != nil {
+		close(p.resumed)
+		p.resumed = nil
+	}
+}
+
+// paused reports whether a person has paused the sender.
+func (p *pace) paused() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.resumed != nil
+}
+
 // left is for how much longer to rest, and why.
 func (p *pace) left() (time.Duration, string) {
 	p.mu.Lock()
@@ -116,11 +146,14 @@ func (p *pace) left() (time.Duration, string) {
 	return max(0, time.Until(p.until)), p.why
 }
 
-// allows reports whether so many reminders may be offered in one request now, and if not, what has failed.
+// allows reports whether so many reminders may be offered in one request now, and if not, why in words.
 func (p *pace) allows(reminders int) (why string, ok bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.why, !time.Now().Before(p.until) && (p.failures == 0 || reminders <= p.size)
+	if p.resumed != nil {
+		return "not offered: " + p.hand, false
+	}
+	return "at rest after " + p.why, !time.Now().Before(p.until) && (p.failures == 0 || reminders <= p.size)
 }
 
 // idle keeps from claiming for d.
@@ -130,24 +163,31 @@ func (p *pace) idle(d time.Duration) {
 	p.idleTill = time.Now().Add(d)
 }
 
-// hold is for how much longer nothing is to be claimed.
-func (p *pace) hold() time.Duration {
-	left, _ := p.left()
+// hold is for how much longer nothing is to be claimed; resumed, if there is one, is closed when a person lets the sender go on.
+func (p *pace) hold() (left time.Duration, resumed <-chan struct{}) {
+	left, _ = p.left()
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return max(left, time.Until(p.idleTill))
+	return max(left, time.Until(p.idleTill)), p.resumed
 }
 
 // wait rests as long as it must and returns how many reminders to take.
 func (p *pace) wait(ctx context.Context) int {
 	for {
-		left := p.hold()
-		if left <= 0 || ctx.Err() != nil {
+		left, resumed := p.hold()
+		switch {
+		case ctx.Err() != nil, left <= 0 && resumed == nil:
 			p.mu.Lock()
 			defer p.mu.Unlock()
 			return p.size
+		case resumed != nil:
+			select {
+			case <-ctx.Done():
+			case <-resumed:
+			}
+		default:
+			sleep(ctx, left)
 		}
-		sleep(ctx, left)
 	}
 }
 

@@ -35,7 +35,7 @@ type rejected struct {
 // may have been claimed before requests failed.
 func (f *flight) send(ctx context.Context, chunk []*push, p permit) {
 	if why, ok := f.pace.allows(reminders(chunk)); !ok {
-		leave(chunk, &expo.Error{Kind: expo.Retry, Message: "at rest after " + why})
+		leave(chunk, &expo.Error{Kind: expo.Retry, Message: why})
 		return
 	}
 	if chunk = f.timely(chunk); len(chunk) == 0 {

@@ -108,6 +108,16 @@ func (s *Sender) Waiting() int { return s.wheel.Len() }
 // Paused tells for how much longer nothing is sent, and why; 0: the sender is at work.
 func (s *Sender) Paused() (time.Duration, string) { return s.pace.left() }
 
+// Pause has nothing claimed or written until Resume, because of why: reminders stay in the table. What is on the wire finishes, and receipts are asked
+// for. Called again, it has another why.
+func (s *Sender) Pause(why string) { s.pace.pause(why) }
+
+// Resume ends Pause. What has become due meanwhile is read from the table.
+func (s *Sender) Resume() {
+	s.pace.resume()
+	s.Look(Window)
+}
+
 // Run sends until ctx ends. Requests on the wire then finish under work, which is the caller's to end. The wheel is empty until the
 // first Look.
 func (s *Sender) Run(ctx, work context.Context) error {
@@ -126,7 +136,7 @@ func (s *Sender) Drain(ctx, work context.Context) error {
 	if _, err := s.readClock(ctx); err != nil {
 		return err
 	}
-	for ctx.Err() == nil {
+	for ctx.Err() == nil && !s.pace.paused() {
 		ids, err := s.db.DueReminders(ctx, store.DueRemindersParams{MaxRows: int32(s.cfg.PageSize)})
 		if err != nil {
 			return fmt.Errorf("read due reminders: %w", err)
@@ -149,7 +159,7 @@ func (s *Sender) drainPage(ctx, work context.Context, ids []uuid.UUID) (taken in
 		return 0, err
 	}
 	for ctx.Err() == nil && s.queue.len() > 0 {
-		if left, _ := s.pace.left(); left > 0 {
+		if left, _ := s.pace.left(); left > 0 || s.pace.paused() {
 			break
 		}
 		n, err := s.deliver(work, s.queue.cut(s.pace.wait(ctx), s.pace.healthy(), s.now()))
@@ -160,8 +170,13 @@ func (s *Sender) drainPage(ctx, work context.Context, ids []uuid.UUID) (taken in
 	return taken, nil
 }
 
-// fired takes due ids from the wheel. It must not block: the wheel waits for it.
-func (s *Sender) fired(due []wheel.Entry) { s.queue.add(due) }
+// fired takes due ids from the wheel. It must not block: the wheel waits for it. What fires while the sender is paused by hand is let go, for a pause
+// has no end that memory could be meant for; Resume reads it from the table.
+func (s *Sender) fired(due []wheel.Entry) {
+	if !s.pace.paused() {
+		s.queue.add(due)
+	}
+}
 
 // dispatch takes what is due, batch by batch, as connections, pace and quota allow. It claims one batch at a time: what waits for the quota
 // meanwhile is anybody's.

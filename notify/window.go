@@ -216,9 +216,9 @@ func (s *Sender) windowEnd() time.Time {
 	return s.window.until
 }
 
-// sweep takes what is overdue and nobody's. While the queue holds ids they are what is overdue.
+// sweep takes what is overdue and nobody's. While the queue holds ids they are what is overdue, and while the sender is paused by hand it is to be so.
 func (s *Sender) sweep(ctx context.Context) error {
-	if s.queue.len() > 0 {
+	if s.queue.len() > 0 || s.pace.paused() {
 		return nil
 	}
 	ids, err := s.db.DueReminders(ctx, store.DueRemindersParams{

@@ -24,9 +24,9 @@ grant select, insert, update on public.reminders to reminder_runner;
 grant select on public.children, public.notification_settings to reminder_runner;
 
 grant select, update on reminder_worker.google_accounts, reminder_worker.push_devices, reminder_worker.audits to reminder_runner;
-grant select, insert, update, delete on reminder_worker.calendar_copies to reminder_runner;
+grant select, insert, update, delete on reminder_worker.calendar_copies, reminder_worker.pauses to reminder_runner;
 grant select, insert, update on reminder_worker.deliveries to reminder_runner;
-grant select on reminder_worker.triggers, reminder_worker.migrations to reminder_runner;
+grant select on reminder_worker.permits, reminder_worker.triggers, reminder_worker.migrations to reminder_runner;
 
 -- Row security keeps users apart; the worker serves all of them.
 do $$
@@ -49,8 +49,8 @@ begin
     select p.oid::regprocedure as signature
     from pg_catalog.pg_proc p
     where p.pronamespace = 'reminder_worker'::regnamespace
-      and p.proname in ('address_of', 'close_bell', 'deadline', 'delegate_accounts', 'forget_permits', 'is_push_token',
-        'minute_of', 'open_bell', 'send_word', 'take_permits', 'writers')
+      and p.proname in ('address_of', 'close_bell', 'deadline', 'delegate_accounts', 'forget_permits', 'hearing', 'is_push_token',
+        'minute_of', 'open_bell', 'reason_of', 'send_word', 'take_permits', 'writers')
   loop
     execute format('grant execute on function %s to reminder_runner', called.signature);
   end loop;

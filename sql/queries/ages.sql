@@ -1,5 +1,6 @@
 -- OldestDue tells for how many seconds the first of each kind of work has been due: events to plan, events that wait for Google only, removals of
--- copies, reminders, receipts; 0: none is. Each is the front of an index. What is claimed counts again when its claim ends.
+-- copies, reminders, receipts; 0: none is. Each is the front of an index. What is claimed counts again when its claim ends. It also tells the pauses
+-- that stand (see Pauses), so that whoever asks for the one needs not ask for the other.
 -- name: OldestDue :one
 with front as materialized (
   select
@@ -18,5 +19,8 @@ select
   extract(epoch from now() - least(f.copy, now()))::double precision as copy,
   extract(epoch from now() - least(f.removal, now()))::double precision as removal,
   extract(epoch from now() - least(f.reminder, now()))::double precision as reminder,
-  extract(epoch from now() - least(f.receipt, now()))::double precision as receipt
+  extract(epoch from now() - least(f.receipt, now()))::double precision as receipt,
+  array(select p.part from reminder_worker.pauses p order by p.part)::text[] as paused,
+  array(select p.since from reminder_worker.pauses p order by p.part)::timestamptz[] as paused_since,
+  array(select p.reason from reminder_worker.pauses p order by p.part)::text[] as pause_reasons
 from front f;

@@ -108,6 +108,7 @@ select
   coalesce(a.state, '')::text as account_state,
   least(coalesce(a.paused_until, 'epoch'), timestamptz '9999-01-01 00:00:00+00')::timestamptz as account_paused_until,
   false::boolean as noted,
+  false::boolean as calendar_paused,
   (k.event_id is not null and k.tombstoned_at is null)::boolean as has_copy,
   coalesce(k.calendar_id, '')::text as copy_calendar_id,
   coalesce(k.target_calendar_id, '')::text as copy_target_id,

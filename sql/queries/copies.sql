@@ -1,11 +1,11 @@
 -- ClaimRemovals takes up to max_rows tombstones that are due, for lease_ms milliseconds. One of an entry too many (entry_of) is forgotten instead if
 -- the entry is none any more: a copy of its event names it by now, or is on its way there, and would be removed with it. Of another user, whose
--- calendar may be the same one by another name, the id is enough.
+-- calendar may be the same one by another name, the id is enough. While calendars are paused by hand nothing is claimed.
 -- name: ClaimRemovals :many
 with due as (
   select k.event_id, k.user_id, k.entry_of, k.calendar_id, k.google_event_id
   from reminder_worker.calendar_copies k
-  where k.due_at <= now()
+  where k.due_at <= now() and not exists (select from reminder_worker.pauses p where p.part = 'calendar')
   order by k.due_at
   limit sqlc.arg(max_rows)::integer
   for no key update skip locked

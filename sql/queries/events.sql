@@ -5,12 +5,15 @@
 -- cut. Null and infinite times come back as the epoch with has_start or has_end false, a null user as the nil UUID, for planning to refuse.
 -- With note_copies, the copies of events that never had one, and that this worker can write, are noted at once where they are to be written
 -- (noted), so that they may be begun while the plans are still being committed. A user who is being deleted is not waited for; should that begin at
--- this very moment, the statement gives up before the server looks for deadlocks.
+-- this very moment, the statement gives up before the server looks for deadlocks. While calendars are paused by hand (calendar_paused) neither
+-- what waits for Google is taken nor a copy noted.
 -- The disk is not waited for. Should the server crash before it is written, the events are due again; who has written a copy meanwhile finds
 -- his claim gone, remembers the copy and has the event served once more (see RecordSyncs).
 -- name: ClaimEvents :many
 with manner as materialized (
   select set_config('synchronous_commit', 'off', true) || set_config('lock_timeout', '250ms', true) as value
+), paused as materialized (
+  select count(*) > 0 as calendar from reminder_worker.pauses p where p.part = 'calendar'
 ), unplanned as (
   select e.id, e.sync_revision, e.sync_due_at, e.sync_lease_until
   from public.events e
@@ -22,6 +25,7 @@ with manner as materialized (
   select e.id, e.sync_revision, e.sync_due_at, e.sync_lease_until
   from public.events e
   where e.sync_due_at <= now() and e.sync_planned = e.sync_revision and e.id <> all (coalesce(sqlc.arg(skip)::uuid[], '{}'))
+    and not (select p.calendar from paused p)
   order by e.sync_due_at, e.id
   limit sqlc.arg(max_copies)::integer
   for no key update skip locked
@@ -55,7 +59,7 @@ with manner as materialized (
     where a.user_id = t.user_id and a.state = 'connected' and (a.paused_until <= now()) is not false and n.calendar_enabled is not false
       and case when a.subject is null then sqlc.arg(own_grants)::boolean else split_part(a.subject, '@', 2) = any (sqlc.arg(domains)::text[]) end
     for key share of a skip locked) w
-  where sqlc.arg(note_copies)::boolean and t.status = 'pending' and t.sync_planned is distinct from t.sync_revision and w.calendar_id <> ''
+  where sqlc.arg(note_copies)::boolean and not (select p.calendar from paused p) and t.status = 'pending' and t.sync_planned is distinct from t.sync_revision and w.calendar_id <> ''
     and not exists (select from reminder_worker.calendar_copies k where k.event_id = t.id)
     and not exists (select from reminder_worker.calendar_copies k where k.entry_of = t.id)
   on conflict do nothing
@@ -106,6 +110,7 @@ select
   coalesce(a.state, '')::text as account_state,
   least(coalesce(a.paused_until, 'epoch'), timestamptz '9999-01-01 00:00:00+00')::timestamptz as account_paused_until,
   (t.id in (select x.event_id from noted x))::boolean as noted,
+  (select p.calendar from paused p)::boolean as calendar_paused,
   (k.event_id is not null and k.tombstoned_at is null)::boolean as has_copy,
   coalesce(k.calendar_id, '')::text as copy_calendar_id,
   coalesce(k.target_calendar_id, '')::text as copy_target_id,
@@ -426,13 +431,16 @@ set sync_lease_until = null, sync_due_at = now()
 from locked l
 where e.id = l.id;
 
--- NextDue tells in how many milliseconds the queue has work again, of events and of removals; 1e15: nothing is queued.
+-- NextDue tells in how many milliseconds the queue has work again, of events and of removals; 1e15: nothing is queued. Without calendars what
+-- waits for Google only is not looked at.
 -- name: NextDue :one
 with next as materialized (
   select least(
       (select e.sync_due_at from public.events e where e.sync_due_at is not null and e.sync_planned is distinct from e.sync_revision order by e.sync_due_at limit 1),
-      (select e.sync_due_at from public.events e where e.sync_due_at is not null and e.sync_planned = e.sync_revision order by e.sync_due_at limit 1)) as events,
-    (select k.due_at from reminder_worker.calendar_copies k where k.due_at is not null order by k.due_at limit 1) as removals
+      case when sqlc.arg(calendars)::boolean then (
+        select e.sync_due_at from public.events e where e.sync_due_at is not null and e.sync_planned = e.sync_revision order by e.sync_due_at limit 1) end) as events,
+    case when sqlc.arg(calendars)::boolean then (
+      select k.due_at from reminder_worker.calendar_copies k where k.due_at is not null order by k.due_at limit 1) end as removals
 )
 select (case
     when isfinite(n.events) then extract(epoch from n.events - clock_timestamp()) * 1000

@@ -4,12 +4,12 @@
 -- Each account is answered with its state and reason, whether copies are left to remove, or may be written yet, and whether the time for that is
 -- over. What a worker holds may be written yet, for it may have seen the account before its user left. So may, in the first looks, what is due: a
 -- claim that has begun by then is not to be seen before it is committed. Later looks pass over what is due, because rows that no claim can take
--- stay due. Accounts whose rows somebody else is at are due still.
+-- stay due. Accounts whose rows somebody else is at are due still. While calendars are paused by hand nothing is claimed.
 -- name: ClaimLeavings :many
 with due as (
   select a.user_id, a.leave_copies
   from reminder_worker.google_accounts a
-  where a.leave_due_at <= now()
+  where a.leave_due_at <= now() and not exists (select from reminder_worker.pauses p where p.part = 'calendar')
   order by a.leave_due_at
   limit sqlc.arg(max_rows)::integer
   for no key update of a skip locked

@@ -47,6 +47,7 @@ limit sqlc.arg(max_rows)::integer;
 -- user's devices as long as it is not known to be dead, or another user's; one that is none fails the reminder. Otherwise it goes to a user's 20 most recent devices at most, of which put_push_device retires
 -- the others: so the pushes of one reminder fit into one request and its claim, whatever a client registers. With each token comes the
 -- Expo project that it is known to belong to, and whether its device is registered at all. Quiet hours come with the row, for the caller to keep.
+-- While pushing is paused by hand nothing is claimed.
 -- name: ClaimReminders :many
 with due as (
   select r.id, r.event_id, r.user_id, r.push_token, r.notify_at_ts, r.next_attempt_at, r.status, coalesce(r.retry_count, 0) as retry_count,
@@ -66,6 +67,7 @@ with due as (
     and (coalesce(r.next_attempt_at, r.notify_at_ts) <= clock_timestamp()
       + (sqlc.arg(slack_ms)::bigint + case when r.status = 'pending' then sqlc.arg(ahead_ms)::bigint else 0 end) * interval '1 millisecond') is true
     and (r.plan_revision is null or e.start_ts = r.planned_for_ts or e.id is null or e.status <> 'pending')
+    and not exists (select from reminder_worker.pauses p where p.part = 'push')
   for no key update of r skip locked
 ), addressed as (
   select d.*, had.last_sent_at, had.refusal, dev.tokens, dev.projects,

@@ -7,6 +7,7 @@ package store
 
 import (
 	"context"
+	"time"
 )
 
 const OldestDue = `-- name: OldestDue :one
@@ -27,20 +28,27 @@ select
   extract(epoch from now() - least(f.copy, now()))::double precision as copy,
   extract(epoch from now() - least(f.removal, now()))::double precision as removal,
   extract(epoch from now() - least(f.reminder, now()))::double precision as reminder,
-  extract(epoch from now() - least(f.receipt, now()))::double precision as receipt
+  extract(epoch from now() - least(f.receipt, now()))::double precision as receipt,
+  array(select p.part from reminder_worker.pauses p order by p.part)::text[] as paused,
+  array(select p.since from reminder_worker.pauses p order by p.part)::timestamptz[] as paused_since,
+  array(select p.reason from reminder_worker.pauses p order by p.part)::text[] as pause_reasons
 from front f
 `
 
 type OldestDueRow struct {
-	Event    float64
-	Copy     float64
-	Removal  float64
-	Reminder float64
-	Receipt  float64
+	Event        float64
+	Copy         float64
+	Removal      float64
+	Reminder     float64
+	Receipt      float64
+	Paused       []string
+	PausedSince  []time.Time
+	PauseReasons []string
 }
 
 // OldestDue tells for how many seconds the first of each kind of work has been due: events to plan, events that wait for Google only, removals of
-// copies, reminders, receipts; 0: none is. Each is the front of an index. What is claimed counts again when its claim ends.
+// copies, reminders, receipts; 0: none is. Each is the front of an index. What is claimed counts again when its claim ends. It also tells the pauses
+// that stand (see Pauses), so that whoever asks for the one needs not ask for the other.
 func (q *Queries) OldestDue(ctx context.Context) (OldestDueRow, error) {
 	row := q.db.QueryRow(ctx, OldestDue)
 	var i OldestDueRow
@@ -50,6 +58,9 @@ func (q *Queries) OldestDue(ctx context.Context) (OldestDueRow, error) {
 		&i.Removal,
 		&i.Reminder,
 		&i.Receipt,
+		&i.Paused,
+		&i.PausedSince,
+		&i.PauseReasons,
 	)
 	return i, err
 }

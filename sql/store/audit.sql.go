@@ -665,6 +665,7 @@ select
   coalesce(a.state, '')::text as account_state,
   least(coalesce(a.paused_until, 'epoch'), timestamptz '9999-01-01 00:00:00+00')::timestamptz as account_paused_until,
   false::boolean as noted,
+  false::boolean as calendar_paused,
   (k.event_id is not null and k.tombstoned_at is null)::boolean as has_copy,
   coalesce(k.calendar_id, '')::text as copy_calendar_id,
   coalesce(k.target_calendar_id, '')::text as copy_target_id,
@@ -724,6 +725,7 @@ type EventsToPlanRow struct {
 	AccountState       string
 	AccountPausedUntil time.Time
 	Noted              bool
+	CalendarPaused     bool
 	HasCopy            bool
 	CopyCalendarID     string
 	CopyTargetID       string
@@ -781,6 +783,7 @@ func (q *Queries) EventsToPlan(ctx context.Context, arg EventsToPlanParams) ([]E
 			&i.AccountState,
 			&i.AccountPausedUntil,
 			&i.Noted,
+			&i.CalendarPaused,
 			&i.HasCopy,
 			&i.CopyCalendarID,
 			&i.CopyTargetID,

@@ -214,7 +214,7 @@ func TestClaimEventsBringsBadRowsHome(t *testing.T) {
 func TestNextDue(t *testing.T) {
 	t.Parallel()
 	b := newBase(t)
-	next := func() store.NextDueRow { return must[store.NextDueRow](t)(b.q.NextDue(t.Context())) }
+	next := func() store.NextDueRow { return must[store.NextDueRow](t)(b.q.NextDue(t.Context(), true)) }
 	if got := next(); got.EventsMs != 1e15 || got.RemovalsMs != 1e15 {
 		t.Errorf("nothing queued: %+v", got)
 	}

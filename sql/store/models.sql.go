@@ -3,3 +3,13 @@
 //   sqlc v1.31.1
 
 package store
+
+import (
+	"time"
+)
+
+type ReminderWorkerPause struct {
+	Part   string
+	Since  time.Time
+	Reason string
+}

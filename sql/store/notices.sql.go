@@ -16,7 +16,7 @@ const ClaimNotices = `-- name: ClaimNotices :many
 with due as (
   select a.user_id, a.state = 'needs_reconnect' as stands
   from reminder_worker.google_accounts a
-  where a.notice_due_at <= now()
+  where a.notice_due_at <= now() and not exists (select from reminder_worker.pauses p where p.part = 'push')
   order by a.notice_due_at
   limit $1::integer
   for no key update of a skip locked
@@ -73,7 +73,7 @@ type ClaimNoticesRow struct {
 
 // ClaimNotices takes accounts whose users are to be told that access to their calendar has ended, with all that is needed to tell them. The
 // claim is over at its lease; then, or if what became of it is not recorded, they are due again. Of those whose access is back, or was turned off,
-// nothing is due any more: they are answered without stands. Rows that somebody else is at are due still.
+// nothing is due any more: they are answered without stands. Rows that somebody else is at are due still. While pushing is paused by hand nothing is claimed.
 func (q *Queries) ClaimNotices(ctx context.Context, arg ClaimNoticesParams) ([]ClaimNoticesRow, error) {
 	rows, err := q.db.Query(ctx, ClaimNotices, arg.MaxRows, arg.LeaseMs)
 	if err != nil {

@@ -27,7 +27,7 @@ func Warm(ctx context.Context, session DBTX) error {
 	_, err1 := q.ClaimEvents(ctx, ClaimEventsParams{})
 	_, err2 := q.CommitPlans(ctx, CommitPlansParams{})
 	_, err3 := q.RecordSyncs(ctx, RecordSyncsParams{})
-	_, err4 := q.NextDue(ctx)
+	_, err4 := q.NextDue(ctx, true)
 	_, err5 := q.ClaimReminders(ctx, ClaimRemindersParams{})
 	_, err6 := q.RecordPushes(ctx, RecordPushesParams{})
 	return errors.Join(err1, err2, err3, err4, err5, err6)

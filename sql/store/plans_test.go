@@ -94,7 +94,7 @@ type asked struct {
 // questions is every statement with arguments of a usual batch. DatabaseNow reads no table, and neither does what calls a function.
 func questions(b batch) map[string]asked {
 	all := map[string]asked{"DatabaseNow": {func(ctx context.Context, q *store.Queries) { _, _ = q.DatabaseNow(ctx) }, nil}}
-	for _, part := range []map[string]asked{ofFunctions(), ofEvents(b), ofPlans(b), ofAccounts(b), ofCopies(b), ofReminders(b), ofPushes(b), ofAudits(b), ofRepairs(b)} {
+	for _, part := range []map[string]asked{ofFunctions(), ofEvents(b), ofPlans(b), ofAccounts(b), ofCopies(b), ofReminders(b), ofPushes(b), ofAudits(b), ofRepairs(b), ofOperator(b)} {
 		maps.Copy(all, part)
 	}
 	return all
@@ -164,7 +164,7 @@ func ofEvents(b batch) map[string]asked {
 			[]string{"events_pkey"},
 		},
 		"NextDue": {
-			func(ctx context.Context, q *store.Queries) { _, _ = q.NextDue(ctx) },
+			func(ctx context.Context, q *store.Queries) { _, _ = q.NextDue(ctx, true) },
 			[]string{"events_unplanned_idx", "events_planned_idx", "calendar_copies_due_idx"},
 		},
 		"OldestDue": {

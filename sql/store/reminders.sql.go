@@ -75,6 +75,7 @@ with due as (
     and (coalesce(r.next_attempt_at, r.notify_at_ts) <= clock_timestamp()
       + ($2::bigint + case when r.status = 'pending' then $3::bigint else 0 end) * interval '1 millisecond') is true
     and (r.plan_revision is null or e.start_ts = r.planned_for_ts or e.id is null or e.status <> 'pending')
+    and not exists (select from reminder_worker.pauses p where p.part = 'push')
   for no key update of r skip locked
 ), addressed as (
   select d.id, d.event_id, d.user_id, d.push_token, d.notify_at_ts, d.next_attempt_at, d.status, d.retry_count, d.planned, d.snoozed, d.planned_for_ts, d.due_at, d.has_event, d.event_status, d.start_ts, d.deadline, d.round_began, d.dismissed, had.last_sent_at, had.refusal, dev.tokens, dev.projects,
@@ -233,6 +234,7 @@ type ClaimRemindersRow struct {
 // user's devices as long as it is not known to be dead, or another user's; one that is none fails the reminder. Otherwise it goes to a user's 20 most recent devices at most, of which put_push_device retires
 // the others: so the pushes of one reminder fit into one request and its claim, whatever a client registers. With each token comes the
 // Expo project that it is known to belong to, and whether its device is registered at all. Quiet hours come with the row, for the caller to keep.
+// While pushing is paused by hand nothing is claimed.
 func (q *Queries) ClaimReminders(ctx context.Context, arg ClaimRemindersParams) ([]ClaimRemindersRow, error) {
 	rows, err := q.db.Query(ctx, ClaimReminders,
 		arg.Ids,

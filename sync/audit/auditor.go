@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -17,7 +18,7 @@ import (
 // SchemaFunc compares the triggers of the database with how they were made, and if repair is set makes them so.
 type SchemaFunc func(ctx context.Context, repair bool) ([]Finding, error)
 
-// Auditor compares what should be with what is. Make it with New. Its methods are for one goroutine at a time.
+// Auditor compares what should be with what is. Make it with New. Its methods are for one goroutine at a time, but for Pause and Resume.
 type Auditor struct {
 	db      *store.Queries
 	cal     *gcal.Client
@@ -28,6 +29,7 @@ type Auditor struct {
 	planner *reconcile.Planner
 
 	stepLimit time.Duration
+	paused    atomic.Bool
 }
 
 // New returns an auditor over db. With a nil cal, as where no calendars are written, none is read; with a nil schema triggers are not compared.
@@ -41,6 +43,12 @@ func New(db *store.Queries, cal *gcal.Client, schema SchemaFunc, cfg Config, log
 		planner: reconcile.NewPlanner(cfg.Plan), stepLimit: stepLimit,
 	}, nil
 }
+
+// Pause has the background make no step until Resume. One that is under way ends as its requests do.
+func (a *Auditor) Pause() { a.paused.Store(true) }
+
+// Resume ends Pause.
+func (a *Auditor) Resume() { a.paused.Store(false) }
 
 // Scope is what one audit is about, and what is done with what it finds.
 type Scope struct {

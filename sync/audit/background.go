@@ -61,8 +61,11 @@ func (a *Auditor) Run(ctx context.Context) {
 	}
 }
 
-// turn makes the next step if it is due, and returns when to look again.
+// turn makes the next step if it is due, and returns when to look again. While calendars are paused by hand none is made.
 func (a *Auditor) turn(ctx context.Context) (nap time.Duration, err error) {
+	if a.paused.Load() {
+		return longestNap, nil
+	}
 	due, err := a.db.TurnDue(ctx, turnName)
 	if err != nil {
 		return 0, fmt.Errorf("ask whose turn it is: %w", err)

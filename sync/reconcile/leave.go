@@ -27,13 +27,16 @@ const (
 )
 
 // keepLeaving lets users go who have left, until stopped is closed: it waits until their copies are removed, which is done like any removal,
-// gives their consents back to Google, and turns their accounts off.
+// gives their consents back to Google, and turns their accounts off. While calendars are paused by hand nobody leaves.
 func (r *Reconciler) keepLeaving(ctx context.Context, stopped <-chan struct{}) {
 	if r.cal == nil {
 		return // one that writes calendars sees to it
 	}
 	for {
-		until := min(r.cfg.SweepInterval, r.untilLeaving(ctx))
+		until := r.cfg.SweepInterval
+		if !r.hand.on() {
+			until = min(until, r.untilLeaving(ctx))
+		}
 		if until <= 0 {
 			if err := r.leave(ctx); err != nil {
 				r.m.databaseErrors.Inc()

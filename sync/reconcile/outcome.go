@@ -77,6 +77,8 @@ func (r *Reconciler) judge(j *job, c gcal.Copy, err error) outcome {
 	case gcal.Throttled:
 		o.retry, o.why = ge.RetryAfter, ge.Error()
 		switch {
+		case r.hand.on() && ge.Reason == gcal.ReasonOwnQuota: // paused in the middle of several requests
+			o.retry, o.message = 0, r.hand.why()
 		case ge.Reason == gcal.ReasonOwnUserQuota: // it is known for how long
 			o.pause, o.retry = ge.RetryAfter, r.cfg.Jitter(ge.RetryAfter)
 		case !ge.Shared():

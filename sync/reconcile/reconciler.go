@@ -40,6 +40,7 @@ type Reconciler struct {
 	lanes   *lanes
 	results chan outcome
 	pause   pause
+	hand    byHand
 	locked  pause // while the last fault of our keys is told
 	service pause // of delegated accounts only
 	alarms  alarms
@@ -107,6 +108,19 @@ func (r *Reconciler) WakeForEvents() {
 
 // Paused tells for how much longer no calendar is called, and why; 0: they are.
 func (r *Reconciler) Paused() (time.Duration, string) { return r.pause.left() }
+
+// Pause keeps away from every calendar until Resume, because of why. Calls under way finish; what waits for them is given back to the table, where it
+// stays, and reminders are planned all the same. Called again, it has another why.
+func (r *Reconciler) Pause(why string) {
+	r.hand.set(&why)
+	r.Wake() // what waits in memory goes
+}
+
+// Resume ends Pause.
+func (r *Reconciler) Resume() {
+	r.hand.set(nil)
+	r.Wake()
+}
 
 // Locked tells for how much longer copies wait for a key of Config.Keys that is not there, and which; 0: none does.
 func (r *Reconciler) Locked() (time.Duration, string) { return r.locked.left() }
@@ -252,7 +266,7 @@ func (r *Reconciler) untilDue(ctx context.Context, took taken) time.Duration {
 	if !took.until.IsZero() {
 		return min(max(time.Until(took.until), time.Millisecond), r.cfg.SweepInterval)
 	}
-	due, err := r.db.NextDue(ctx)
+	due, err := r.db.NextDue(ctx, !r.hand.on())
 	if err != nil {
 		return time.Second
 	}

@@ -11,12 +11,14 @@ import (
 	"github.com/parentpal/reminder-worker/sql/store"
 )
 
-// ages tell of work that is due and that nobody takes: rates do not show what is stuck. They are of the tables, so all workers tell the same.
+// ages tell of work that is due and that nobody takes: rates do not show what is stuck. They are of the tables, so all workers tell the same. What
+// is paused is read with them.
 type ages struct {
-	db    *store.Queries
-	every time.Duration
-	log   zerolog.Logger
-	due   *prometheus.GaugeVec
+	db     *store.Queries
+	every  time.Duration
+	pauses *pauses
+	log    zerolog.Logger
+	due    *prometheus.GaugeVec
 }
 
 // The longest and the shortest time between two looks: what is shown should not be older, and the database is not asked more often for it.
@@ -28,8 +30,8 @@ const (
 // kindsOfWork are the labels of the ages.
 var kindsOfWork = []string{"event", "copy", "removal", "reminder", "receipt"}
 
-func newAges(db *store.Queries, sweep time.Duration, log zerolog.Logger, reg prometheus.Registerer) *ages {
-	a := &ages{db: db, every: min(max(sweep, agesAtLeast), agesAtMost), log: log, due: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+func newAges(db *store.Queries, sweep time.Duration, p *pauses, log zerolog.Logger, reg prometheus.Registerer) *ages {
+	a := &ages{db: db, every: min(max(sweep, agesAtLeast), agesAtMost), pauses: p, log: log, due: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 		Name: "reminder_worker_oldest_due_seconds",
 		Help: "For how long the first of each kind of work has been due: events to plan, copies to write, removals of copies, reminders, receipts.",
 	}, []string{"kind"})}
@@ -55,7 +57,14 @@ func (a *ages) run(ctx context.Context) {
 }
 
 func (a *ages) look(ctx context.Context) {
-	row, err := a.db.OldestDue(ctx)
+	var row store.OldestDueRow
+	err := a.pauses.learn(func() (stand []Pause, err error) {
+		row, err = a.db.OldestDue(ctx)
+		for i, part := range row.Paused {
+			stand = append(stand, Pause{Part: part, Since: row.PausedSince[i], Reason: row.PauseReasons[i]})
+		}
+		return stand, err
+	})
 	if err != nil {
 		a.log.Debug().Err(err).Msg("ages of work not read")
 		for _, kind := range kindsOfWork {

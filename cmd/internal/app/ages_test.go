@@ -21,7 +21,8 @@ func TestAgesShowWhatIsStuck(t *testing.T) {
 	w.exec(`insert into events (user_id, title, start_ts) values ($1, 'Recital', now() + interval '1 day')`, user)
 	w.exec(`update events set sync_due_at = now() - interval '1 hour'`)
 	w.exec(`insert into reminders (event_id, user_id, notify_at_ts, message) select id, user_id, now() - interval '2 hours', 'Pack the violin' from events`)
-	a := newAges(store.New(w.db), time.Hour, zerolog.Nop(), prometheus.NewRegistry())
+	reg := prometheus.NewRegistry()
+	a := newAges(store.New(w.db), time.Hour, newPauses(store.New(w.db), nil, nil, zerolog.Nop(), reg), zerolog.Nop(), reg)
 	if a.every != agesAtMost {
 		t.Errorf("looks every %s", a.every)
 	}

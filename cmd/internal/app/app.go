@@ -43,6 +43,7 @@ type App struct {
 	keys     *seal.Keys // nil: refresh tokens are stored in plain text
 	sealer   *sealer    // nil: likewise
 	ages     *ages
+	pauses   *pauses
 	http     *ops.Server // nil: no HTTP
 	start    phase
 }
@@ -89,7 +90,12 @@ func (a *App) wire(build ops.Build) (err error) {
 	}
 	if a.cfg.WritesCalendars() {
 		c := a.cfg.gcal()
-		c.Admit = func(ctx context.Context, user uuid.UUID) error { return admit(ctx, users, requests, user) }
+		c.Admit = func(ctx context.Context, user uuid.UUID) error {
+			if p, paused := a.pauses.of(PartCalendar); paused {
+				return &pausedError{p}
+			}
+			return admit(ctx, users, requests, user)
+		}
 		c.OnRotate = func(account gcal.Account, is string) { a.storeRotated(db, account, is) }
 		if a.cal, err = gcal.New(c); err != nil {
 			return fmt.Errorf("configure calendar client: %w", err)
@@ -104,7 +110,8 @@ func (a *App) wire(build ops.Build) (err error) {
 	if a.auditor, err = audit.New(db, a.cal, a.compareTriggers, a.cfg.audit(), a.log, audit.NewMetrics(a.reg)); err != nil {
 		return err
 	}
-	a.ages = newAges(db, a.cfg.SweepInterval, a.log, a.reg)
+	a.pauses = newPauses(db, pausedCalendar{a.events, a.auditor}, a.sender, a.log, a.reg)
+	a.ages = newAges(db, a.cfg.SweepInterval, a.pauses, a.log, a.reg)
 	source, err := a.source(db)
 	if err != nil {
 		return err
@@ -186,6 +193,9 @@ func (a *App) serve(ctx context.Context) error {
 		}
 		return err
 	}
+	if err := a.learnPauses(ctx); err != nil {
+		a.log.Warn().Err(err).Msg("pauses not read: they are with the ages of work")
+	}
 	work, end := graceful(ctx, a.cfg.ShutdownGrace)
 	defer end()
 	g, ctx := errgroup.WithContext(ctx)
@@ -196,6 +206,7 @@ func (a *App) serve(ctx context.Context) error {
 	g.Go(func() error { a.warm(ctx); return nil })
 	g.Go(func() error { a.rehearse(ctx); return nil })
 	g.Go(func() error { a.ages.run(ctx); return nil })
+	g.Go(func() error { a.pauses.run(ctx); return nil })
 	if a.sealer != nil {
 		g.Go(func() error { a.sealer.run(ctx); return nil })
 	}
@@ -208,6 +219,9 @@ func (a *App) serve(ctx context.Context) error {
 func (a *App) Once(ctx context.Context) error {
 	defer a.close()
 	if err := a.prepare(ctx); err != nil {
+		return err
+	}
+	if err := a.learnPauses(ctx); err != nil {
 		return err
 	}
 	if a.sealer != nil {
@@ -229,6 +243,9 @@ func (a *App) heard(c listener.Change) {
 	}
 	if a.sealer != nil {
 		a.sealer.look()
+	}
+	if c.Cause != listener.Sweep || a.listener.Status().State != listener.Listening { // else they are read with the ages of work, as often
+		a.pauses.look()
 	}
 	if c.Cause == listener.Sweep {
 		a.events.Sweep()

@@ -7,9 +7,7 @@ import (
 
 	"github.com/google/uuid"
 
-	"github.com/parentpal/reminder-worker/listener"
 	"github.com/parentpal/reminder-worker/sql/migrations"
-	"github.com/parentpal/reminder-worker/sql/store"
 	"github.com/parentpal/reminder-worker/sync/audit"
 	"github.com/parentpal/reminder-worker/sync/reconcile"
 )
@@ -43,6 +41,12 @@ func (a *App) Audit(ctx context.Context, o AuditOptions) (AuditReport, error) {
 	if err := a.prepare(ctx); err != nil {
 		return AuditReport{}, err
 	}
+	if err := a.learnPauses(ctx); err != nil {
+		return AuditReport{}, err
+	}
+	if p, paused := a.pauses.of(PartCalendar); paused && o.Google && a.cal != nil {
+		return AuditReport{}, fmt.Errorf("read calendars: %w: resume them, or leave them out (--google=false)", &pausedError{p})
+	}
 	work, end := graceful(ctx, a.cfg.ShutdownGrace)
 	defer end()
 	return a.auditor.Audit(ctx, audit.Scope{
@@ -54,19 +58,19 @@ func (a *App) Audit(ctx context.Context, o AuditOptions) (AuditReport, error) {
 // serveOnce serves the events and removals that are due, and has running workers read what was planned into their wheels. It pushes nothing: a
 // reminder that is due is the workers'.
 func (a *App) serveOnce(ctx, work context.Context) error {
-	db := store.New(bounded{a.pool, statementLimit})
+	db := a.store()
 	nothing := func([]reconcile.Armed) {} // there is no wheel here
 	events, err := reconcile.New(db, a.cal, a.cfg.reconcile(), a.log, reconcile.NewMetrics(nil), nothing)
 	if err != nil {
 		return err
 	}
+	if p, paused := a.pauses.of(PartCalendar); paused {
+		events.Pause(p.text())
+	}
 	if err := events.Drain(ctx, work); err != nil {
 		return err
 	}
-	if _, err := db.SendWord(ctx, store.SendWordParams{Way: "notify", Payload: listener.Told()}); err != nil {
-		return fmt.Errorf("tell the workers: %w", err)
-	}
-	return nil
+	return a.tellWorkers(ctx)
 }
 
 // compareTriggers compares the triggers with how the migrations make them, and if repair is set makes them so.

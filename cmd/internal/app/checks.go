@@ -117,6 +117,9 @@ func (a *App) checkGoogle() ops.Finding {
 	if a.cal == nil {
 		return ops.Finding{OK: true, Reason: "GOOGLE_CLIENT_ID is not set: no calendars are written"}
 	}
+	if p, paused := a.pauses.of(PartCalendar); paused {
+		return p.finding()
+	}
 	if left, why := a.events.Paused(); left > 0 {
 		return ops.Finding{Degraded: true, Reason: fmt.Sprintf("calendars rest for %s: %s", left.Round(time.Second), why)}
 	}
@@ -130,6 +133,9 @@ func (a *App) checkGoogle() ops.Finding {
 }
 
 func (a *App) checkExpo() ops.Finding {
+	if p, paused := a.pauses.of(PartPush); paused {
+		return p.finding()
+	}
 	if left, why := a.sender.Paused(); left > 0 {
 		return ops.Finding{Degraded: true, Reason: fmt.Sprintf("the sender rests for %s: %s", left.Round(100*time.Millisecond), why), Fix: a.pushFix()}
 	}

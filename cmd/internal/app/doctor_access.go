@@ -27,14 +27,16 @@ var needs = []need{
 	{"reminder_worker", "push_devices", []string{"SELECT", "UPDATE"}},
 	{"reminder_worker", "calendar_copies", []string{"SELECT", "INSERT", "UPDATE", "DELETE"}},
 	{"reminder_worker", "deliveries", []string{"SELECT", "INSERT", "UPDATE"}},
+	{"reminder_worker", "pauses", []string{"SELECT", "INSERT", "UPDATE", "DELETE"}},
+	{"reminder_worker", "permits", []string{"SELECT"}},
 	{"reminder_worker", "audits", []string{"SELECT", "UPDATE"}},
 	{"reminder_worker", "triggers", []string{"SELECT"}},
 	{"reminder_worker", "migrations", []string{"SELECT"}},
 }
 
 // calls are all functions the worker's statements call, with their arguments.
-var calls = signatures("address_of", "close_bell", "deadline", "delegate_accounts", "forget_permits", "is_push_token", "minute_of", "open_bell", "send_word",
-	"take_permits", "writers")
+var calls = signatures("address_of", "close_bell", "deadline", "delegate_accounts", "forget_permits", "hearing", "is_push_token", "minute_of", "open_bell", "reason_of",
+	"send_word", "take_permits", "writers")
 
 // signatures finds functions of the worker's schema in the list of all.
 func signatures(names ...string) []string {

@@ -23,13 +23,13 @@ var objects = []object{
 		"id user_id child_id title start_ts end_ts location prep_items status google_calendar_id error_message " +
 			"sync_revision sync_attempts sync_due_at sync_lease_until sync_worker sync_planned sync_changed_at " +
 			"reminder_minutes push_data dismissed_for_ts dismissed_at",
-		"events_unplanned_idx events_planned_idx events_waiting_idx",
+		"events_unplanned_idx events_planned_idx events_waiting_idx events_failed_idx",
 	},
 	{
 		"public.reminders",
 		"id event_id user_id notify_at_ts message push_token sent_at_ts status retry_count error_message " +
 			"plan_revision planned_for_ts lead_seconds next_attempt_at changed_xid push_data snoozed_from asked_at",
-		"reminders_due_idx reminders_changed_idx",
+		"reminders_due_idx reminders_changed_idx reminders_failed_idx",
 	},
 	{"public.children", "id", ""},
 	{
@@ -44,7 +44,7 @@ var objects = []object{
 			"notice_due_at notice_lease notice_attempts noticed_at notice_error subject " +
 			"made_calendar_id made_calendar_consent made_calendar_gone_at making_until " +
 			"leave_due_at leave_until leave_attempts leave_copies leave_revoke audited_at",
-		"google_accounts_pkey google_accounts_unsealed_idx google_accounts_notice_due_idx google_accounts_leave_due_idx",
+		"google_accounts_pkey google_accounts_unsealed_idx google_accounts_notice_due_idx google_accounts_leave_due_idx google_accounts_state_idx",
 	},
 	{
 		"reminder_worker.push_devices",
@@ -64,6 +64,7 @@ var objects = []object{
 	},
 	{"reminder_worker.time_zones", "name", "time_zones_pkey"},
 	{"reminder_worker.permits", "name starts untils counts held", "permits_pkey"},
+	{"reminder_worker.pauses", "part since reason", "pauses_pkey"},
 	{"reminder_worker.audits", "name due_at part after began_at found", "audits_pkey"},
 	{"reminder_worker.triggers", "relation name definition", "triggers_pkey"},
 	{"reminder_worker.migrations", "version name checksum applied_at app_version", "migrations_pkey"},
@@ -91,6 +92,7 @@ var functions = []string{
 	"reminder_worker.events_deleted()",
 	"reminder_worker.events_truncated()",
 	"reminder_worker.forget_permits(text[], interval)",
+	"reminder_worker.hearing()",
 	"reminder_worker.is_push_token(text)",
 	"reminder_worker.knock()",
 	"reminder_worker.minute_of(time without time zone)",
@@ -98,6 +100,7 @@ var functions = []string{
 	"reminder_worker.put_google_account(uuid, text)",
 	"reminder_worker.put_push_device(uuid, text, text)",
 	"reminder_worker.quiet_around(uuid, timestamp with time zone)",
+	"reminder_worker.reason_of(text)",
 	"reminder_worker.reminder_changed()",
 	"reminder_worker.reminder_inserted()",
 	"reminder_worker.replan(uuid)",

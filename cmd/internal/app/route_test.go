@@ -311,7 +311,7 @@ func TestRehearsalsDoNotCount(t *testing.T) {
 		t.Errorf("held against the database: %v, %v", found, a.pulse.fault())
 	}
 	for range tolerated + 1 {
-		if _, err := store.New(a.pool).NextDue(t.Context()); err == nil {
+		if _, err := store.New(a.pool).NextDue(t.Context(), true); err == nil {
 			t.Fatal("there is a table")
 		}
 	}
