@@ -16,8 +16,8 @@ create table reminder_worker.pauses (
 create index if not exists events_failed_idx on public.events ((coalesce(start_ts, timestamptz 'infinity')), id) where status = 'failed';
 create index if not exists reminders_failed_idx on public.reminders ((coalesce(notify_at_ts, timestamptz 'infinity')), id) where status = 'failed';
 
--- How many accounts stand how.
-create index google_accounts_state_idx on reminder_worker.google_accounts (state);
+-- How many accounts stand how. The predicate is always true, and only who counts them says so: to nobody else is the index of use.
+create index google_accounts_state_idx on reminder_worker.google_accounts (state, user_id) where (state is not null) is true;
 
 -- What an error_message says, without what is only this row's: ids, tokens, addresses and numbers, but for the status that a server has answered.
 -- What failed for one reason has one text, and the text of a text is itself. What two devices of a reminder say is told of the first.

@@ -21,18 +21,27 @@ select
 -- People counts accounts by state, and devices that are pushed to, each up to max_rows.
 -- name: People :one
 select
-  (select count(*) from (select a.state from reminder_worker.google_accounts a where a.state = 'connected' limit sqlc.arg(max_rows)::integer) x)::bigint as connected,
-  (select count(*) from (select a.state from reminder_worker.google_accounts a where a.state = 'needs_reconnect' limit sqlc.arg(max_rows)::integer) x)::bigint as needs_reconnect,
-  (select count(*) from (select a.state from reminder_worker.google_accounts a where a.state = 'leaving' limit sqlc.arg(max_rows)::integer) x)::bigint as leaving,
-  (select count(*) from (select a.state from reminder_worker.google_accounts a where a.state = 'off' limit sqlc.arg(max_rows)::integer) x)::bigint as off,
-  (select count(*) from (select d.user_id from reminder_worker.push_devices d where d.retired_at is null order by d.user_id limit sqlc.arg(max_rows)::integer) x)::bigint as devices;
+  (select count(*) from (select a.user_id from reminder_worker.google_accounts a
+    where (a.state is not null) is true and (a.state, a.user_id) >= ('connected', '00000000-0000-0000-0000-000000000000') and a.state <= 'connected'
+    order by a.state, a.user_id limit sqlc.arg(max_rows)::integer) x)::bigint as connected,
+  (select count(*) from (select a.user_id from reminder_worker.google_accounts a
+    where (a.state is not null) is true and (a.state, a.user_id) >= ('needs_reconnect', '00000000-0000-0000-0000-000000000000') and a.state <= 'needs_reconnect'
+    order by a.state, a.user_id limit sqlc.arg(max_rows)::integer) x)::bigint as needs_reconnect,
+  (select count(*) from (select a.user_id from reminder_worker.google_accounts a
+    where (a.state is not null) is true and (a.state, a.user_id) >= ('leaving', '00000000-0000-0000-0000-000000000000') and a.state <= 'leaving'
+    order by a.state, a.user_id limit sqlc.arg(max_rows)::integer) x)::bigint as leaving,
+  (select count(*) from (select a.user_id from reminder_worker.google_accounts a
+    where (a.state is not null) is true and (a.state, a.user_id) >= ('off', '00000000-0000-0000-0000-000000000000') and a.state <= 'off'
+    order by a.state, a.user_id limit sqlc.arg(max_rows)::integer) x)::bigint as off,
+  (select count(*) from (select d.user_id from reminder_worker.push_devices d
+    where d.retired_at is null and d.user_id >= '00000000-0000-0000-0000-000000000000' order by d.user_id limit sqlc.arg(max_rows)::integer) x)::bigint as devices;
 
 -- Workers tells whether a worker wants to hear of commits, and which way, the sessions of workers that the server shows to this role, apart from
 -- this one, and whether the server is a standby.
 -- name: Workers :one
 select h.notify::boolean as hears_notify, h.wal::boolean as hears_wal,
   (select count(*) from pg_catalog.pg_stat_activity s
-    where s.datname = current_database() and s.application_name = 'reminder-worker' and s.pid <> pg_backend_pid())::bigint as sessions,
+    where s.datid = (select d.oid from pg_catalog.pg_database d where d.datname = current_database()) and s.application_name = 'reminder-worker' and s.pid <> pg_backend_pid())::bigint as sessions,
   pg_is_in_recovery()::boolean as standby, clock_timestamp()::timestamptz as now_ts, current_setting('server_version')::text as server_version
 from reminder_worker.hearing() h;
 

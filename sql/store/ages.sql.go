@@ -29,9 +29,9 @@ select
   extract(epoch from now() - least(f.removal, now()))::double precision as removal,
   extract(epoch from now() - least(f.reminder, now()))::double precision as reminder,
   extract(epoch from now() - least(f.receipt, now()))::double precision as receipt,
-  array(select p.part from reminder_worker.pauses p order by p.part)::text[] as paused,
-  array(select p.since from reminder_worker.pauses p order by p.part)::timestamptz[] as paused_since,
-  array(select p.reason from reminder_worker.pauses p order by p.part)::text[] as pause_reasons
+  array(select p.part from reminder_worker.pauses p where p.part in ('calendar', 'push') order by p.part)::text[] as paused,
+  array(select p.since from reminder_worker.pauses p where p.part in ('calendar', 'push') order by p.part)::timestamptz[] as paused_since,
+  array(select p.reason from reminder_worker.pauses p where p.part in ('calendar', 'push') order by p.part)::text[] as pause_reasons
 from front f
 `
 

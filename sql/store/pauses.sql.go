@@ -62,7 +62,9 @@ with resumed as (
   update reminder_worker.google_accounts a
   set leave_until = now() + interval '24 hours'
   where a.user_id in (
-      select x.user_id from reminder_worker.google_accounts x where x.leave_due_at is not null and x.leave_until is not null
+      select x.user_id from reminder_worker.google_accounts x where x.leave_due_at > '-infinity' and x.leave_until is not null
+      order by x.leave_due_at
+      limit 10000
       for no key update skip locked)
     and exists (select from resumed r where r.part = 'calendar')
   returning a.user_id
@@ -70,7 +72,7 @@ with resumed as (
 select r.part from resumed r
 `
 
-// ResumePart ends a pause, and answers of how many. Users who are leaving have a day again for what could not be removed meanwhile.
+// ResumePart ends a pause, and answers of how many. Users who are leaving, up to 10,000 of them, have a day again for what could not be removed meanwhile.
 func (q *Queries) ResumePart(ctx context.Context, part string) (int64, error) {
 	result, err := q.db.Exec(ctx, ResumePart, part)
 	if err != nil {
