@@ -69,6 +69,3 @@ func known(t time.Time) time.Time {
 	}
 	return t.UTC()
 }
-
-// store are the statements over the pool, each with its limit.
-func (a *App) store() *store.Queries { return store.New(bounded{a.pool, statementLimit}) }

@@ -126,8 +126,8 @@ type pauses struct {
 
 	turn sync.Mutex // held by whoever reads, so that an older answer does not come after a newer one
 
-	mu   sync.Mutex
-	now  map[string]Pause // guarded by mu
+	mu  sync.Mutex
+	now map[string]Pause // guarded by mu
 }
 
 // pauseRest is the shortest time from one look to the next: most changes are no word of a pause.

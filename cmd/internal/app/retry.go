@@ -10,7 +10,6 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5/pgconn"
 
-	"github.com/parentpal/reminder-worker/listener"
 	"github.com/parentpal/reminder-worker/sql/store"
 )
 
@@ -99,14 +98,6 @@ func (a *App) Retry(ctx context.Context, o RetryOptions) (RetryReport, error) {
 		err = errors.Join(err, a.tellWorkers(ctx))
 	}
 	return r.report(), err
-}
-
-// tellWorkers has every worker look at the tables, and at the pauses.
-func (a *App) tellWorkers(ctx context.Context) error {
-	if _, err := a.store().SendWord(ctx, store.SendWordParams{Way: "notify", Payload: listener.Told()}); err != nil {
-		return fmt.Errorf("tell the workers: %w", err)
-	}
-	return nil
 }
 
 // retrying is one retry under way.

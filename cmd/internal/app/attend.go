@@ -1,0 +1,30 @@
+package app
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/parentpal/reminder-worker/listener"
+	"github.com/parentpal/reminder-worker/sql/store"
+)
+
+// Attend has the database reached and examined, and use called, for a command that serves nothing. It migrates nothing. The program cannot be used again.
+func (a *App) Attend(ctx context.Context, use func(context.Context) error) error {
+	defer a.close()
+	a.cfg.MigrateOnStart = false
+	if err := a.prepare(ctx); err != nil {
+		return err
+	}
+	return use(ctx)
+}
+
+// tellWorkers has every worker look at the tables, and at the pauses.
+func (a *App) tellWorkers(ctx context.Context) error {
+	if _, err := a.store().SendWord(ctx, store.SendWordParams{Way: "notify", Payload: listener.Told()}); err != nil {
+		return fmt.Errorf("tell the workers: %w", err)
+	}
+	return nil
+}
+
+// store are the statements over the pool, each with its limit.
+func (a *App) store() *store.Queries { return store.New(bounded{a.pool, statementLimit}) }
