@@ -1,17 +1,14 @@
 package main
 
 import (
-	"bufio"
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/mattn/go-isatty"
 	"github.com/spf13/cobra"
 
 	"github.com/parentpal/reminder-worker/cmd/internal/app"
@@ -91,13 +88,10 @@ var errNotConfirmed = errors.New("nothing was looked at, and nothing changed")
 
 // askForRepair asks who sits at the terminal. Without one there is nobody to ask.
 func askForRepair(in io.Reader, out io.Writer) error {
-	f, ok := in.(*os.File)
-	if !ok || !isatty.IsTerminal(f.Fd()) {
+	if !canAsk(in) {
 		return usageError{errors.New("--repair without a terminal to ask at needs --yes")}
 	}
-	fmt.Fprint(out, "Mend what is found? Events are served once more, and entries of ours that nothing accounts for are removed from calendars. [y/N] ")
-	answer, _ := bufio.NewReader(in).ReadString('\n') // no answer is no
-	if a := strings.ToLower(strings.TrimSpace(answer)); a != "y" && a != "yes" {
+	if !agreed(in, out, "Mend what is found? Events are served once more, and entries of ours that nothing accounts for are removed from calendars.") {
 		return errNotConfirmed
 	}
 	return nil

@@ -20,25 +20,36 @@ const maxSecretFile = 64 << 10
 // Load reads the configuration from environ (NAME=value) and, for what is not set there, from the .env file, if there is one. For every
 // secret NAME, NAME_FILE may name a file that holds it. All faults are reported at once; values of secrets appear in none of them.
 func Load(environ []string, dotenv string) (Config, error) {
+	c, _, err := load(environ, dotenv)
+	return c, err
+}
+
+// load is Load, and says where each variable that is set comes from.
+func load(environ []string, dotenv string) (Config, map[string]Source, error) {
 	vars, unread := readDotenv(dotenv)
 	faults := []error{unread}
+	from := map[string]Source{}
+	for name := range vars {
+		from[name] = FromDotenv
+	}
 	for _, kv := range environ {
 		if name, value, ok := strings.Cut(kv, "="); ok && value != "" {
-			vars[name] = value
+			vars[name], from[name] = value, FromEnvironment
 		}
 	}
-	faults = append(faults, readSecretFiles(vars))
+	faults = append(faults, readSecretFiles(vars, from))
 	dropEmpty(vars)
 	c, err := parse(vars)
 	faults = append(faults, err)
 	if unread == nil { // else what seems to be missing may be there
 		faults = append(faults, c.Validate())
 	}
-	return c, errors.Join(faults...)
+	maps.DeleteFunc(from, func(name string, _ Source) bool { return vars[name] == "" })
+	return c, from, errors.Join(faults...)
 }
 
-// readSecretFiles puts the content of each NAME_FILE under NAME.
-func readSecretFiles(vars map[string]string) error {
+// readSecretFiles puts the content of each NAME_FILE under NAME, and notes in from that it did.
+func readSecretFiles(vars map[string]string, from map[string]Source) error {
 	var faults []error
 	secrets := fields(func(f reflect.StructField) bool { return f.Tag.Get("secret") != "" })
 	for _, name := range slices.Sorted(maps.Keys(secrets)) {
@@ -55,7 +66,7 @@ func readSecretFiles(vars map[string]string) error {
 			faults = append(faults, fmt.Errorf("%s_FILE: %w", name, err))
 			continue
 		}
-		vars[name] = strings.TrimSpace(content)
+		vars[name], from[name] = strings.TrimSpace(content), FromFile
 	}
 	return errors.Join(faults...)
 }

@@ -73,6 +73,9 @@ func (a *App) Resume(ctx context.Context, part string) error {
 	return a.tellWorkers(ctx)
 }
 
+// Pauses tells which parts are paused, by the database.
+func (a *App) Pauses(ctx context.Context) ([]Pause, error) { return readPauses(ctx, a.store()) }
+
 // shorten cuts text to so many bytes, between characters.
 func shorten(text string, most int) string {
 	text = strings.ToValidUTF8(strings.ReplaceAll(text, "\x00", ""), "")
