@@ -82,6 +82,10 @@
 // 50 ms and at most a second, or for the end of that worker's claim. A row that the database refuses to have changed is taken out of its batch, and tried again with each sweep. A
 // result that cannot be written because the app sits on the row leaves its deliveries behind, so the next claim knows what was sent.
 //
+// A person may have nothing sent (Pause), as long as it takes. The claims look at the table of pauses themselves. What fires meanwhile is let go, so
+// that memory does not fill, and Resume reads the window anew; what was claimed and not written is pending again, with no attempt used. Receipts are
+// asked for as ever.
+//
 // # A claim is never outlived
 //
 // A claim bounds what is sent under it, counted from the database's own moment of claiming: a request is written within the first half of

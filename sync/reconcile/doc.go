@@ -59,6 +59,10 @@
 // wait in memory; nothing new is claimed meanwhile. A row that refuses every update (a constraint it has violated since before, a trigger
 // that raises) is found, reported and left alone, so that it holds up no other.
 //
+// A person may have all calendars left alone (Pause), as long as it takes: then nothing that waits for Google is claimed, what was in memory goes back to
+// the table, due at once and with no attempt used, and nobody leaves. Planning goes on. The claims look at the table of pauses themselves, so a worker
+// that has not heard of it does the same but for calls of what it had claimed before.
+//
 // # Calendars
 //
 // Where a copy is to stand is the user's choice. It is noted in the copy's row before the first request (target_calendar_id): as long as it is not

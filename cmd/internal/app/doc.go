@@ -41,6 +41,17 @@
 // When the context ends the listener and the intake of both parts stop; what is on the wire has Config.ShutdownGrace; claims that were not
 // begun are given back; HTTP answers to the last.
 //
+// # What an operator does by hand
+//
+// Which parts are paused stands in the table reminder_worker.pauses. The statements that claim work look there, so that nothing of a paused part is claimed
+// from its commit on, by any worker. One reader for all parts (pauses) has them let go what they hold in memory: it reads when a change is heard
+// that may be word of it, and otherwise with the ages of work, by the same statement, so that a worker with nothing to do asks nothing more. A part
+// that is paused passes its check, degraded: it is as somebody wants it.
+//
+// Retry makes failed rows pending, as an update of the app's does, in small transactions; rows that somebody else is at, or that refuse, are
+// told and left. Why rows have failed is told by the function reason_of of the schema alone, so that what is shown, and what is retried by its
+// reason, are the same groups. ReadStatus reads one snapshot on a connection of its own, which may be a standby's.
+//
 // # Diagnosis
 //
 // Diagnose examines the configuration, the database, Google and Expo without changing anything: what is wrong is a Finding with a stable
