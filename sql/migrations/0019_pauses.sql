@@ -29,7 +29,7 @@ begin
   said := regexp_replace(said, 'Expo(nent)?PushToken\[[^]]*\]?|\m[[:alnum:]]{1,8}…', 'a device', 'g');
   said := regexp_replace(said, '[a-z]+://[^[:space:]"]+|[^[:space:]<>"(),;:]+@[^[:space:]<>"(),;:]+', '…', 'g');
   said := regexp_replace(said, '\m[[:xdigit:]]{8}(-[[:xdigit:]]{4}){3}-[[:xdigit:]]{12}\M|\m(?=[a-v]*[0-9])[a-v0-9]{20,}\M', '…', 'g');
-  said := regexp_replace(said, '(?<!status )\m[0-9][[:alnum:].:]*', 'N', 'g');
+  said := regexp_replace(said, '(?<!status )\m[0-9]([[:alnum:].:]*[[:alnum:]])?', 'N', 'g');
   said := regexp_replace(said, '; a device: .*$', '');
   said := left(regexp_replace(said, '[[:space:]]+', ' ', 'g'), 240);
   return case when said = '' then 'no reason was given' else btrim(said) end;

@@ -7,8 +7,10 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
 	"github.com/parentpal/reminder-worker/sql/pgtest"
@@ -201,6 +203,27 @@ func (w *world) servesNarrowly() {
 	w.exec(`delete from events where id = $1`, event)
 	w.until("removed copy", func() bool { return len(w.live(user)) == 0 })
 	w.until("forgotten copy", func() bool { return one[int](w, `select count(*)::int from reminder_worker.calendar_copies`) == 0 })
+	w.operates(user)
+}
+
+// operates does what an operator does by hand.
+func (w *world) operates(user uuid.UUID) {
+	w.t.Helper()
+	event := w.failed(user, 48*time.Hour, "title is empty: give the event a title")
+	w.failedReminder(event, time.Minute, noDevice)
+	for _, part := range pauseParts {
+		w.pause(part, "a trial")
+	}
+	if s := w.status(); len(s.Failures.Events) != 1 || len(s.Pauses) != 2 || len(s.Quotas) != 2 {
+		w.t.Errorf("status: %+v", s)
+	}
+	for _, part := range pauseParts {
+		w.resume(part)
+	}
+	if r := w.retry(RetryOptions{All: true}); r.Count(Retried) != 2 {
+		w.t.Errorf("retried: %+v", r)
+	}
+	w.untilStatus(event, "synced")
 }
 
 func TestDiagnosePrivileges(t *testing.T) {

@@ -6,16 +6,20 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 	"github.com/rs/zerolog"
 
 	"github.com/parentpal/reminder-worker/cmd/internal/ops"
+	"github.com/parentpal/reminder-worker/sql/store"
 )
 
 // attend makes the program as a command does that serves nothing, and has it used.
@@ -162,32 +166,63 @@ func TestPausePush(t *testing.T) {
 	}
 }
 
-// A pause of which no word was heard is found with the ages of work, by the statement that asks for these, and told once in the log.
+// counted counts the statements of one goroutine.
+type counted struct {
+	store.DBTX
+	n int
+}
+
+func (c *counted) Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error) {
+	c.n++
+	return c.DBTX.Query(ctx, sql, args...)
+}
+
+func (c *counted) QueryRow(ctx context.Context, sql string, args ...any) pgx.Row {
+	c.n++
+	return c.DBTX.QueryRow(ctx, sql, args...)
+}
+
+// told notes what a part is told.
+type told []string
+
+func (t *told) Pause(why string) { *t = append(*t, why[:len("paused by hand")]) }
+func (t *told) Resume()          { *t = append(*t, "resume") }
+
+// A pause of which no word was heard is found with the ages of work, by the statement that asks for these, and told once to the part and in the log.
 func TestPauseUnheard(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	var log lines
-	a, err := New(w.cfg, ops.Build{Version: "test"}, zerolog.New(&log))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer a.close()
+	var calendar, push told
+	reg := prometheus.NewRegistry()
+	db := &counted{DBTX: w.db}
+	p := newPauses(store.New(db), &calendar, &push, zerolog.New(&log), reg)
+	a := newAges(store.New(db), time.Hour, p, zerolog.Nop(), reg)
 	w.exec(`insert into reminder_worker.pauses (part, reason) values ('push', 'a trial'), ('calendar', '')`)
-	a.ages.look(t.Context())
-	a.ages.look(t.Context())
+	a.look(t.Context())
+	a.look(t.Context())
 	for _, part := range pauseParts {
-		if p, paused := a.pauses.of(part); !paused || p.Since.IsZero() {
+		if p, paused := p.of(part); !paused || p.Since.IsZero() {
 			t.Errorf("%s: %+v", part, p)
 		}
 	}
 	w.exec(`update reminder_worker.pauses set reason = 'another trial' where part = 'push'`)
-	a.ages.look(t.Context())
+	a.look(t.Context())
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	a.look(gone) // what was last known stands
 	w.exec(`delete from reminder_worker.pauses`)
-	a.ages.look(t.Context())
+	a.look(t.Context())
 	if got, want := log.messages("part", "reason"), []string{
 		"paused by hand calendar ", "paused by hand push a trial", "paused by hand push another trial", "resumed calendar", "resumed push",
-	}; fmt.Sprint(got) != fmt.Sprint(want) {
+	}; !slices.Equal(got, want) {
 		t.Errorf("log %q, want %q", got, want)
+	}
+	if !slices.Equal(calendar, told{"paused by hand", "resume"}) || !slices.Equal(push, told{"paused by hand", "paused by hand", "resume"}) {
+		t.Errorf("calendar was told %q, push %q", calendar, push)
+	}
+	if db.n != 5 {
+		t.Errorf("%d statements for five looks", db.n)
 	}
 }
 
