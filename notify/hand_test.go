@@ -12,6 +12,7 @@ import (
 func TestPausedByHand(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
+	w.cfg.Lease = 10 * time.Minute // the machine may stand still
 	user, _ := w.user(1)
 	begun, let := w.hold()
 	s, _ := w.start()
@@ -68,6 +69,7 @@ func TestPausedByHand(t *testing.T) {
 func TestPausedByHandAfterTheClaim(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
+	w.cfg.Lease = 10 * time.Minute // the machine may stand still
 	user, _ := w.user(1)
 	id := w.own(user, 0)
 	s := w.sender()

@@ -2,6 +2,7 @@ package reconcile
 
 import (
 	"testing"
+	"time"
 
 	"github.com/parentpal/reminder-worker/sync/gcal/gcalfake"
 )
@@ -12,6 +13,7 @@ func TestPausedByHandInFlight(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.cfg.Batch, w.cfg.InFlight = 64, 128
+	w.cfg.Lease, w.cfg.CallTimeout, w.gcal.Timeout = 10*time.Minute, 10*time.Minute, 5*time.Minute // the machine may stand still
 	user, other := w.user(), w.user()
 	h := w.hold(gcalfake.OpInsert, user)
 	const before, after = 100, 400

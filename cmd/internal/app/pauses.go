@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -39,10 +40,8 @@ func (e *UnknownPartError) Error() string {
 }
 
 func checkPart(part string) error {
-	for _, p := range pauseParts {
-		if p == part {
-			return nil
-		}
+	if slices.Contains(pauseParts, part) {
+		return nil
 	}
 	return &UnknownPartError{part}
 }
