@@ -143,7 +143,7 @@ func retryText(r app.RetryReport) string {
 	for _, s := range r.Reasons {
 		for _, o := range outcomes {
 			if n := s.Outcomes[o.outcome]; n > 0 && len(r.Items) == 0 {
-				fmt.Fprintf(t, "%d %ss\t%s\t%s\n", n, s.Kind, said(o.outcome, r.DryRun), s.Reason)
+				fmt.Fprintf(t, "%d %s\t%s\t%s\n", n, plural(n, s.Kind), said(o.outcome, r.DryRun), s.Reason)
 			}
 		}
 	}
@@ -160,6 +160,17 @@ func retryText(r app.RetryReport) string {
 	_ = t.Flush() // into memory
 	fmt.Fprintf(&b, "%d %s\n", r.Count(app.Retried), said(app.Retried, r.DryRun))
 	return b.String()
+}
+
+// plural is a noun for so many.
+func plural(n int, noun string) string {
+	switch {
+	case n == 1:
+		return noun
+	case noun == "copy":
+		return "copies"
+	}
+	return noun + "s"
 }
 
 // said is how an outcome is told.

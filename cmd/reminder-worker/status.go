@@ -110,10 +110,7 @@ func statusRows(t io.Writer, s app.Status) {
 	}
 	var waiting []string
 	for _, w := range s.Waiting {
-		text := fmt.Sprintf("%s %ss", w.Due, w.Kind)
-		if w.Kind == "copy" {
-			text = fmt.Sprintf("%s copies", w.Due)
-		}
+		text := fmt.Sprintf("%s %s", w.Due, plural(int(w.Due), w.Kind))
 		if w.OldestSeconds > 0 {
 			text += fmt.Sprintf(" (for %s)", spoken(time.Duration(w.OldestSeconds*float64(time.Second))))
 		}

@@ -13,15 +13,19 @@ with failed as (
   where not sqlc.arg(of_events)::boolean and r.status = 'failed' and coalesce(r.notify_at_ts, timestamptz 'infinity') > sqlc.arg(since)::timestamptz
   order by coalesce(r.notify_at_ts, timestamptz 'infinity') desc, r.id desc
   limit sqlc.arg(max_rows)::integer)
-), reasoned as (
-  select f.id, reminder_worker.reason_of(f.error_message) as reason, case when isfinite(f.at) then least(f.at, timestamptz '9999-12-31 00:00:00+00') end as at
+), texts as ( -- first by what they say literally: there is less to be made of it then
+  select f.error_message, count(*) as n, (array_agg(f.id order by f.at desc nulls last))[1] as example,
+    max(case when isfinite(f.at) then least(f.at, timestamptz '9999-12-31 00:00:00+00') end) as latest
   from failed f
+  group by f.error_message
+), reasoned as materialized (
+  select reminder_worker.reason_of(t.error_message) as reason, t.n, t.example, t.latest from texts t
 )
-select x.reason::text as reason, count(*)::bigint as failed, (array_agg(x.id order by x.at desc nulls last))[1]::uuid as example,
-  coalesce(max(x.at), 'epoch')::timestamptz as latest
+select x.reason::text as reason, sum(x.n)::bigint as failed, (array_agg(x.example order by x.latest desc nulls last))[1]::uuid as example,
+  coalesce(max(x.latest), 'epoch')::timestamptz as latest
 from reasoned x
 group by x.reason
-order by count(*) desc, x.reason;
+order by sum(x.n) desc, x.reason;
 
 -- FailedEvents reads one page of failed events that begin after since, the latest first, from behind the place
 -- of the last one of the page before; the first page is behind 'infinity'.

@@ -227,12 +227,13 @@ func (s *Status) readQuotas(ctx context.Context, c Config, db *store.Queries) er
 	return nil
 }
 
-// overdue is after how many seconds work of a kind should have been taken, as the alerts have it, and the part without which it waits.
+// overdue is after how many seconds work of a kind should have been taken, as the alerts have it, the part without which it waits, and its name.
 var overdue = map[string]struct {
-	seconds float64
-	part    string
+	seconds    float64
+	part, name string
 }{
-	"event": {300, ""}, "copy": {300, PartCalendar}, "removal": {300, PartCalendar}, "reminder": {60, PartPush}, "receipt": {3600, ""},
+	"event": {300, "", "events to plan"}, "copy": {300, PartCalendar, "copies to write"}, "removal": {300, PartCalendar, "removals of copies"},
+	"reminder": {60, PartPush, "reminders"}, "receipt": {3600, "", "receipts"},
 }
 
 // judge says what needs a person.
@@ -244,14 +245,14 @@ func (s *Status) judge() {
 	}
 	for _, w := range s.Waiting {
 		if limit := overdue[w.Kind]; w.OldestSeconds > limit.seconds && !paused[limit.part] {
-			s.Attention = append(s.Attention, fmt.Sprintf("work of the kind %s has been due for %s and nobody takes it: look at /readyz of the workers, and their logs",
-				w.Kind, (time.Duration(w.OldestSeconds)*time.Second).String()))
+			s.Attention = append(s.Attention, fmt.Sprintf("%s have been due for %s, and nobody takes them: does a worker run? Its /readyz and its log say more",
+				limit.name, time.Duration(w.OldestSeconds)*time.Second))
 		}
 	}
 	for _, f := range []struct {
-		what string
-		all  []Failure
-	}{{"events", s.Failures.Events}, {"reminders", s.Failures.Reminders}} {
+		one, many string
+		all       []Failure
+	}{{"event has", "events have", s.Failures.Events}, {"reminder has", "reminders have", s.Failures.Reminders}} {
 		n := 0
 		for _, one := range f.all {
 			if !ofUser(one.Reason) {
@@ -259,9 +260,17 @@ func (s *Status) judge() {
 			}
 		}
 		if n > 0 {
-			s.Attention = append(s.Attention, fmt.Sprintf("%s %s have failed: mend what the reasons name, then reminder-worker retry", Count(n), f.what))
+			s.Attention = append(s.Attention, soMany(Count(n), f.one, f.many)+" failed: mend what the reasons name, then reminder-worker retry")
 		}
 	}
+}
+
+// soMany says how many there are.
+func soMany(n Count, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return n.String() + " " + many
 }
 
 // ofUser reports whether a reminder failed because its user has no device: that is theirs to change.

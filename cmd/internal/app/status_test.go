@@ -65,7 +65,7 @@ func TestStatus(t *testing.T) {
 		t.Errorf("failures %+v", s.Failures)
 	}
 	said := strings.Join(s.Attention, "\n")
-	for _, want := range []string{"calendar is paused by hand since ", ": the project moves. When it is over: reminder-worker resume calendar.", "work of the kind event has been due for 10m", "1 events have failed"} {
+	for _, want := range []string{"calendar is paused by hand since ", ": the project moves. When it is over: reminder-worker resume calendar.", "events to plan have been due for 10m", "1 event has failed"} {
 		if !strings.Contains(said, want) {
 			t.Errorf("attention lacks %q:\n%s", want, said)
 		}
