@@ -61,7 +61,7 @@ var table = map[string]may{
 	},
 	"cmd/internal/app": {
 		[]string{
-			"cmd/internal/ops", "listener", "listener/wal", "sync/audit", "sync/reconcile", "sync/gcal", "sync/seal",
+			"cmd/internal/ops", "cmd/internal/page", "listener", "listener/wal", "sync/audit", "sync/reconcile", "sync/gcal", "sync/seal",
 			"notify", "notify/wheel", "notify/expo", "notify/text", "sql/migrations", "sql/permits", "sql/store",
 		},
 		[]string{pgx, pgxpool, xsync, prom, zerolog, uuid, env, godotenv, isatty, xtime},
@@ -71,6 +71,7 @@ var table = map[string]may{
 		[]string{pgx, uuid, isatty},
 	},
 	"cmd/internal/ops":   {nil, []string{prom, zerolog, uuid, systemd}},
+	"cmd/internal/page":  {nil, []string{prom, zerolog, uuid}},
 	"cmd/bench":          {[]string{"sql/pgtemp"}, []string{pgx, pgxpool, uuid, xsync}},
 	"cmd/nodetest":       {nil, nil},
 	"listener":           {nil, []string{pgx, prom, zerolog, uuid, xsys}},

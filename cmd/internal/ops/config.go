@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
 	"time"
 )
 
@@ -11,11 +12,13 @@ import (
 type Config struct {
 	// Addr is host:port to listen on; port 0 takes a free one.
 	Addr string
-	// Build is what build_info and the index page say about the program.
+	// Build is what build_info says about the program.
 	Build Build
 	// Alive returns an error when one of the process's own loops has stopped. It
 	// must not ask a dependency. nil counts as alive while requests are answered.
 	Alive func() error
+	// Page answers whatever is neither health nor metrics, and sets its own headers; nil: nothing does.
+	Page http.Handler
 
 	// HeaderTimeout bounds reading a request's header. Positive.
 	HeaderTimeout time.Duration

@@ -1,5 +1,5 @@
-// Package ops is the operator's side of the program: health, metrics and an index
-// page over HTTP, fed by snapshots it is handed.
+// Package ops is the operator's side of the program: health and metrics over HTTP,
+// fed by snapshots it is handed, beside a page for people that it is given.
 //
 // # What it promises
 //
@@ -18,8 +18,8 @@
 // build_info, the outcome of every check, and the Go runtime's own figures, so that
 // an alert and a readiness probe can never disagree.
 //
-// / lists all that, with the readiness as it is now. Anything but GET and HEAD is
-// refused; nothing here changes the program.
+// Of these anything but GET and HEAD is refused; nothing here changes the program.
+// All other paths are [Config.Page]'s.
 //
 // # Who is authoritative
 //
@@ -32,7 +32,8 @@
 //
 // An address that cannot be bound is an error of [Server.Listen] and of
 // [Server.Run]. A probe that panics is a failed check, and no more. At the end,
-// requests under way are given [Config.ShutdownGrace].
+// requests under way are given [Config.ShutdownGrace]; a page ends those of its own
+// that would go on for ever.
 //
 // # Testing
 //

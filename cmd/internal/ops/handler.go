@@ -1,10 +1,8 @@
 package ops
 
 import (
-	_ "embed"
 	"encoding/json"
 	"fmt"
-	"html/template"
 	stdlog "log"
 	"net/http"
 	"strings"
@@ -12,13 +10,10 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
-//go:embed index.html
-var indexHTML string
+// reading are the methods that the routes of this package take.
+const reading = "GET, HEAD"
 
-var indexPage = template.Must(template.New("index").Parse(indexHTML))
-
-// Handler returns all routes. A pattern with GET serves HEAD too; other methods
-// are answered with 405 by the mux.
+// Handler returns all routes. A pattern with GET serves HEAD too. What is not here is the page's, if there is one.
 func (s *Server) Handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /livez", s.livez)
@@ -29,7 +24,15 @@ func (s *Server) Handler() http.Handler {
 		MaxRequestsInFlight: 4,
 		Timeout:             s.cfg.WriteTimeout / 2,
 	}))
-	mux.HandleFunc("GET /{$}", s.index)
+	for _, path := range []string{"/livez", "/readyz", "/metrics"} {
+		mux.HandleFunc(path, func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Allow", reading)
+			writeText(w, http.StatusMethodNotAllowed, "only "+reading+"\n")
+		})
+	}
+	if s.cfg.Page != nil {
+		mux.Handle("/", s.cfg.Page)
+	}
 	return guarded(mux)
 }
 
@@ -68,17 +71,6 @@ func (s *Server) readyz(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	writeText(w, code, report.text())
-}
-
-func (s *Server) index(w http.ResponseWriter, _ *http.Request) {
-	w.Header().Set("Content-Type", "text/html; charset=utf-8")
-	page := struct {
-		Build  Build
-		Report Report
-	}{s.cfg.Build, examine(s.checks)}
-	if err := indexPage.Execute(w, page); err != nil {
-		s.log.Debug().Err(err).Msg("index page was not read to its end")
-	}
 }
 
 // wantsJSON tells a program from a person.

@@ -194,26 +194,32 @@ func TestMetrics(t *testing.T) {
 	}
 }
 
-func TestIndex(t *testing.T) {
+func TestThePageHasTheRest(t *testing.T) {
 	t.Parallel()
 	cfg := DefaultConfig()
-	cfg.Build.Version = "v1.2.3"
-	root, _ := serve(t, cfg, Check{"database", true, always(Finding{Reason: `<script>alert("x")</script>`, Fix: "start it"})})
-	resp, body := ask(t, "GET", root+"/")
-	for _, want := range []string{"v1.2.3", "Readiness: failed", "&lt;script&gt;", "start it", `href="/livez"`, `href="/readyz"`, `href="/metrics"`} {
-		if !strings.Contains(body, want) {
-			t.Errorf("index lacks %s:\n%s", want, body)
+	cfg.Page = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Security-Policy", "its own")
+		_, _ = io.WriteString(w, r.Method+" "+r.URL.Path)
+	})
+	root, _ := serve(t, cfg)
+	for _, c := range [][2]string{{"GET", "/"}, {"POST", "/retry"}, {"GET", "/livez/more"}} {
+		resp, body := ask(t, c[0], root+c[1])
+		if body != c[0]+" "+c[1] || resp.Header.Get("Content-Security-Policy") != "its own" || resp.Header.Get("Cache-Control") != "no-store" {
+			t.Errorf("%v: %q, %v", c, body, resp.Header)
 		}
 	}
-	if resp.Header.Get("Content-Security-Policy") == "" || resp.Header.Get("Cache-Control") != "no-store" {
-		t.Errorf("headers %v", resp.Header)
+	if resp, body := ask(t, "GET", root+"/livez"); body != "ok\n" || resp.Header.Get("Content-Security-Policy") == "its own" {
+		t.Errorf("livez: %q, %v", body, resp.Header)
+	}
+	if resp, _ := ask(t, "POST", root+"/readyz"); resp.StatusCode != 405 || resp.Header.Get("Allow") != "GET, HEAD" {
+		t.Errorf("POST /readyz: %d", resp.StatusCode)
 	}
 }
 
 func TestOnlyReading(t *testing.T) {
 	t.Parallel()
 	root, _ := serve(t, DefaultConfig())
-	for _, path := range []string{"/", "/livez", "/readyz", "/metrics"} {
+	for _, path := range []string{"/livez", "/readyz", "/metrics"} {
 		if resp, body := ask(t, "HEAD", root+path); resp.StatusCode != 200 || body != "" {
 			t.Errorf("HEAD %s: %d %q", path, resp.StatusCode, body)
 		}
@@ -223,8 +229,8 @@ func TestOnlyReading(t *testing.T) {
 			}
 		}
 	}
-	if resp, _ := ask(t, "GET", root+"/nowhere"); resp.StatusCode != 404 {
-		t.Errorf("unknown path: %d, want 404", resp.StatusCode)
+	if resp, _ := ask(t, "GET", root+"/"); resp.StatusCode != 404 {
+		t.Errorf("without a page: %d, want 404", resp.StatusCode)
 	}
 }
 

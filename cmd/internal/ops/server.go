@@ -101,7 +101,7 @@ func (s *Server) server() *http.Server {
 	return &http.Server{
 		Handler:           s.Handler(),
 		ReadHeaderTimeout: s.cfg.HeaderTimeout,
-		ReadTimeout:       s.cfg.HeaderTimeout, // no request here has a body
+		ReadTimeout:       s.cfg.HeaderTimeout, // a body, of the page's, is small
 		WriteTimeout:      s.cfg.WriteTimeout,
 		IdleTimeout:       s.cfg.IdleTimeout,
 		MaxHeaderBytes:    s.cfg.MaxHeaderBytes,
