@@ -40,7 +40,7 @@ Exit code 1 if anything was lost, doubled, or late by more than a second.`,
 	f.IntVar(&cfg.GooglePort, "google-port", 0, "port of the stand-in for Google (default: any free one)")
 	f.IntVar(&cfg.ExpoPort, "expo-port", 0, "port of the stand-in for Expo (default: any free one)")
 	f.IntVar(&cfg.PostgresPort, "postgres-port", 0, "port of the private Postgres (default: any free one)")
-	f.IntVar(&cfg.HTTPPort, "http-port", 0, "port of /readyz and /metrics (default: any free one)")
+	f.IntVar(&cfg.HTTPPort, "http-port", 0, "port of the live page, /readyz and /metrics (default: any free one)")
 	f.BoolVar(&cfg.Log, "log", false, "print the program's own log as well, to stderr")
 	f.BoolVar(&cfg.JSON, "json", false, "print one JSON object per line")
 	return c

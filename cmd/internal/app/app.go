@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/parentpal/reminder-worker/cmd/internal/ops"
+	"github.com/parentpal/reminder-worker/cmd/internal/page"
 	"github.com/parentpal/reminder-worker/listener"
 	"github.com/parentpal/reminder-worker/notify"
 	"github.com/parentpal/reminder-worker/notify/expo"
@@ -45,6 +46,8 @@ type App struct {
 	ages     *ages
 	pauses   *pauses
 	http     *ops.Server // nil: no HTTP
+	page     *page.Page  // nil: likewise
+	rates    *rates      // nil: likewise
 	start    phase
 }
 
@@ -120,6 +123,10 @@ func (a *App) wire(build ops.Build) (err error) {
 	if a.cfg.HTTPAddr != httpOff {
 		c := ops.DefaultConfig()
 		c.Addr, c.Build = a.cfg.HTTPAddr, build
+		if err := a.openPage(build); err != nil {
+			return err
+		}
+		c.Page = a.page
 		a.http = ops.New(c, a.reg, a.checks(), a.log)
 	}
 	return nil
@@ -179,6 +186,8 @@ func (a *App) Run(ctx context.Context) error {
 			return err
 		}
 		http.Go(func() error { return a.http.Run(answering) })
+		http.Go(func() error { a.page.Run(answering); return nil })
+		http.Go(func() error { a.rates.run(answering); return nil })
 	}
 	err := a.serve(ctx)
 	leave()

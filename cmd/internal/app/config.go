@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/rs/zerolog"
 
@@ -36,8 +37,10 @@ type Config struct {
 	// MigrateOnStart says whether run and once apply pending migrations.
 	MigrateOnStart bool `env:"MIGRATE_ON_START" envDefault:"true"`
 
-	// HTTPAddr is where health and metrics are answered; off: nowhere.
+	// HTTPAddr is where health, metrics and the live page are answered; off: nowhere.
 	HTTPAddr string `env:"HTTP_ADDR" envDefault:"127.0.0.1:8080"`
+	// PagePassword opens the live page, to change things there as well. Without it the page is for reading, and for this machine only.
+	PagePassword string `env:"PAGE_PASSWORD" secret:"true"`
 	// LogLevel is debug, info, warn or error. LogFormat is json, console, or auto: console on a terminal.
 	LogLevel  string `env:"LOG_LEVEL" envDefault:"info"`
 	LogFormat string `env:"LOG_FORMAT" envDefault:"auto"`
@@ -111,6 +114,9 @@ type Config struct {
 	TokenEncryptionKey string `env:"TOKEN_ENCRYPTION_KEY" secret:"true"`
 }
 
+// minPassword is how many characters the password of the live page has at least.
+const minPassword = 8
+
 // Validate reports everything that is wrong at once, each fault by the name of its variable.
 func (c Config) Validate() error {
 	return errors.Join(c.validateDatabase(), c.validateOutside(), c.validatePeriods(), c.validatePush())
@@ -143,6 +149,9 @@ func (c Config) validateOutside() error {
 	}
 	if _, err := c.Keys(); err != nil {
 		faults = append(faults, err)
+	}
+	if c.PagePassword != "" && utf8.RuneCountInString(c.PagePassword) < minPassword {
+		fault("PAGE_PASSWORD: has fewer than %d characters", minPassword)
 	}
 	faults = append(faults, c.validateSource(), c.validateHTTPAddr())
 	if _, err := zerolog.ParseLevel(c.LogLevel); err != nil || c.LogLevel == "" {

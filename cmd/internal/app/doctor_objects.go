@@ -44,12 +44,12 @@ var objects = []object{
 			"notice_due_at notice_lease notice_attempts noticed_at notice_error subject " +
 			"made_calendar_id made_calendar_consent made_calendar_gone_at making_until " +
 			"leave_due_at leave_until leave_attempts leave_copies leave_revoke audited_at",
-		"google_accounts_pkey google_accounts_unsealed_idx google_accounts_notice_due_idx google_accounts_leave_due_idx google_accounts_state_idx",
+		"google_accounts_pkey google_accounts_unsealed_idx google_accounts_notice_due_idx google_accounts_leave_due_idx google_accounts_state_idx google_accounts_reconnect_idx",
 	},
 	{
 		"reminder_worker.push_devices",
 		"id token user_id platform registered_at retired_at retired_reason project",
-		"push_devices_pkey push_devices_token_key push_devices_user_idx",
+		"push_devices_pkey push_devices_token_key push_devices_user_idx push_devices_retired_idx",
 	},
 	{
 		"reminder_worker.calendar_copies",

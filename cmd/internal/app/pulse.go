@@ -47,10 +47,16 @@ type statementKey struct{}
 // rehearsalKey is where a context says that statements are run for nothing.
 type rehearsalKey struct{}
 
+// asideKey is where a context says that its statements are only to show something to a person, each within a short time: how they end says nothing of
+// the program's work.
+type asideKey struct{}
+
+func isAside(ctx context.Context) bool { return ctx.Value(asideKey{}) != nil }
+
 // TraceQueryStart keeps the statement's name for the end. One that is run for nothing has none: if it is refused then, nothing may be left to be
 // done by it for a long time, and so nothing to show that it is in order again.
 func (p *pulse) TraceQueryStart(ctx context.Context, _ *pgx.Conn, data pgx.TraceQueryStartData) context.Context {
-	if ctx.Value(rehearsalKey{}) != nil {
+	if ctx.Value(rehearsalKey{}) != nil || isAside(ctx) {
 		return ctx
 	}
 	if name := statementName(data.SQL); name != "" {
@@ -71,6 +77,9 @@ func statementName(sql string) string {
 
 // TraceQueryEnd notes how a statement ended. What was called off says nothing.
 func (p *pulse) TraceQueryEnd(ctx context.Context, conn *pgx.Conn, data pgx.TraceQueryEndData) {
+	if isAside(ctx) {
+		return
+	}
 	name, _ := ctx.Value(statementKey{}).(string)
 	var pe *pgconn.PgError
 	switch err := data.Err; {
@@ -136,7 +145,7 @@ func (p *pulse) TraceAcquireStart(ctx context.Context, _ *pgxpool.Pool, _ pgxpoo
 
 // TraceAcquireEnd notes a connection that could not be made, or was not free in time.
 func (p *pulse) TraceAcquireEnd(ctx context.Context, _ *pgxpool.Pool, data pgxpool.TraceAcquireEndData) {
-	if data.Err == nil || errors.Is(ctx.Err(), context.Canceled) {
+	if data.Err == nil || errors.Is(ctx.Err(), context.Canceled) || isAside(ctx) {
 		return
 	}
 	err := data.Err

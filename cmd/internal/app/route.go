@@ -170,9 +170,9 @@ var _ pgx.QueryTracer = (*route)(nil)
 // beganKey is where a statement's context keeps when it began.
 type beganKey struct{}
 
-// TraceQueryStart remembers when. What is run for nothing is planned then, and slow for that.
+// TraceQueryStart remembers when. What is run for nothing is planned then, and slow for that; what is shown to a person may be slow.
 func (r *route) TraceQueryStart(ctx context.Context, _ *pgx.Conn, _ pgx.TraceQueryStartData) context.Context {
-	if ctx.Value(rehearsalKey{}) != nil {
+	if ctx.Value(rehearsalKey{}) != nil || isAside(ctx) {
 		return ctx
 	}
 	return context.WithValue(ctx, beganKey{}, time.Now())

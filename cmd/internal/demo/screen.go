@@ -107,7 +107,8 @@ func (s *screen) started(a addresses) {
 		{"PostgreSQL " + a.Version, a.Postgres},
 		{"Google stand-in", a.Google},
 		{"Expo stand-in", a.Expo},
-		{"reminder-worker", a.HTTP + "/readyz"},
+		{"reminder-worker", a.HTTP + "/ (the live page)"},
+		{"", a.HTTP + "/readyz"},
 		{"", a.HTTP + "/metrics"},
 	} {
 		fmt.Fprintf(&b, "  %s %s\n", pad(l[0], 18), l[1])

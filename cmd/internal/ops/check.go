@@ -50,8 +50,8 @@ type Result struct {
 	Fix      string  `json:"fix,omitempty"`
 }
 
-// examine probes every check once.
-func examine(checks []Check) Report {
+// Examine probes every check once.
+func Examine(checks []Check) Report {
 	r := Report{Status: OK, Checks: make([]Result, 0, len(checks))}
 	for _, c := range checks {
 		f := c.find()

@@ -49,7 +49,7 @@ func guarded(next http.Handler) http.Handler {
 
 // livez runs the probes as well, whatever they find: where a part holds its lock for ever there is no answer.
 func (s *Server) livez(w http.ResponseWriter, _ *http.Request) {
-	examine(s.checks)
+	Examine(s.checks)
 	if s.cfg.Alive != nil {
 		if err := s.cfg.Alive(); err != nil {
 			writeText(w, http.StatusServiceUnavailable, fmt.Sprintf("failed\n%v\n", err))
@@ -60,7 +60,7 @@ func (s *Server) livez(w http.ResponseWriter, _ *http.Request) {
 }
 
 func (s *Server) readyz(w http.ResponseWriter, r *http.Request) {
-	report := examine(s.checks)
+	report := Examine(s.checks)
 	code := http.StatusOK
 	if report.Status == Failed {
 		code = http.StatusServiceUnavailable

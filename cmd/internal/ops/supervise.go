@@ -30,7 +30,7 @@ func Supervise(ctx context.Context, checks []Check, log zerolog.Logger) {
 	}
 	t := time.NewTicker(every)
 	defer t.Stop()
-	for m.tell(examine(checks)) {
+	for m.tell(Examine(checks)) {
 		select {
 		case <-t.C:
 		case <-ctx.Done():

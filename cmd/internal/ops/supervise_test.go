@@ -122,7 +122,7 @@ func TestSuperviseWithoutAManager(t *testing.T) {
 
 func TestStatusIsOneLine(t *testing.T) {
 	t.Parallel()
-	long := examine([]Check{{Name: "a", Probe: always(Finding{Reason: "two\nlines\x00" + strings.Repeat("ä", longestStatus)})}})
+	long := Examine([]Check{{Name: "a", Probe: always(Finding{Reason: "two\nlines\x00" + strings.Repeat("ä", longestStatus)})}})
 	line := long.line()
 	if strings.ContainsAny(line, "\n\x00") || len(line) > longestStatus+len(" ...") || !strings.HasPrefix(line, "degraded; a: two lines ä") {
 		t.Errorf("%q", line)

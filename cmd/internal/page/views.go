@@ -179,8 +179,6 @@ type AccountState struct {
 	State  string `json:"state"`
 	Reason string `json:"reason,omitempty"`
 	Count  Count  `json:"count"`
-	// About says that the count is the database's own estimate.
-	About bool `json:"about,omitempty"`
 }
 
 // Account is one user's.
@@ -198,9 +196,8 @@ type Devices struct {
 	At time.Time `json:"at"`
 	// Platforms are of those that are pushed to.
 	Platforms []Platform `json:"platforms"`
-	// Sampled says that only so many were looked at, and Total is about how many there are.
-	Sampled bool  `json:"sampled,omitempty"`
-	Total   Count `json:"total"`
+	// Sampled says that there are more than were looked at.
+	Sampled bool `json:"sampled,omitempty"`
 	// Reasons are why devices are not pushed to any more, Retired the latest of those.
 	Reasons []RetiredReason `json:"retired_reasons"`
 	Retired []Device        `json:"retired"`
@@ -273,7 +270,7 @@ type Database struct {
 	Version string `json:"version"`
 	Schema  int    `json:"schema"` // the number of the latest migration
 	Address string `json:"address"`
-	Pooled  bool   `json:"pooled"`
+	Pooled  bool   `json:"pooled"` // a pooler is in between
 }
 
 // Setting is one variable of the configuration.
