@@ -18,7 +18,8 @@ from unnest(array['connected', 'needs_reconnect', 'leaving', 'off']) s (state)
 cross join lateral (
   select a.state, case when a.state = 'connected' then '' else coalesce(left(a.reason, 300), '') end as reason
   from reminder_worker.google_accounts a
-  where a.state = s.state
+  where (a.state is not null) is true and (a.state, a.user_id) >= (s.state, '00000000-0000-0000-0000-000000000000') and a.state <= s.state
+  order by a.state, a.user_id
   limit $1::integer) x
 group by x.state, x.reason
 order by x.state, count(*) desc, x.reason
@@ -56,7 +57,7 @@ const DevicePlatforms = `-- name: DevicePlatforms :many
 select coalesce(left(x.platform, 40), '')::text as platform, count(*)::bigint as devices
 from (
   select d.platform from reminder_worker.push_devices d
-  where d.retired_at is null
+  where d.retired_at is null and d.user_id >= '00000000-0000-0000-0000-000000000000'
   order by d.user_id
   limit $1::integer) x
 group by 1

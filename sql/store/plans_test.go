@@ -94,7 +94,7 @@ type asked struct {
 // questions is every statement with arguments of a usual batch. DatabaseNow reads no table, and neither does what calls a function.
 func questions(b batch) map[string]asked {
 	all := map[string]asked{"DatabaseNow": {func(ctx context.Context, q *store.Queries) { _, _ = q.DatabaseNow(ctx) }, nil}}
-	for _, part := range []map[string]asked{ofFunctions(), ofEvents(b), ofPlans(b), ofAccounts(b), ofCopies(b), ofReminders(b), ofPushes(b), ofAudits(b), ofRepairs(b), ofOperator(b)} {
+	for _, part := range []map[string]asked{ofFunctions(), ofEvents(b), ofPlans(b), ofAccounts(b), ofCopies(b), ofReminders(b), ofPushes(b), ofAudits(b), ofRepairs(b), ofOperator(b), ofPage(b)} {
 		maps.Copy(all, part)
 	}
 	return all

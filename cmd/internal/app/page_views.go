@@ -6,6 +6,7 @@ import (
 	"maps"
 	"runtime"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -236,7 +237,7 @@ func (s *pageSource) System(ctx context.Context) (page.System, error) {
 	}
 	err := s.read(ctx, func(ctx context.Context, db *store.Queries) error {
 		row, err := db.Workers(ctx)
-		told.Database.Version = row.ServerVersion
+		told.Database.Version, _, _ = strings.Cut(row.ServerVersion, " ") // what follows is the packager's
 		return err
 	})
 	if err != nil && ctx.Err() == nil {

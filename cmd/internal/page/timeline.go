@@ -140,6 +140,9 @@ func (r Reminder) moments(now time.Time) []Moment {
 		m.What, m.Tone = what+"expired", ToneBad
 	default: // cancelled, skipped, or an app's own
 		m.What = what + r.Status
+		if r.CreatedAt.After(r.DueAt) { // it was past when it was planned
+			m.At = r.CreatedAt
+		}
 	}
 	all := []Moment{m}
 	if !r.AskedAt.IsZero() {
