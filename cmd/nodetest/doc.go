@@ -15,7 +15,8 @@
 // The test keeps two files in testdata/node: package.json names the client and all
 // that it depends on, each in one version, and client.mjs obeys commands. A command
 // is a JSON object in one line, whose property "command" is its name; its answer is
-// another. The script ends when its input does.
+// another. The script ends when its input does. What is no client but a library to be
+// run elsewhere, as in a browser, needs no script: Installed.Read has its files.
 //
 // # What it promises
 //

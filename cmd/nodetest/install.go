@@ -55,6 +55,21 @@ func (c Client) Install(t *testing.T) *Installed {
 	return &Installed{node: node, folder: folder}
 }
 
+// Read returns a file of the client, by its path below node_modules.
+func (i *Installed) Read(t *testing.T, name string) []byte {
+	t.Helper()
+	root, err := os.OpenRoot(filepath.Join(i.folder, "node_modules"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer root.Close()
+	content, err := root.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return content
+}
+
 // didNotRun says why the client could not be had.
 func didNotRun(t *testing.T, format string, args ...any) {
 	t.Helper()

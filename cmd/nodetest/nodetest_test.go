@@ -98,6 +98,15 @@ func TestKeep(t *testing.T) {
 	}
 }
 
+func TestRead(t *testing.T) {
+	t.Parallel()
+	folder := t.TempDir()
+	write(t, folder, "node_modules/a/index.js=1")
+	if got := string((&Installed{folder: folder}).Read(t, "a/index.js")); got != "1" {
+		t.Errorf("read %q", got)
+	}
+}
+
 func TestProcess(t *testing.T) {
 	t.Parallel()
 	node := findNode(t)

@@ -187,7 +187,7 @@ func doneWords(q url.Values) string {
 	}
 	switch q.Get("done") {
 	case "retry":
-		parts := []string{fmt.Sprintf("%s and %s are due again", count(n("events"), "event"), count(n("reminders"), "reminder"))}
+		parts := []string{dueAgain(n("events"), n("reminders"))}
 		if late := n("late"); late > 0 {
 			parts = append(parts, count(late, "reminder")+" came too late: the event has begun")
 		}
@@ -208,6 +208,19 @@ func doneWords(q url.Values) string {
 		return "Pushes are sent again."
 	}
 	return ""
+}
+
+// dueAgain says how many rows are.
+func dueAgain(events, reminders int) string {
+	switch {
+	case events+reminders == 0:
+		return "Nothing was to be tried again"
+	case reminders == 0:
+		return count(events, "event") + " due again"
+	case events == 0:
+		return count(reminders, "reminder") + " due again"
+	}
+	return count(events, "event") + " and " + count(reminders, "reminder") + " due again"
 }
 
 func count(n int, what string) string {
