@@ -29,30 +29,45 @@ from (
 left join lateral (select e.title, e.start_ts from public.events e where e.id = r.event_id limit 1) e on true
 order by coalesce(r.next_attempt_at, r.notify_at_ts), r.id;
 
--- WorkErrors tells the error that the latest of those rows waits with which wait for another attempt, of the last max_rows in each queue; pushes whose receipt
--- is to come, up to max_open; and how much has failed since, up to max_open.
--- name: WorkErrors :one
+-- WorkStanding tells what stands in each queue, due or not, up to max_rows: events to plan, events that wait for Google only, removals of copies, pushes whose
+-- receipt is to come; what has failed since; for how many seconds the first events of each queue have waited since they were changed; and the error of
+-- the last of those that wait for another attempt. Of the last two the first and the last max_looked are looked at.
+-- name: WorkStanding :one
 select
-  coalesce((select x.error_message from (select e.error_message, e.sync_due_at from public.events e
-    where e.sync_due_at is not null and e.sync_planned is distinct from e.sync_revision order by e.sync_due_at desc limit sqlc.arg(max_rows)::integer) x
-    where x.error_message <> '' order by x.sync_due_at desc limit 1), '')::text as event,
-  coalesce((select x.error_message from (select e.error_message, e.sync_due_at from public.events e
-    where e.sync_due_at is not null and e.sync_planned = e.sync_revision order by e.sync_due_at desc limit sqlc.arg(max_rows)::integer) x
-    where x.error_message <> '' order by x.sync_due_at desc limit 1), '')::text as copy,
-  coalesce((select x.error_message from (select k.error_message, k.due_at from reminder_worker.calendar_copies k
-    where k.due_at is not null order by k.due_at desc limit sqlc.arg(max_rows)::integer) x
-    where x.error_message <> '' order by x.due_at desc limit 1), '')::text as removal,
-  coalesce((select x.error_message from (select r.error_message, coalesce(r.next_attempt_at, r.notify_at_ts) as due_at from public.reminders r
-    where r.status in ('pending', 'sending') and coalesce(r.next_attempt_at, r.notify_at_ts) <= now() + interval '5 minutes'
-    order by coalesce(r.next_attempt_at, r.notify_at_ts) desc limit sqlc.arg(max_rows)::integer) x
-    where x.error_message <> '' order by x.due_at desc limit 1), '')::text as reminder,
-  (select count(*) from (select d.token from reminder_worker.deliveries d where d.receipt_due_at is not null order by d.receipt_due_at limit sqlc.arg(max_open)::integer) x)::bigint as receipts,
+  (select count(*) from (select e.id from public.events e
+    where e.sync_due_at is not null and e.sync_planned is distinct from e.sync_revision order by e.sync_due_at limit sqlc.arg(max_rows)::integer) x)::bigint as events,
+  (select count(*) from (select e.id from public.events e
+    where e.sync_due_at is not null and e.sync_planned = e.sync_revision order by e.sync_due_at limit sqlc.arg(max_rows)::integer) x)::bigint as copies,
+  (select count(*) from (select k.event_id from reminder_worker.calendar_copies k where k.due_at is not null order by k.due_at limit sqlc.arg(max_rows)::integer) x)::bigint as removals,
+  (select count(*) from (select r.id from public.reminders r
+    where r.status in ('pending', 'sending') and coalesce(r.next_attempt_at, r.notify_at_ts) <= now()
+    order by coalesce(r.next_attempt_at, r.notify_at_ts) limit sqlc.arg(max_rows)::integer) x)::bigint as reminders,
+  (select count(*) from (select d.token from reminder_worker.deliveries d where d.receipt_due_at is not null order by d.receipt_due_at limit sqlc.arg(max_rows)::integer) x)::bigint as receipts,
   (select count(*) from (select e.id from public.events e
     where e.status = 'failed' and coalesce(e.start_ts, timestamptz 'infinity') > sqlc.arg(since)::timestamptz
-    order by coalesce(e.start_ts, timestamptz 'infinity') desc limit sqlc.arg(max_open)::integer) x)::bigint as failed_events,
+    order by coalesce(e.start_ts, timestamptz 'infinity') desc limit sqlc.arg(max_rows)::integer) x)::bigint as failed_events,
   (select count(*) from (select r.id from public.reminders r
     where r.status = 'failed' and coalesce(r.notify_at_ts, timestamptz 'infinity') > sqlc.arg(since)::timestamptz
-    order by coalesce(r.notify_at_ts, timestamptz 'infinity') desc limit sqlc.arg(max_open)::integer) x)::bigint as failed_reminders;
+    order by coalesce(r.notify_at_ts, timestamptz 'infinity') desc limit sqlc.arg(max_rows)::integer) x)::bigint as failed_reminders,
+  coalesce((select extract(epoch from now() - min(x.sync_changed_at)) from (select e.sync_changed_at from public.events e
+    where e.sync_due_at is not null and e.sync_planned is distinct from e.sync_revision order by e.sync_due_at limit sqlc.arg(max_looked)::integer) x
+    where x.sync_changed_at between 'epoch' and now()), 0)::double precision as event_waits,
+  coalesce((select extract(epoch from now() - min(x.sync_changed_at)) from (select e.sync_changed_at from public.events e
+    where e.sync_due_at is not null and e.sync_planned = e.sync_revision order by e.sync_due_at limit sqlc.arg(max_looked)::integer) x
+    where x.sync_changed_at between 'epoch' and now()), 0)::double precision as copy_waits,
+  coalesce((select x.error_message from (select e.error_message, e.sync_due_at from public.events e
+    where e.sync_due_at is not null and e.sync_planned is distinct from e.sync_revision order by e.sync_due_at desc limit sqlc.arg(max_looked)::integer) x
+    where x.error_message <> '' order by x.sync_due_at desc limit 1), '')::text as event_error,
+  coalesce((select x.error_message from (select e.error_message, e.sync_due_at from public.events e
+    where e.sync_due_at is not null and e.sync_planned = e.sync_revision order by e.sync_due_at desc limit sqlc.arg(max_looked)::integer) x
+    where x.error_message <> '' order by x.sync_due_at desc limit 1), '')::text as copy_error,
+  coalesce((select x.error_message from (select k.error_message, k.due_at from reminder_worker.calendar_copies k
+    where k.due_at is not null order by k.due_at desc limit sqlc.arg(max_looked)::integer) x
+    where x.error_message <> '' order by x.due_at desc limit 1), '')::text as removal_error,
+  coalesce((select x.error_message from (select r.error_message, coalesce(r.next_attempt_at, r.notify_at_ts) as due_at from public.reminders r
+    where r.status in ('pending', 'sending') and coalesce(r.next_attempt_at, r.notify_at_ts) <= now() + interval '5 minutes'
+    order by coalesce(r.next_attempt_at, r.notify_at_ts) desc limit sqlc.arg(max_looked)::integer) x
+    where x.error_message <> '' order by x.due_at desc limit 1), '')::text as reminder_error;
 
 -- FailureGroups is FailureReasons for a person: of events, reminders and removals of copies, with the oldest, and the latest five of each reason as
 -- examples. The groups are the same.

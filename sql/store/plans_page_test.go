@@ -14,9 +14,9 @@ func ofPage(b batch) map[string]asked {
 	return map[string]asked{
 		"RemindersAhead": {func(ctx context.Context, q *store.Queries) { _, _ = q.RemindersAhead(ctx, limit) }, []string{"reminders_due_idx"}},
 		"NextReminders":  {func(ctx context.Context, q *store.Queries) { _, _ = q.NextReminders(ctx, 10) }, []string{"reminders_due_idx", "events_pkey"}},
-		"WorkErrors": {
+		"WorkStanding": {
 			func(ctx context.Context, q *store.Queries) {
-				_, _ = q.WorkErrors(ctx, store.WorkErrorsParams{MaxRows: 200, MaxOpen: limit, Since: since})
+				_, _ = q.WorkStanding(ctx, store.WorkStandingParams{MaxLooked: 200, MaxRows: limit, Since: since})
 			},
 			[]string{
 				"events_unplanned_idx", "events_planned_idx", "calendar_copies_due_idx", "reminders_due_idx", "deliveries_receipt_due_idx",

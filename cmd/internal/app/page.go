@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -19,8 +20,8 @@ const (
 	pageRows = 1000
 	// pageNext is how many reminders are named there.
 	pageNext = 10
-	// pageErrors is among how many rows of each queue its latest error is looked for.
-	pageErrors = 200
+	// pageLooked is among how many rows of each queue the oldest and its latest error are looked for.
+	pageLooked = 200
 )
 
 // openPage makes the live page.
@@ -158,7 +159,7 @@ func readAhead(ctx context.Context, db *store.Queries, o *page.Overview) error {
 		if row.Nr >= 60 {
 			into = &o.Day
 		}
-		into.From, into.Counts = row.Begins, append(into.Counts, counted1000(row.Due))
+		into.From, into.Counts = row.Begins, append(into.Counts, upTo(row.Due))
 	}
 	next, err := db.NextReminders(ctx, pageNext)
 	if err != nil {
@@ -170,42 +171,48 @@ func readAhead(ctx context.Context, db *store.Queries, o *page.Overview) error {
 	return nil
 }
 
-// counted1000 is a count of up to pageRows, of which one more was asked for.
-func counted1000(n int64) page.Count { return page.Count{N: int(min(n, pageRows)), More: n > pageRows} }
+// upTo is a count of up to pageRows, of which one more was asked for.
+func upTo(n int64) page.Count { return page.Count{N: int(min(n, pageRows)), More: n > pageRows} }
+
+func sum(counts []page.Count) (all page.Count) {
+	for _, c := range counts {
+		all.N, all.More = all.N+c.N, all.More || c.More
+	}
+	return all
+}
 
 // readWork reads what waits where.
 func readWork(ctx context.Context, db *store.Queries, o *page.Overview) error {
-	waits, err := db.WorkWaiting(ctx, pageRows+1)
-	if err != nil {
-		return fmt.Errorf("read what waits: %w", err)
-	}
 	oldest, err := db.OldestDue(ctx)
 	if err != nil {
 		return fmt.Errorf("read what waits for longest: %w", err)
 	}
-	wrong, err := db.WorkErrors(ctx, store.WorkErrorsParams{MaxRows: pageErrors, MaxOpen: pageRows + 1, Since: o.At.Add(-failureAge)})
+	stands, err := db.WorkStanding(ctx, store.WorkStandingParams{MaxLooked: pageLooked, MaxRows: pageRows + 1, Since: o.At.Add(-failureAge)})
 	if err != nil {
-		return fmt.Errorf("read the latest errors: %w", err)
+		return fmt.Errorf("read what waits: %w", err)
 	}
-	o.FailedEvents, o.FailedReminders = counted1000(wrong.FailedEvents), counted1000(wrong.FailedReminders)
+	o.FailedEvents, o.FailedReminders = upTo(stands.FailedEvents), upTo(stands.FailedReminders)
 	for i := range o.Stages {
 		s := &o.Stages[i]
-		n := int64(-1)
+		var n page.Count
 		switch s.Name {
 		case page.StageQueue:
-			n, s.OldestSeconds, s.Error = waits.Events, oldest.Event, wrong.Event
+			n, s.OldestSeconds, s.Error = upTo(stands.Events), max(oldest.Event, stands.EventWaits), stands.EventError
 		case page.StageGoogle:
-			n, s.OldestSeconds, s.Error = waits.Copies+waits.Removals, max(oldest.Copy, oldest.Removal), cmp.Or(wrong.Copy, wrong.Removal)
+			n = upTo(stands.Copies + stands.Removals)
+			s.OldestSeconds, s.Error = max(oldest.Copy, oldest.Removal, stands.CopyWaits), cmp.Or(stands.CopyError, stands.RemovalError)
 		case page.StageReminders:
-			n = waits.RemindersToday
+			n = sum(o.Day.Counts)
 		case page.StagePush:
-			n, s.OldestSeconds, s.Error = waits.Reminders, oldest.Reminder, wrong.Reminder
+			n, s.OldestSeconds, s.Error = upTo(stands.Reminders), oldest.Reminder, stands.ReminderError
 		case page.StageReceipts:
-			n, s.OldestSeconds = wrong.Receipts, oldest.Receipt
+			n, s.OldestSeconds = upTo(stands.Receipts), oldest.Receipt
+		default:
+			continue
 		}
-		if n >= 0 {
-			c := counted1000(n)
-			s.Waiting = &c
+		s.Waiting = &n
+		if strings.Contains(s.Rest, s.Error) { // it is told already
+			s.Error = ""
 		}
 	}
 	return nil

@@ -32,6 +32,9 @@ func (e Event) moments(now time.Time) []Moment {
 	if e.Revision > 1 {
 		all = append(all, Moment{e.ChangedAt, "Event changed and announced", fmt.Sprintf("this is revision %d of its content", e.Revision), ToneQuiet})
 	}
+	if e.Status == "failed" {
+		all = append(all, Moment{e.ChangedAt, "Event failed", cmp.Or(e.Error, "no reason was noted") + " (since then; when exactly is not recorded)", ToneBad})
+	}
 	if !e.Dismissed.IsZero() {
 		all = append(all, Moment{e.Dismissed, "Dismissed by the user", "what had not been sent by then is not sent", ToneQuiet})
 	}

@@ -69,6 +69,25 @@ type Overview struct {
 	Stale string `json:"stale,omitempty"`
 }
 
+// Troubles are the checks that are not ok, but for those that tell of a pause, which is told by itself.
+func (o Overview) Troubles() (all []Check) {
+	rests := map[string]bool{}
+	for _, s := range o.Stages {
+		if s.Pause != nil {
+			rests[checkOf[s.Part]] = true
+		}
+	}
+	for _, c := range o.Readiness.Checks {
+		if c.Status != "ok" && !rests[c.Name] {
+			all = append(all, c)
+		}
+	}
+	return all
+}
+
+// checkOf is the check that tells of a pause.
+var checkOf = map[string]string{"calendar": "google", "push": "expo"}
+
 // Series is a count for each of so many equal periods.
 type Series struct {
 	// From is when the first begins.
