@@ -112,6 +112,8 @@ type Config struct {
 	// TokenEncryptionKey seals the refresh tokens in the database; see reminder-worker tokens. Several, separated by commas: the first
 	// seals, the others open what was sealed before.
 	TokenEncryptionKey string `env:"TOKEN_ENCRYPTION_KEY" secret:"true"`
+
+	from map[string]Source // of the variables that are set
 }
 
 // minPassword is how many characters the password of the live page has at least.

@@ -29,20 +29,24 @@ type Setting struct {
 
 // Explain lists all variables, with what Load makes of them and where it comes from. No secret is among them. The error is that of Load.
 func Explain(environ []string, dotenv string) ([]Setting, error) {
-	c, from, err := load(environ, dotenv)
+	c, err := Load(environ, dotenv)
 	if err != nil {
 		return nil, err
 	}
+	return c.settings(), nil
+}
+
+// settings lists all variables.
+func (c Config) settings() (settings []Setting) {
 	shown, hidden := c.printable(), secrets()
-	var settings []Setting
 	for _, name := range variables() {
 		s := Setting{Name: name, Value: spacesOut(shown[name]), Source: FromDefault, Secret: hidden[name]}
-		if source, set := from[name]; set {
+		if source, set := c.from[name]; set {
 			s.Source = source
 		}
 		settings = append(settings, s)
 	}
-	return settings, nil
+	return settings
 }
 
 // spacesOut turns a list as Go prints it into one as a variable holds it.

@@ -54,7 +54,8 @@ var sections = []struct {
 		{"AUDIT_REPAIR", "Whether they mend what they find: true or false."},
 	}},
 	{"Where to look, and what to call", []meaning{
-		{"HTTP_ADDR", "Where /livez, /readyz and /metrics are answered; off: nowhere."},
+		{"HTTP_ADDR", "Where the live page, /livez, /readyz and /metrics are answered; off: nowhere."},
+		{"PAGE_PASSWORD", "Opens the live page, and has it retry, pause and resume. Without it the page is for reading, on an address of the loopback only."},
 		{"LOG_LEVEL", "debug, info, warn or error."},
 		{"LOG_FORMAT", "json, console, or auto: console on a terminal."},
 		{"GOOGLE_CALENDAR_URL", "Full addresses with path, for stand-ins, proxies and regional gateways."},

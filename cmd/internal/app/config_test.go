@@ -79,6 +79,9 @@ func TestFaults(t *testing.T) {
 		{"access token cut from a page", []string{someDatabase, "EXPO_ACCESS_TOKEN=abc def"}, []string{
 			"EXPO_ACCESS_TOKEN: contains a blank or a character that no access token has",
 		}},
+		{"a password that can be guessed", []string{someDatabase, "PAGE_PASSWORD=secret"}, []string{
+			"PAGE_PASSWORD: has fewer than 8 characters",
+		}},
 		{"sealing", []string{someDatabase, "TOKEN_ENCRYPTION_KEY=a password"}, []string{
 			"TOKEN_ENCRYPTION_KEY: key 1 of 1: neither base64 nor hexadecimal of 32 bytes; reminder-worker tokens key makes one",
 		}},

@@ -59,6 +59,11 @@
 // from a closed firewall. No error and no finding of this package holds a secret: parsers quote what they cannot read, so their words are
 // not passed on.
 //
+// # The live page
+//
+// What it shows is read in transactions that change nothing, one at a time, by statements of 3 s at most; how they end says nothing of readiness, and makes
+// no plan old. Rates are this worker's, read off its own counters; all else is of the tables, so every worker shows the same. What it changes goes the way of the commands.
+//
 // # Testing
 //
 // The whole program runs in tests as it runs in production, against a real Postgres and the stand-ins over HTTP; also behind PgBouncer,

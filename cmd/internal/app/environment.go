@@ -20,7 +20,8 @@ const maxSecretFile = 64 << 10
 // Load reads the configuration from environ (NAME=value) and, for what is not set there, from the .env file, if there is one. For every
 // secret NAME, NAME_FILE may name a file that holds it. All faults are reported at once; values of secrets appear in none of them.
 func Load(environ []string, dotenv string) (Config, error) {
-	c, _, err := load(environ, dotenv)
+	c, from, err := load(environ, dotenv)
+	c.from = from
 	return c, err
 }
 

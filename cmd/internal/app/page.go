@@ -87,7 +87,7 @@ func (s *pageSource) Readiness() page.Readiness {
 
 // Overview implements page.Source. What the program knows by itself comes with an error, too.
 func (s *pageSource) Overview(ctx context.Context) (page.Overview, error) {
-	o := page.Overview{At: time.Now(), Stages: s.stages()}
+	o := page.Overview{At: time.Now(), Stages: s.stages(), Next: []page.Due{}}
 	err := s.read(ctx, func(ctx context.Context, db *store.Queries) error {
 		clock, err := db.DatabaseNow(ctx)
 		if err != nil {

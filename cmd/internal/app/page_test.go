@@ -138,6 +138,9 @@ func TestPageTellsAStory(t *testing.T) {
 		t.Errorf("system: %+v", s)
 	}
 	for _, setting := range s.Settings {
+		if setting.Name == "EXPO_PUSH_URL" && setting.Source != "environment" || setting.Name == "LEASE" && setting.Source != "default" {
+			t.Errorf("setting: %+v", setting)
+		}
 		if setting.Name == "PAGE_PASSWORD" && setting.Value != redacted || strings.Contains(setting.Value, pagePassword) {
 			t.Errorf("setting: %+v", setting)
 		}

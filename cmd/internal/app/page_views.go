@@ -62,7 +62,7 @@ func readStory(ctx context.Context, db *store.Queries, id uuid.UUID) (page.Story
 }
 
 func storyOf(ctx context.Context, db *store.Queries, id uuid.UUID) (page.Story, error) {
-	told := page.Story{ID: id, At: time.Now()}
+	told := page.Story{ID: id, At: time.Now(), Copies: []page.Copy{}, Reminders: []page.Reminder{}}
 	events, err := db.StoryEvent(ctx, id)
 	if err != nil {
 		return told, fmt.Errorf("read event: %w", err)
@@ -104,7 +104,7 @@ func readReminders(ctx context.Context, db *store.Queries, told *page.Story) err
 		ids, at[r.ID] = append(ids, r.ID), i
 		told.Reminders = append(told.Reminders, page.Reminder{
 			ID: r.ID, DueAt: known(r.NotifyAtTs), LeadSeconds: int(r.LeadSeconds), Status: r.Status, CreatedAt: known(r.CreatedAt), AskedAt: known(r.AskedAt),
-			NextAt: known(r.NextAttemptAt), SentAt: known(r.SentAtTs), Attempts: int(r.RetryCount), Snoozed: r.Snoozed, Message: r.Message, Error: r.ErrorMessage,
+			NextAt: known(r.NextAttemptAt), SentAt: known(r.SentAtTs), Attempts: int(r.RetryCount), Snoozed: r.Snoozed, Message: r.Message, Error: r.ErrorMessage, Deliveries: []page.Delivery{},
 		})
 	}
 	pushes, err := db.StoryDeliveries(ctx, store.StoryDeliveriesParams{ReminderIds: ids, MaxRows: storyPushes + 1})
@@ -227,7 +227,7 @@ func (s *pageSource) System(ctx context.Context) (page.System, error) {
 			Total: int(pool.TotalConns()), InUse: int(pool.AcquiredConns()), Idle: int(pool.IdleConns()), Max: int(pool.MaxConns()), Waits: pool.EmptyAcquireCount(),
 		},
 		Database: page.Database{Address: place(&a.pool.Config().ConnConfig.Config), Pooled: a.route.pooled.Load()},
-		Settings: a.settings(),
+		Settings: s.settings(),
 	}
 	if st.Err != nil {
 		told.Listener.Error = a.whyDeaf(st.Err)
@@ -247,10 +247,9 @@ func (s *pageSource) System(ctx context.Context) (page.System, error) {
 }
 
 // settings are the variables as they may be seen.
-func (a *App) settings() (all []page.Setting) {
-	shown := a.cfg.printable()
-	for _, name := range slices.Sorted(maps.Keys(shown)) {
-		all = append(all, page.Setting{Name: name, Value: shown[name], Source: "set"})
+func (s *pageSource) settings() (all []page.Setting) {
+	for _, v := range s.app.cfg.settings() {
+		all = append(all, page.Setting{Name: v.Name, Value: v.Value, Source: string(v.Source)})
 	}
 	return all
 }

@@ -85,6 +85,9 @@ func (r RetryResult) query() url.Values {
 			q.Set(name, strconv.Itoa(n))
 		}
 	}
+	if r.More {
+		q.Set("more", "1")
+	}
 	return q
 }
 
@@ -134,6 +137,9 @@ func (p *Page) retry(r *http.Request, req RetryRequest) (RetryResult, error) {
 	ctx, cancel := context.WithTimeout(r.Context(), p.cfg.ActTimeout)
 	defer cancel()
 	res, err := p.actions.Retry(ctx, req)
+	if err != nil && errors.Is(ctx.Err(), context.DeadlineExceeded) && res.Events+res.Reminders > 0 {
+		res.More, err = true, nil
+	}
 	line := p.log.Info().Str("from", r.RemoteAddr).Str("reason", req.Reason).Bool("all", req.All).
 		Int("named_events", len(req.Events)).Int("named_reminders", len(req.Reminders))
 	if err != nil {

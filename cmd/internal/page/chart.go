@@ -18,6 +18,7 @@ type chart struct {
 	Lines           []line
 	Total           Count
 	Summary         string // for those who do not see it
+	None            string // in place of bars
 }
 
 type bar struct {
@@ -61,7 +62,8 @@ func draw(id, title, unit string, s Series, every int) chart {
 		top = max(top, n.N)
 	}
 	top = ceiling(top)
-	if len(s.Counts) == 0 {
+	if c.None = "None is due"; len(s.Counts) == 0 {
+		c.None, c.Summary = "Not known", "Not known."
 		return c
 	}
 	slot := float64(chartWidth-chartLeft) / float64(len(s.Counts))

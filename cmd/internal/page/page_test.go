@@ -492,6 +492,45 @@ func TestChanges(t *testing.T) {
 	}
 }
 
+// What could not be finished in time is told as what was done.
+func TestRetryThatIsNotFinished(t *testing.T) {
+	t.Parallel()
+	s := serve(t, func(c *Config) { c.Password, c.ActTimeout = password, time.Nanosecond })
+	s.header.Set("Authorization", "Bearer "+password)
+	s.done.err = context.DeadlineExceeded
+	s.has(s.want(200, "POST", "/api/v1/retry", `{"all":true}`), `"events": 2`, `"more": true`)
+	s.has(s.want(503, "POST", "/api/v1/pause", `{"part":"push"}`), "deadline")
+	s.has(s.want(200, "GET", "/failures?done=retry&events=1500&more=1", ""), "1,500 events due again; there are more")
+}
+
+func TestWhatIsNotKnownIsNotShownAsNothing(t *testing.T) {
+	t.Parallel()
+	c := draw("hour", "The next hour", "minute", Series{}, 10)
+	if c.None != "Not known" || len(c.Bars) != 0 {
+		t.Errorf("%+v", c)
+	}
+	c = draw("hour", "The next hour", "minute", Series{Step: 60, Counts: make([]Count, 60)}, 10)
+	if c.None != "None is due" || c.Summary != "None is due." || len(c.Ticks) != 6 {
+		t.Errorf("%+v", c)
+	}
+	c = draw("hour", "The next hour", "minute", Series{Step: 60, Counts: []Count{{N: 3}, {}, {N: 1000, More: true}}}, 1)
+	if len(c.Bars) != 2 || c.Bars[1].Height != chartBase-chartTop || c.Summary != "1,003+ reminders; 1,000+ in one minute." || c.Lines[0].Label != "1,000" {
+		t.Errorf("%+v", c)
+	}
+}
+
+func TestPeriods(t *testing.T) {
+	t.Parallel()
+	for d, want := range map[time.Duration]string{
+		0: "0 ms", 800 * time.Microsecond: "0.8 ms", 42 * time.Millisecond: "42 ms", 3240 * time.Millisecond: "3.2 s", 119 * time.Second: "119 s",
+		119 * time.Minute: "119 min", 30 * time.Hour: "30 h", 72 * time.Hour: "3 d", -time.Minute: "-60 s",
+	} {
+		if got := period(d); got != want {
+			t.Errorf("%s: %q, want %q", d, got, want)
+		}
+	}
+}
+
 func TestChangesThatAreRefused(t *testing.T) {
 	t.Parallel()
 	s := locked(t)

@@ -197,6 +197,9 @@ func doneWords(q url.Values) string {
 		if none := n("unknown"); none > 0 {
 			parts = append(parts, grouped(none)+" are gone")
 		}
+		if n("more") > 0 {
+			parts = append(parts, "there are more than could be done in this time: retry again")
+		}
 		return strings.Join(parts, "; ") + "."
 	case "pause-calendar":
 		return "No worker calls Google any more, until it is resumed."

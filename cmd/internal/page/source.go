@@ -32,7 +32,7 @@ var ErrUnknown = errors.New("neither an event nor a reminder has this id")
 
 // Actions change something. An error is shown to whoever asked, so it holds no secrets.
 type Actions interface {
-	// Retry makes what has failed due again.
+	// Retry makes what has failed due again. What was done before an error comes with it.
 	Retry(ctx context.Context, r RetryRequest) (RetryResult, error)
 	// Pause has all workers leave a part ("calendar" or "push") alone until Resume.
 	Pause(ctx context.Context, part, reason string) error
@@ -62,6 +62,8 @@ type RetryResult struct {
 	Unchanged int `json:"unchanged"`
 	// Unknown are ids of nothing.
 	Unknown int `json:"unknown"`
+	// More says that the time was up before all was done: what was done stands, and the same request goes on with the rest.
+	More bool `json:"more,omitempty"`
 }
 
 // PauseRequest names a part and says why it is to rest.

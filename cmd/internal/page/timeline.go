@@ -11,7 +11,7 @@ import (
 // timeline puts what the rows say into words, in the order of time. Rows keep what is, and little of what was: a state
 // whose time nobody has written down is told of where it was due.
 func (s Story) timeline() []Moment {
-	var all []Moment
+	all := []Moment{}
 	if s.Event != nil {
 		all = append(all, s.Event.moments(s.At)...)
 	}
