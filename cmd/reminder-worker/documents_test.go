@@ -110,22 +110,6 @@ func (d document) under(section string) string {
 	return text
 }
 
-// column returns the codes in one column of the tables of a section, row by row; a row without any is left out.
-func (d document) column(section string, column int) (rows [][]string) {
-	for _, cells := range d.cells {
-		var row []string
-		for _, c := range cells {
-			if c.section == section && c.column == column {
-				row = append(row, c.text)
-			}
-		}
-		if row != nil {
-			rows = append(rows, row)
-		}
-	}
-	return rows
-}
-
 // allPages are the names of all documents of the repository. The changelog tells of the past, and is held to nothing.
 func allPages(t *testing.T) (names []string) {
 	t.Helper()
