@@ -94,7 +94,7 @@ type asked struct {
 // questions is every statement with arguments of a usual batch. DatabaseNow reads no table, and neither does what calls a function.
 func questions(b batch) map[string]asked {
 	all := map[string]asked{"DatabaseNow": {func(ctx context.Context, q *store.Queries) { _, _ = q.DatabaseNow(ctx) }, nil}}
-	for _, part := range []map[string]asked{ofFunctions(), ofEvents(b), ofPlans(b), ofAccounts(b), ofCopies(b), ofReminders(b), ofPushes(b), ofAudits(b), ofRepairs(b), ofOperator(b), ofPage(b)} {
+	for _, part := range []map[string]asked{ofFunctions(), ofEvents(b), ofPlans(b), ofAccounts(b), ofCopies(b), ofReminders(b), ofPushes(b), ofAudits(b), ofRepairs(b), ofOperator(b), ofPage(b), ofCleanup(b), ofUsers(b)} {
 		maps.Copy(all, part)
 	}
 	return all
@@ -550,6 +550,7 @@ type node struct {
 	Relation string `json:"Relation Name"`
 	Index    string `json:"Index Name"`
 	Cond     string `json:"Index Cond"`
+	Range    string `json:"TID Cond"`
 	Parts    []node `json:"Plans"`
 }
 
