@@ -62,7 +62,7 @@ var table = map[string]may{
 	"cmd/internal/app": {
 		[]string{
 			"cmd/internal/ops", "cmd/internal/page", "listener", "listener/wal", "sync/audit", "sync/reconcile", "sync/gcal", "sync/seal",
-			"notify", "notify/wheel", "notify/expo", "notify/text", "sql/migrations", "sql/permits", "sql/store",
+			"notify", "notify/wheel", "notify/expo", "notify/text", "sql/cleanup", "sql/migrations", "sql/permits", "sql/personal", "sql/store",
 		},
 		[]string{pgx, pgxpool, xsync, prom, zerolog, uuid, env, godotenv, isatty, xtime},
 	},
@@ -89,8 +89,10 @@ var table = map[string]may{
 	"notify/wheel":         {nil, nil},
 	"notify/expo":          {nil, []string{uuid, xtime, xtext}},
 	"notify/expo/expofake": {nil, []string{uuid}},
+	"sql/cleanup":          {[]string{"sql/store"}, []string{pgx, prom, zerolog, uuid}},
 	"sql/migrations":       {nil, []string{pgx, uuid}},
 	"sql/permits":          {[]string{"sql/store"}, []string{prom, zerolog}},
+	"sql/personal":         {[]string{"sql/store"}, []string{pgx, prom, zerolog, uuid}},
 	"sql/settings":         {nil, nil},
 	"sql/store":            {nil, []string{pgx, uuid}},
 	"sql/pgtemp":           {nil, []string{uuid, xsys}},

@@ -42,6 +42,9 @@ type Size struct {
 	Far          int           // reminders behind the horizon in the last of them
 	IdleFor      time.Duration //
 	Growth       []int         // rows in each table that are history
+
+	Cleanup          int // events that are to be removed, each with two or three reminders
+	CleanupReminders int // that fall due meanwhile, within each LatenessFor
 }
 
 // QuickSize is for a first look.
@@ -56,6 +59,7 @@ func QuickSize() Size {
 		Rebuild: []int{1_000_000},
 		IdleFor: 15 * time.Second,
 		Growth:  []int{10_000, 300_000},
+		Cleanup: 40_000, CleanupReminders: 1000,
 	}
 }
 
@@ -71,6 +75,7 @@ func FullSize() Size {
 		Rebuild: []int{1_000_000, 5_000_000, 100_000}, Far: 20_000_000,
 		IdleFor: 30 * time.Second,
 		Growth:  []int{10_000, 1_000_000, 20_000_000},
+		Cleanup: 2_000_000, CleanupReminders: 3000,
 	}
 }
 

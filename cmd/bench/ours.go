@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
 )
 
 // Ours is reminder-worker, whose executable is program.
@@ -32,6 +33,12 @@ func Ours(program string) Worker {
 			return run
 		},
 		Ready: ready,
+		Old:   writeOld,
+		Cleanup: func(ctx context.Context, s Site) *exec.Cmd {
+			run := exec.CommandContext(ctx, program, "cleanup", "--yes")
+			run.Dir, run.Env = os.TempDir(), append(environment(s), "KEEP_EVENTS=2160h")
+			return run
+		},
 		SQL: Statements{
 			Event: `insert into events (id, user_id, title, start_ts, location, prep_items) values ($1, $2, 'Practice', $3, 'Field 3', '{cleats,water}')`,
 			Events: `insert into events (id, user_id, title, start_ts, location, prep_items)
@@ -44,6 +51,8 @@ func Ours(program string) Worker {
 				insert into reminders (id, event_id, user_id, notify_at_ts, message) select r.id, r.event, r.owner, r.at, 'Field 3' from r`,
 			Done: `select count(*) from events where status = 'synced'`,
 			Sent: `select count(*) from reminders where status = 'sent'`,
+			Ages: `select (select count(*) from events where start_ts < now() - interval '90 days') + (select count(*) from reminders where notify_at_ts < now() - interval '90 days'),
+				(select count(*) from events where start_ts >= now() - interval '90 days') + (select count(*) from reminders where notify_at_ts >= now() - interval '90 days')`,
 			History: `with e as (
 					insert into events (user_id, title, start_ts, status)
 					select u.ids[1 + n % cardinality(u.ids)], 'Practice', now() - n * interval '1 minute' - interval '1 day', 'synced'
@@ -56,12 +65,56 @@ func Ours(program string) Worker {
 	}
 }
 
+// old writes events $1 to $2 of a crowd. Of each eleven, ten took place more than 90 days ago and one is of these weeks, past or to come; each has a copy,
+// and two or three reminders, which have been delivered if they are past.
+const old = `with e as (
+		insert into events (id, user_id, title, start_ts, status, google_calendar_id, created_at, sync_changed_at, sync_planned, sync_due_at)
+		select gen_random_uuid(), u.ids[1 + n % cardinality(u.ids)], 'Practice', d.at, 'synced', 'g' || n, least(d.at, now()), least(d.at, now()), 1, null
+		from (select array_agg(id) as ids from auth.users) u, generate_series($1::integer, $2::integer) n
+		cross join lateral (
+			select case when n % 11 = 0 then now() + (n % 40 - 20) * interval '1 day' + interval '6 hours' else now() - interval '100 days' - n * interval '1 second' end as at) d
+		returning id, user_id, start_ts
+	), c as (
+		insert into reminder_worker.calendar_copies (event_id, user_id, google_event_id, etag, content_hash, written_at)
+		select id, user_id, replace(id::text, '-', ''), '"1"', 'hash', now() from e
+	), r as (
+		insert into reminders (id, event_id, user_id, notify_at_ts, message, status, sent_at_ts, plan_revision, planned_for_ts, lead_seconds, created_at)
+		select gen_random_uuid(), e.id, e.user_id, p.at, 'Field 3', case when p.at < now() then 'sent' else 'pending' end, case when p.at < now() then p.at end, 1, e.start_ts,
+			l.lead, least(p.at, now())
+		from e
+		cross join unnest(array[1800, 10800, 86400]) with ordinality as l (lead, nr)
+		cross join lateral (select e.start_ts - l.lead * interval '1 second' as at) p
+		where l.nr < 3 or get_byte(uuid_send(e.id), 0) < 128
+		returning id, user_id, notify_at_ts, status
+	)
+	insert into reminder_worker.deliveries (reminder_id, token, state, ticket_id, sent_at, lateness_ms, settled_at)
+	select id, 'ExponentPushToken[' || left(user_id::text, 20) || ']', 'delivered', 'ticket', notify_at_ts, 1, notify_at_ts + interval '15 minutes' from r where status = 'sent'`
+
+// writeOld writes a crowd of which so many events are old. Triggers rest: nobody is to serve them.
+func writeOld(ctx context.Context, db *pgxpool.Pool, events int) error {
+	const page = 50_000
+	total := events + events/10
+	for from := 1; from <= total; from += page {
+		err := pgx.BeginFunc(ctx, db, func(tx pgx.Tx) error {
+			if _, err := tx.Exec(ctx, "set local session_replication_role = replica"); err != nil {
+				return err
+			}
+			_, err := tx.Exec(ctx, old, from, min(total, from+page-1))
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 func environment(s Site) []string {
 	env := []string{
 		"PATH=" + os.Getenv("PATH"), "HOME=" + os.TempDir(), "LOG_FORMAT=json",
 		"DATABASE_URL=" + s.DatabaseURL, "HTTP_ADDR=" + s.HTTPAddr,
 		"GOOGLE_CALENDAR_URL=" + s.GoogleURL, "GOOGLE_TOKEN_URL=" + s.TokenURL, "GOOGLE_CLIENT_ID=bench", "GOOGLE_CLIENT_SECRET=bench",
-		"EXPO_PUSH_URL=" + s.ExpoURL, "DEFAULT_TIME_ZONE=UTC", "AUDIT_INTERVAL=0",
+		"EXPO_PUSH_URL=" + s.ExpoURL, "DEFAULT_TIME_ZONE=UTC", "AUDIT_INTERVAL=0", "CLEANUP_INTERVAL=0",
 	}
 	if !s.Paced {
 		env = append(env, "CALENDAR_RATE=0", "CALENDAR_USER_RATE=0", "PUSH_RATE=0")

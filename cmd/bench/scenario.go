@@ -92,7 +92,16 @@ var scenarios = []scenario{
 		func(s Size, _ int) int { return s.PickupRate * int(s.PickupFor.Seconds()) },
 		func(ctx context.Context, r *rig, s Size, i int) (Result, error) { return r.growth(ctx, s, s.Growth[i]) },
 	},
+	{
+		cleanupName, false,
+		func(s Size) []string { return counts([]int{s.Cleanup}, " old events") },
+		func(s Size, _ int) int { return 2 * s.CleanupReminders },
+		func(ctx context.Context, r *rig, s Size, _ int) (Result, error) { return r.cleanup(ctx, s, s.Cleanup) },
+	},
 }
+
+// cleanupName is that of the scenario in which not every worker has a part.
+const cleanupName = "cleanup"
 
 // ScenarioNames are those that Config.Only may name.
 func ScenarioNames() (names []string) {

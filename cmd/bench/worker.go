@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
 )
 
 // Worker is a program that is measured, and how an app hands it its work.
@@ -24,8 +25,17 @@ type Worker struct {
 	SQL Statements
 	// Enter enters one event in one transaction, where that takes a library's own client and not a statement alone. Nil: SQL.Event does.
 	Enter func(ctx context.Context, db *pgx.Conn, e Event) error
+	// Old fills the tables with so many old events and what belongs to them, which a cleanup is to remove, among a tenth as many that stay. Cleanup is
+	// the program that removes them while the worker serves. Nil: there is none.
+	Old     func(ctx context.Context, db *pgxpool.Pool, events int) error
+	Cleanup func(ctx context.Context, s Site) *exec.Cmd
 	// Skips says of a scenario why this worker has no part in it; empty: it has.
 	Skips func(scenario string) string
+}
+
+// skips reports whether a worker has no part in a scenario.
+func (w *Worker) skips(scenario string) bool {
+	return w.Skips != nil && w.Skips(scenario) != "" || scenario == cleanupName && w.Cleanup == nil
 }
 
 // Event is one that the app enters.
@@ -46,6 +56,8 @@ type Statements struct {
 	Done string
 	// Sent counts the reminders that are marked as sent.
 	Sent string
+	// Ages counts the events and reminders that a cleanup is to remove, and all others. Empty: there is no cleanup.
+	Ages string
 	// History enters $1 events and as many reminders of the past, which nobody serves. Empty: the worker keeps none.
 	History string
 }

@@ -120,7 +120,7 @@ Configuration comes from the environment, and from .env in the working directory
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return usageError{fmt.Errorf("%w; see %s --help", err, c.CommandPath())}
 	})
-	root.AddCommand(newRunCommand(), newOnceCommand(), newHealthCommand(), newMigrateCommand(), newStatusCommand(), newRetryCommand(), newPauseCommand(), newResumeCommand(), newConfigCommand(), newDoctorCommand(), newAuditCommand(), newDemoCommand(), newBenchCommand(), newStandinsCommand(), newTextsCommand(), newTokensCommand(), newVersionCommand())
+	root.AddCommand(newRunCommand(), newOnceCommand(), newHealthCommand(), newMigrateCommand(), newStatusCommand(), newRetryCommand(), newPauseCommand(), newResumeCommand(), newConfigCommand(), newDoctorCommand(), newAuditCommand(), newCleanupCommand(), newDemoCommand(), newBenchCommand(), newStandinsCommand(), newTextsCommand(), newTokensCommand(), newUserCommand(), newVersionCommand())
 	refuseUnknown(root)
 	return root
 }

@@ -241,7 +241,7 @@ $$;
 --
 -- An event is removed as the app would remove it, so its copy goes; where copies are to stay, what is known of it goes first, and an event that a
 -- worker is writing waits until it has been written.
-create function reminder_worker.forget_step(request uuid, max_rows integer, out ended boolean, out in_ms double precision)
+create function reminder_worker.forget_step(request uuid, max_rows integer, out ended boolean, out last boolean, out in_ms double precision)
 language plpgsql security definer set search_path = '' set lock_timeout = '250ms' as $$
 declare
   d reminder_worker.user_deletions%rowtype;
@@ -253,6 +253,7 @@ begin
   select * into d from reminder_worker.user_deletions x where x.id = request for update skip locked;
   if not found or d.user_id is null then
     ended := found or not exists (select from reminder_worker.user_deletions x where x.id = request);
+    last := false;
     in_ms := 100;
     return;
   end if;
@@ -338,6 +339,7 @@ begin
       user_id = case when not ended then d.user_id end, ended_at = case when ended then now() end,
       due_at = case when not ended then now() + in_ms * interval '1 millisecond' end
   where x.id = d.id;
+  last := ended;
 end
 $$;
 

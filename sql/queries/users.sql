@@ -60,9 +60,10 @@ select to_jsonb(d) as row from reminder_worker.user_deletions d where d.user_id 
 -- name: ForgetUser :one
 select reminder_worker.forget_user(sqlc.arg(user_id)::uuid, sqlc.arg(keep_copies)::boolean, sqlc.arg(auth_user)::boolean)::uuid as id;
 
--- ForgetStep makes the next step of forgetting a user, and answers whether it was the last, or else in how many milliseconds the next one is due.
+-- ForgetStep makes the next step of forgetting a user, and answers whether all is done, whether this step was the last, and else in how many milliseconds
+-- the next one is due.
 -- name: ForgetStep :one
-select s.ended::boolean as ended, s.in_ms::double precision as in_ms from reminder_worker.forget_step(sqlc.arg(id)::uuid, sqlc.arg(max_rows)::integer) s;
+select s.ended::boolean as ended, s.last::boolean as last, s.in_ms::double precision as in_ms from reminder_worker.forget_step(sqlc.arg(id)::uuid, sqlc.arg(max_rows)::integer) s;
 
 -- DueDeletions returns up to max_rows deletions whose next step is due.
 -- name: DueDeletions :many

@@ -309,7 +309,7 @@ func (q *Queries) ExportSettings(ctx context.Context, userID uuid.UUID) ([][]byt
 }
 
 const ForgetStep = `-- name: ForgetStep :one
-select s.ended::boolean as ended, s.in_ms::double precision as in_ms from reminder_worker.forget_step($1::uuid, $2::integer) s
+select s.ended::boolean as ended, s.last::boolean as last, s.in_ms::double precision as in_ms from reminder_worker.forget_step($1::uuid, $2::integer) s
 `
 
 type ForgetStepParams struct {
@@ -319,14 +319,16 @@ type ForgetStepParams struct {
 
 type ForgetStepRow struct {
 	Ended bool
+	Last  bool
 	InMs  float64
 }
 
-// ForgetStep makes the next step of forgetting a user, and answers whether it was the last, or else in how many milliseconds the next one is due.
+// ForgetStep makes the next step of forgetting a user, and answers whether all is done, whether this step was the last, and else in how many milliseconds
+// the next one is due.
 func (q *Queries) ForgetStep(ctx context.Context, arg ForgetStepParams) (ForgetStepRow, error) {
 	row := q.db.QueryRow(ctx, ForgetStep, arg.ID, arg.MaxRows)
 	var i ForgetStepRow
-	err := row.Scan(&i.Ended, &i.InMs)
+	err := row.Scan(&i.Ended, &i.Last, &i.InMs)
 	return i, err
 }
 

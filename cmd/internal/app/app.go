@@ -18,7 +18,9 @@ import (
 	"github.com/parentpal/reminder-worker/listener"
 	"github.com/parentpal/reminder-worker/notify"
 	"github.com/parentpal/reminder-worker/notify/expo"
+	"github.com/parentpal/reminder-worker/sql/cleanup"
 	"github.com/parentpal/reminder-worker/sql/permits"
+	"github.com/parentpal/reminder-worker/sql/personal"
 	"github.com/parentpal/reminder-worker/sql/store"
 	"github.com/parentpal/reminder-worker/sync/audit"
 	"github.com/parentpal/reminder-worker/sync/gcal"
@@ -32,23 +34,25 @@ type App struct {
 	log zerolog.Logger
 	reg *prometheus.Registry
 
-	pool     *pgxpool.Pool
-	route    *route // of the pool's connections
-	pulse    *pulse
-	cal      *gcal.Client // nil: no calendars
-	push     *expo.Client
-	listener *listener.Listener
-	events   *reconcile.Reconciler
-	sender   *notify.Sender
-	auditor  *audit.Auditor
-	keys     *seal.Keys // nil: refresh tokens are stored in plain text
-	sealer   *sealer    // nil: likewise
-	ages     *ages
-	pauses   *pauses
-	http     *ops.Server // nil: no HTTP
-	page     *page.Page  // nil: likewise
-	rates    *rates      // nil: likewise
-	start    phase
+	pool      *pgxpool.Pool
+	route     *route // of the pool's connections
+	pulse     *pulse
+	cal       *gcal.Client // nil: no calendars
+	push      *expo.Client
+	listener  *listener.Listener
+	events    *reconcile.Reconciler
+	sender    *notify.Sender
+	auditor   *audit.Auditor
+	cleaner   *cleanup.Cleaner
+	forgetter *personal.Forgetter
+	keys      *seal.Keys // nil: refresh tokens are stored in plain text
+	sealer    *sealer    // nil: likewise
+	ages      *ages
+	pauses    *pauses
+	http      *ops.Server // nil: no HTTP
+	page      *page.Page  // nil: likewise
+	rates     *rates      // nil: likewise
+	start     phase
 }
 
 // httpOff is the value of HTTP_ADDR that answers nowhere.
@@ -113,6 +117,10 @@ func (a *App) wire(build ops.Build) (err error) {
 	if a.auditor, err = audit.New(db, a.cal, a.compareTriggers, a.cfg.audit(), a.log, audit.NewMetrics(a.reg)); err != nil {
 		return err
 	}
+	if a.cleaner, err = cleanup.New(a.pool, a.cfg.cleanup(), a.log, cleanup.NewMetrics(a.reg)); err != nil {
+		return err
+	}
+	a.forgetter = personal.NewForgetter(db, a.cfg.SweepInterval, a.log, personal.NewMetrics(a.reg))
 	a.pauses = newPauses(db, pausedCalendar{a.events, a.auditor}, a.sender, a.log, a.reg)
 	a.ages = newAges(db, a.cfg.SweepInterval, a.pauses, a.log, a.reg)
 	source, err := a.source(db)
@@ -212,6 +220,8 @@ func (a *App) serve(ctx context.Context) error {
 	g.Go(func() error { return a.events.Run(ctx, work) })
 	g.Go(func() error { return a.sender.Run(ctx, work) })
 	g.Go(func() error { a.auditor.Run(ctx); return nil })
+	g.Go(func() error { a.cleaner.Run(aside(ctx)); return nil })
+	g.Go(func() error { a.forgetter.Run(aside(ctx)); return nil })
 	g.Go(func() error { a.warm(ctx); return nil })
 	g.Go(func() error { a.rehearse(ctx); return nil })
 	g.Go(func() error { a.ages.run(ctx); return nil })
@@ -256,6 +266,7 @@ func (a *App) heard(c listener.Change) {
 	if c.Cause != listener.Sweep || a.listener.Status().State != listener.Listening { // else they are read with the ages of work, as often
 		a.pauses.look()
 	}
+	a.forgetter.Look()
 	if c.Cause == listener.Sweep {
 		a.events.Sweep()
 	} else {

@@ -109,6 +109,16 @@ type Config struct {
 	// AuditRepair has what such a round finds mended.
 	AuditRepair bool `env:"AUDIT_REPAIR" envDefault:"false"`
 
+	// CleanupInterval is the time from one cleanup of the database to the next, whichever worker does it; 0: only the command cleanup does.
+	CleanupInterval time.Duration `env:"CLEANUP_INTERVAL" envDefault:"24h"`
+	// KeepReminders is for how long reminders and their deliveries are kept after they are over; 0: for ever. Likewise events that have failed, all
+	// other events that are over, removals of copies that wait for an account that has ended, and retired devices.
+	KeepReminders    time.Duration `env:"KEEP_REMINDERS" envDefault:"2160h"`
+	KeepFailedEvents time.Duration `env:"KEEP_FAILED_EVENTS" envDefault:"2160h"`
+	KeepEvents       time.Duration `env:"KEEP_EVENTS" envDefault:"0s"`
+	KeepRemovals     time.Duration `env:"KEEP_REMOVALS" envDefault:"8760h"`
+	KeepDevices      time.Duration `env:"KEEP_DEVICES" envDefault:"2160h"`
+
 	// TokenEncryptionKey seals the refresh tokens in the database; see reminder-worker tokens. Several, separated by commas: the first
 	// seals, the others open what was sealed before.
 	TokenEncryptionKey string `env:"TOKEN_ENCRYPTION_KEY" secret:"true"`
@@ -121,7 +131,7 @@ const minPassword = 8
 
 // Validate reports everything that is wrong at once, each fault by the name of its variable.
 func (c Config) Validate() error {
-	return errors.Join(c.validateDatabase(), c.validateOutside(), c.validatePeriods(), c.validatePush())
+	return errors.Join(c.validateDatabase(), c.validateOutside(), c.validatePeriods(), c.validatePush(), c.validateCleanup())
 }
 
 func (c Config) validateOutside() error {

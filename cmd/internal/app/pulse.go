@@ -52,6 +52,8 @@ type rehearsalKey struct{}
 type asideKey struct{}
 
 func isAside(ctx context.Context) bool { return ctx.Value(asideKey{}) != nil }
+// aside is a context whose statements keep nobody from being served if they are refused: whoever runs them says so, and the program stays ready.
+func aside(ctx context.Context) context.Context { return context.WithValue(ctx, rehearsalKey{}, true) }
 
 // TraceQueryStart keeps the statement's name for the end. One that is run for nothing has none: if it is refused then, nothing may be left to be
 // done by it for a long time, and so nothing to show that it is in order again.
