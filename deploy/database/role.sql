@@ -19,13 +19,14 @@ $$;
 
 grant usage on schema public, reminder_worker to reminder_runner;
 
-grant select, update on public.events to reminder_runner;
-grant select, insert, update on public.reminders to reminder_runner;
+-- delete: for cleanups, which remove what is over (KEEP_REMINDERS, KEEP_FAILED_EVENTS, KEEP_EVENTS).
+grant select, update, delete on public.events to reminder_runner;
+grant select, insert, update, delete on public.reminders to reminder_runner;
 grant select on public.children, public.notification_settings to reminder_runner;
 
-grant select, update on reminder_worker.google_accounts, reminder_worker.push_devices, reminder_worker.audits to reminder_runner;
-grant select, insert, update, delete on reminder_worker.calendar_copies, reminder_worker.pauses to reminder_runner;
-grant select, insert, update on reminder_worker.deliveries to reminder_runner;
+grant select, update on reminder_worker.google_accounts, reminder_worker.audits, reminder_worker.cleanups to reminder_runner;
+grant select, update, delete on reminder_worker.push_devices, reminder_worker.user_deletions to reminder_runner;
+grant select, insert, update, delete on reminder_worker.calendar_copies, reminder_worker.deliveries, reminder_worker.pauses to reminder_runner;
 grant select on reminder_worker.permits, reminder_worker.triggers, reminder_worker.migrations to reminder_runner;
 
 -- Row security keeps users apart; the worker serves all of them.
@@ -49,8 +50,8 @@ begin
     select p.oid::regprocedure as signature
     from pg_catalog.pg_proc p
     where p.pronamespace = 'reminder_worker'::regnamespace
-      and p.proname in ('address_of', 'close_bell', 'deadline', 'delegate_accounts', 'forget_permits', 'hearing', 'is_push_token',
-        'minute_of', 'open_bell', 'reason_of', 'send_word', 'take_permits', 'writers')
+      and p.proname in ('address_of', 'children_of', 'close_bell', 'deadline', 'delegate_accounts', 'forget_permits', 'forget_step', 'forget_user',
+        'hearing', 'is_push_token', 'minute_of', 'open_bell', 'reason_of', 'send_word', 'take_permits', 'user_exists', 'writers')
   loop
     execute format('grant execute on function %s to reminder_runner', called.signature);
   end loop;

@@ -178,8 +178,8 @@ func TestPlainPostgresMadeFromNothing(t *testing.T) {
 	checkPrivileges(s)
 	s.same("tables", []string{
 		"auth.users", "public.children", "public.events", "public.notification_settings", "public.reminders", "reminder_worker.audits",
-		"reminder_worker.calendar_copies", "reminder_worker.deliveries", "reminder_worker.google_accounts", "reminder_worker.pauses", "reminder_worker.permits",
-		"reminder_worker.push_devices", "reminder_worker.time_zones", "reminder_worker.triggers",
+		"reminder_worker.calendar_copies", "reminder_worker.cleanups", "reminder_worker.deliveries", "reminder_worker.google_accounts", "reminder_worker.pauses",
+		"reminder_worker.permits", "reminder_worker.push_devices", "reminder_worker.time_zones", "reminder_worker.triggers", "reminder_worker.user_deletions",
 	}, s.lines(`select n.nspname || '.' || c.relname from pg_class c join pg_namespace n on n.oid = c.relnamespace
 		where c.relkind = 'r' and n.nspname in ('auth', 'public', 'reminder_worker') and c.relname !~ 'migration' order by 1`))
 }

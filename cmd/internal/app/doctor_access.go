@@ -19,24 +19,26 @@ func (n need) name() string { return n.schema + "." + n.table }
 
 // needs are all tables the worker's statements touch.
 var needs = []need{
-	{"public", "events", []string{"SELECT", "UPDATE"}},
-	{"public", "reminders", []string{"SELECT", "INSERT", "UPDATE"}},
+	{"public", "events", []string{"SELECT", "UPDATE", "DELETE"}},
+	{"public", "reminders", []string{"SELECT", "INSERT", "UPDATE", "DELETE"}},
 	{"public", "children", []string{"SELECT"}},
 	{"public", "notification_settings", []string{"SELECT"}},
 	{"reminder_worker", "google_accounts", []string{"SELECT", "UPDATE"}},
-	{"reminder_worker", "push_devices", []string{"SELECT", "UPDATE"}},
+	{"reminder_worker", "push_devices", []string{"SELECT", "UPDATE", "DELETE"}},
 	{"reminder_worker", "calendar_copies", []string{"SELECT", "INSERT", "UPDATE", "DELETE"}},
-	{"reminder_worker", "deliveries", []string{"SELECT", "INSERT", "UPDATE"}},
+	{"reminder_worker", "deliveries", []string{"SELECT", "INSERT", "UPDATE", "DELETE"}},
 	{"reminder_worker", "pauses", []string{"SELECT", "INSERT", "UPDATE", "DELETE"}},
 	{"reminder_worker", "permits", []string{"SELECT"}},
 	{"reminder_worker", "audits", []string{"SELECT", "UPDATE"}},
+	{"reminder_worker", "cleanups", []string{"SELECT", "UPDATE"}},
+	{"reminder_worker", "user_deletions", []string{"SELECT", "UPDATE", "DELETE"}},
 	{"reminder_worker", "triggers", []string{"SELECT"}},
 	{"reminder_worker", "migrations", []string{"SELECT"}},
 }
 
 // calls are all functions the worker's statements call, with their arguments.
-var calls = signatures("address_of", "close_bell", "deadline", "delegate_accounts", "forget_permits", "hearing", "is_push_token", "minute_of", "open_bell", "reason_of",
-	"send_word", "take_permits", "writers")
+var calls = signatures("address_of", "children_of", "close_bell", "deadline", "delegate_accounts", "forget_permits", "forget_step", "forget_user", "hearing", "is_push_token",
+	"minute_of", "open_bell", "reason_of", "send_word", "take_permits", "user_exists", "writers")
 
 // signatures finds functions of the worker's schema in the list of all.
 func signatures(names ...string) []string {

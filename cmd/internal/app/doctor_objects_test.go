@@ -36,7 +36,7 @@ func TestObjectsAreAllKnown(t *testing.T) {
 			slices.Contains([]string{
 				"index public.children_pkey", "index public.events_pkey", "index public.reminders_pkey", "index public.events_user_id_idx",
 				"index public.reminders_event_id_notify_at_ts_key", "index public.reminders_user_id_idx",
-				"index public.notification_settings_pkey",
+				"index public.notification_settings_pkey", "index public.children_user_id_idx", "index public.events_child_id_idx",
 			}, thing)
 	}
 	for _, thing := range present {
