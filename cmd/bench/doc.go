@@ -25,6 +25,8 @@
 //     time. Database and stand-in have to share a clock, so to one machine.
 //   - Drain: events over the time from the first request at Google's stand-in until
 //     the last row says that it is done.
+//   - Cleanup: how late reminders are while old rows are removed, beside how late
+//     they are before, and for how long a transaction lasts.
 //   - Cost: processor time and memory of the worker's process, as the kernel counts
 //     them; transactions as Postgres does.
 //

@@ -22,8 +22,8 @@ func newBenchCommand() *cobra.Command {
 		Short: "Measure how soon, how many, how late, and at what cost",
 		Long: `Start a private Postgres (or use the server of --database-url, in databases of their own), stand-ins for Google and Expo that
 answer at once, and this program on them, and measure: pickup (from a commit to the request at Google), how fast a backlog is
-drained, steady rates, how late reminders are at random instants and all at one, how long a start takes with millions of
-them, and what it costs to do nothing.
+drained, steady rates, how late reminders are at random instants, all at one, and while millions of old rows are removed, how long a
+start takes with millions of them, and what it costs to do nothing.
 
 Everything runs on this machine and shares its processors: leave it alone meanwhile. What others used of them is told.`,
 		Example: `  reminder-worker bench

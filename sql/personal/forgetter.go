@@ -71,6 +71,12 @@ func (f *Forgetter) Run(ctx context.Context) {
 	}
 }
 
+// Due makes the steps that are due, once.
+func (f *Forgetter) Due(ctx context.Context) error {
+	_, err := f.take(ctx)
+	return err
+}
+
 // take makes the steps that are due, and returns when the next one is.
 func (f *Forgetter) take(ctx context.Context) (time.Duration, error) {
 	for ctx.Err() == nil {

@@ -248,6 +248,9 @@ func (a *App) Once(ctx context.Context) error {
 	}
 	work, end := graceful(ctx, a.cfg.ShutdownGrace)
 	defer end()
+	if err := a.forgetter.Due(ctx); err != nil {
+		return err
+	}
 	if err := a.events.Drain(ctx, work); err != nil {
 		return err
 	}

@@ -16,6 +16,9 @@
 //
 // The parts do not know each other; only this package knows them all.
 //
+// Beside them old rows are removed (sql/cleanup), users who are to be forgotten are (sql/personal), and audits look on (sync/audit). What the database
+// refuses to the first two keeps nobody from being served, so it does not count against readiness: they say it themselves.
+//
 // # A database that ails
 //
 // Every statement has 30 s, so that a frozen server is noticed; whether the database answers is read off the statements that run anyway.
