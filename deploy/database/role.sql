@@ -41,7 +41,8 @@ begin
 end
 $$;
 
--- What it may call of the worker's functions; the others are for triggers and the app.
+-- What it may call of the worker's functions; the others are for triggers and the app. Through forget_user, which `reminder-worker user delete` calls, it
+-- can remove all that is held about one user, the row of auth.users included.
 do $$
 declare
   called record;

@@ -109,7 +109,7 @@ type Report struct {
 type BusyError struct{}
 
 // Error implements error.
-func (*BusyError) Error() string { return "a worker is cleaning up at this moment" }
+func (*BusyError) Error() string { return "a worker is cleaning up at this moment, and goes on with it by itself" }
 
 // Clean does a whole cleanup now, from the beginning. It waits for Config.Hold at most if one is under way, which may be another's who has died, and then
 // fails with a BusyError. The report is good up to where an error ended it.
@@ -131,10 +131,15 @@ func (c *Cleaner) begin(ctx context.Context, o Options) (*round, error) {
 	if o.DryRun {
 		return &round{Cleaner: c, share: o.Share, dry: true}, nil
 	}
+	waits := false
 	for since := time.Now(); ; {
 		r, err := c.take(ctx, true, o.Share)
 		if err != nil || r != nil {
 			return r, err
+		}
+		if !waits {
+			waits = true
+			c.log.Info().Dur("at_most_ms", c.cfg.Hold).Msg("a cleanup is under way: waiting for its end")
 		}
 		if time.Since(since) > c.cfg.Hold {
 			return nil, &BusyError{}

@@ -165,7 +165,7 @@ $$;
 
 -- Forgets the devices of a user, and answers how many there were.
 create function reminder_worker.forget_devices(of_user uuid) returns integer
-language plpgsql security definer set search_path = '' as $$
+language plpgsql security definer set search_path = '' set enable_seqscan = off as $$
 declare
   active integer;
   retired integer;
@@ -181,7 +181,7 @@ $$;
 -- Asks that a user be forgotten, and answers under what number. From here on nothing reaches the user any more: their devices are gone. Whoever asks
 -- again asks for more, never for less.
 create function reminder_worker.forget_user(of_user uuid, keep_copies boolean, auth_user boolean) returns uuid
-language plpgsql security definer set search_path = '' as $$
+language plpgsql security definer set search_path = '' set enable_seqscan = off as $$
 #variable_conflict use_column
 declare
   number uuid;
@@ -208,7 +208,7 @@ $$;
 -- Removes what is known of a user beside events, reminders and copies, and answers how much it was. It is no more than a few rows of each kind. An audit
 -- that stands at the user begins with the first one again.
 create function reminder_worker.forget_rest(of_user uuid) returns jsonb
-language plpgsql security definer set search_path = '' as $$
+language plpgsql security definer set search_path = '' set enable_seqscan = off as $$
 declare
   settings integer;
   devices integer;
@@ -242,7 +242,7 @@ $$;
 -- An event is removed as the app would remove it, so its copy goes; where copies are to stay, what is known of it goes first, and an event that a
 -- worker is writing waits until it has been written.
 create function reminder_worker.forget_step(request uuid, max_rows integer, out ended boolean, out last boolean, out in_ms double precision)
-language plpgsql security definer set search_path = '' set lock_timeout = '250ms' as $$
+language plpgsql security definer set search_path = '' set enable_seqscan = off set lock_timeout = '250ms' as $$
 declare
   d reminder_worker.user_deletions%rowtype;
   a reminder_worker.google_accounts%rowtype;
@@ -280,9 +280,9 @@ begin
   ), owed as (
     select r.id from public.reminders r where r.event_id = any (ids)
   ), deliveries as (
-    delete from reminder_worker.deliveries l using owed o where l.reminder_id = o.id returning 1
+    delete from reminder_worker.deliveries l where l.reminder_id = any (array(select o.id from owed o)) returning 1
   ), reminders as (
-    delete from public.reminders r using owed o where r.id = o.id returning 1
+    delete from public.reminders r where r.id = any (array(select o.id from owed o)) returning 1
   ), events as (
     delete from public.events e where e.id = any (ids) returning 1
   )
@@ -308,7 +308,7 @@ begin
     waits := 'waits for rows that are being written to';
   elsif a.leave_due_at is not null and d.until > now() then
     in_ms := 500;
-    waits := coalesce(a.reason, '');
+    waits := coalesce(nullif(a.reason, 'disconnected in the app'), 'waits for a worker that writes calendars to ask Google');
   else
     with remaining as (
       select k.event_id, k.user_id from reminder_worker.calendar_copies k where k.user_id = d.user_id limit max_rows for update skip locked
@@ -320,7 +320,10 @@ begin
     in_ms := 0;
     if n.copies < max_rows then
       d.removed := reminder_worker.add_counts(d.removed, reminder_worker.forget_rest(d.user_id));
-      d.given_back := d.given_back or d.had_grant and (a.user_id is null or a.state = 'off' and a.refresh_token = '');
+      d.given_back := d.given_back or d.had_grant and (a.state = 'off' and a.refresh_token = '') is true;
+      if a.user_id is null and not reminder_worker.user_exists(d.user_id) then -- the app has deleted the user, and with them what is known of their copies
+        d.copies_left := greatest(d.copies_left, d.copies);
+      end if;
       if d.auth_user then
         begin
           delete from auth.users u where u.id = d.user_id;

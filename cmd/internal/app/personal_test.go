@@ -372,6 +372,9 @@ func TestUserDeletedByTheApp(t *testing.T) {
 	if n := len(w.live(user)); n != 5 {
 		t.Errorf("%d copies stand in the calendar", n)
 	}
+	if got := one[string](w, `select concat_ws(' ', copies, copies_left, had_grant, given_back) from reminder_worker.user_deletions`); got != "5 5 t f" {
+		t.Errorf("the row says %q", got)
+	}
 }
 
 // All that is held is in the document, under its name, but for the refresh token; nothing of anybody else is.
