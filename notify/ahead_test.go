@@ -80,7 +80,9 @@ func TestDueAtOnceIsNotHeldUp(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s := pureSender(t)
-		entry := func(n byte, in time.Duration) []wheel.Entry { return []wheel.Entry{{ID: wheel.ID{n}, At: s.now().Add(in)}} }
+		entry := func(n byte, in time.Duration) []wheel.Entry {
+			return []wheel.Entry{{ID: wheel.ID{n}, At: s.now().Add(in)}}
+		}
 		s.queue.add(entry(1, 40*time.Millisecond))
 		for range heldFor * s.cfg.Connections {
 			if held, ok := s.takePlace(t.Context()); !held || !ok {

@@ -260,8 +260,8 @@ func TestDocumentsNameTests(t *testing.T) {
 	}
 }
 
-// said reads the sources of what the program says and the database answers.
-func said(t *testing.T) string {
+// sayings reads the sources of what the program says and the database answers.
+func sayings(t *testing.T) string {
 	t.Helper()
 	var all strings.Builder
 	for _, name := range tree(t) {
@@ -281,7 +281,7 @@ func said(t *testing.T) string {
 // What the operator's page quotes of the program is what it says: each piece between … stands in the sources.
 func TestDocumentsQuoteTheProgram(t *testing.T) {
 	t.Parallel()
-	all := said(t)
+	all := sayings(t)
 	found := 0
 	for _, c := range page(t, operatorPage).codes {
 		if !strings.HasPrefix(c.section, "What the job said") || strings.Count(c.text, " ") < 2 || isSQL(c.text) {

@@ -109,7 +109,9 @@ type Report struct {
 type BusyError struct{}
 
 // Error implements error.
-func (*BusyError) Error() string { return "a worker is cleaning up at this moment, and goes on with it by itself" }
+func (*BusyError) Error() string {
+	return "a worker is cleaning up at this moment, and goes on with it by itself"
+}
 
 // Clean does a whole cleanup now, from the beginning. It waits for Config.Hold at most if one is under way, which may be another's who has died, and then
 // fails with a BusyError. The report is good up to where an error ended it.

@@ -109,7 +109,7 @@ func ofUsers(b batch) map[string]asked {
 		"ExportChildren": {func(ctx context.Context, q *store.Queries) { _, _ = q.ExportChildren(ctx, user) }, nil}, // a function
 		"ExportDevices": {
 			func(ctx context.Context, q *store.Queries) { _, _ = q.ExportDevices(ctx, user) },
-			[]string{"push_devices_user_idx", "push_devices_retired_idx"},
+			[]string{"push_devices_user_idx", "push_devices_user_retired_idx"},
 		},
 		"ExportEvents": {
 			func(ctx context.Context, q *store.Queries) { _, _ = q.ExportEvents(ctx, user) },

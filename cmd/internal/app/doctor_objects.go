@@ -49,7 +49,7 @@ var objects = []object{
 	{
 		"reminder_worker.push_devices",
 		"id token user_id platform registered_at retired_at retired_reason project",
-		"push_devices_pkey push_devices_token_key push_devices_user_idx push_devices_retired_idx",
+		"push_devices_pkey push_devices_token_key push_devices_user_idx push_devices_retired_idx push_devices_user_retired_idx",
 	},
 	{
 		"reminder_worker.calendar_copies",

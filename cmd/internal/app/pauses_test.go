@@ -167,18 +167,18 @@ func TestPausePush(t *testing.T) {
 	}
 }
 
-// counted counts the statements of one goroutine.
-type counted struct {
+// tallied counts the statements of one goroutine.
+type tallied struct {
 	store.DBTX
 	n int
 }
 
-func (c *counted) Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error) {
+func (c *tallied) Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error) {
 	c.n++
 	return c.DBTX.Query(ctx, sql, args...)
 }
 
-func (c *counted) QueryRow(ctx context.Context, sql string, args ...any) pgx.Row {
+func (c *tallied) QueryRow(ctx context.Context, sql string, args ...any) pgx.Row {
 	c.n++
 	return c.DBTX.QueryRow(ctx, sql, args...)
 }
@@ -196,7 +196,7 @@ func TestPauseUnheard(t *testing.T) {
 	var log lines
 	var calendar, push told
 	reg := prometheus.NewRegistry()
-	db := &counted{DBTX: w.db}
+	db := &tallied{DBTX: w.db}
 	p := newPauses(store.New(db), &calendar, &push, zerolog.New(&log), reg)
 	a := newAges(store.New(db), time.Hour, p, zerolog.Nop(), reg)
 	w.exec(`insert into reminder_worker.pauses (part, reason) values ('push', 'a trial'), ('calendar', '')`)

@@ -52,6 +52,7 @@ type rehearsalKey struct{}
 type asideKey struct{}
 
 func isAside(ctx context.Context) bool { return ctx.Value(asideKey{}) != nil }
+
 // aside is a context whose statements keep nobody from being served if they are refused: whoever runs them says so, and the program stays ready.
 func aside(ctx context.Context) context.Context { return context.WithValue(ctx, rehearsalKey{}, true) }
 

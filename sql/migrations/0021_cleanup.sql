@@ -57,7 +57,7 @@ create table reminder_worker.user_deletions (
   constraint user_deletions_ended check ((user_id is null) = (ended_at is not null) and (due_at is null) = (ended_at is not null))
 );
 -- The devices of a user that are retired; the others have an index already.
-create index push_devices_retired_idx on reminder_worker.push_devices (user_id) where retired_at is not null;
+create index push_devices_user_retired_idx on reminder_worker.push_devices (user_id) where retired_at is not null;
 create unique index user_deletions_user_idx on reminder_worker.user_deletions (user_id) where user_id is not null;
 create index user_deletions_due_idx on reminder_worker.user_deletions (due_at) where due_at is not null;
 create index user_deletions_ended_idx on reminder_worker.user_deletions (ended_at) where ended_at is not null;
