@@ -20,7 +20,7 @@ func TestPausedByHand(t *testing.T) {
 	s.Look(Changes)
 	w.await("a request", begun)
 	w.exec(`insert into reminder_worker.pauses (part) values ('push')`)
-	s.Pause("paused by hand: a trial")
+	s.Pause()
 	let()
 	w.untilStatus(first, "sent")
 
@@ -77,7 +77,7 @@ func TestPausedByHandAfterTheClaim(t *testing.T) {
 	if err != nil || taken != 1 {
 		t.Fatalf("took %d: %v", taken, err)
 	}
-	s.Pause("paused by hand")
+	s.Pause()
 	s.push(t.Context(), b)
 	if got := w.reminder(id); got != "pending, 0 tries, "+one[string](w, `select error_message from reminders`) {
 		t.Errorf("the reminder is %s", got)

@@ -19,8 +19,7 @@ type pace struct {
 	until    time.Time // no request before
 	why      string
 	idleTill time.Time     // nothing is claimed before: it could not be offered in time
-	hand     string        // why a person has paused the sender; empty: none has
-	resumed  chan struct{} // closed when that ends; nil: it is not paused by hand
+	resumed  chan struct{} // closed when a person lets the sender go on; nil: none has paused it
 
 	taken   time.Time              // when the last request was made that Expo has taken
 	doubted time.Time              // when a request last failed that was not for one reminder alone
@@ -111,11 +110,10 @@ func (p *pace) healthy() bool {
 	return p.failures == 0
 }
 
-// pause has nothing offered because of why, until resume.
-func (p *pace) pause(why string) {
+// pause has nothing offered until resume.
+func (p *pace) pause() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.hand = why
 	if p.resumed == nil {
 		p.resumed = make(chan struct{})
 	}
@@ -125,7 +123,6 @@ func (p *pace) pause(why string) {
 func (p *pace) resume() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.hand = ""
 	if p.resumed != nil {
 		close(p.resumed)
 		p.resumed = nil
@@ -151,7 +148,7 @@ func (p *pace) allows(reminders int) (why string, ok bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.resumed != nil {
-		return "not offered: " + p.hand, false
+		return "pushing is paused by hand", false
 	}
 	return "at rest after " + p.why, !time.Now().Before(p.until) && (p.failures == 0 || reminders <= p.size)
 }

@@ -108,9 +108,8 @@ func (s *Sender) Waiting() int { return s.wheel.Len() }
 // Paused tells for how much longer nothing is sent, and why; 0: the sender is at work.
 func (s *Sender) Paused() (time.Duration, string) { return s.pace.left() }
 
-// Pause has nothing claimed or written until Resume, because of why: reminders stay in the table. What is on the wire finishes, and receipts are asked
-// for. Called again, it has another why.
-func (s *Sender) Pause(why string) { s.pace.pause(why) }
+// Pause has nothing claimed or written until Resume: reminders stay in the table. What is on the wire finishes, and receipts are asked for.
+func (s *Sender) Pause() { s.pace.pause() }
 
 // Resume ends Pause. What has become due meanwhile is read from the table.
 func (s *Sender) Resume() {

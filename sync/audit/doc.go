@@ -65,7 +65,7 @@
 // Run makes one round in Config.Interval, a page or an account at a time, the pauses between them even and never shorter than MinPause. Whose turn
 // it is stands in a row (reminder_worker.audits) with how far the round has come: any worker takes the next step, one at a time, and one that dies
 // delays it by a few minutes. Not an advisory lock: a pooler may hand the session that holds it to somebody else. An account that takes longer
-// than a step may is told (account_not_read) and passed over.
+// than a step may is told (account_not_read) and passed over. While calendars are paused by hand no step is made.
 //
 // # Failure
 //

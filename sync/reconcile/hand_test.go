@@ -22,7 +22,7 @@ func TestPausedByHandInFlight(t *testing.T) {
 	r.Wake()
 	w.await("a call", h.begun)
 	w.exec(`insert into reminder_worker.pauses (part) values ('calendar')`)
-	r.Pause("paused by hand: the project is moving")
+	r.Pause()
 	h.let()
 	w.until("nothing in flight", r.flight.empty)
 	w.events(other, after)
@@ -44,7 +44,7 @@ func TestPausedByHandInFlight(t *testing.T) {
 	if n := one[int](w, `select count(*)::int from reminders where status = 'pending'`); n != 3*(before+after) {
 		t.Errorf("%d reminders, want %d", n, 3*(before+after))
 	}
-	if why := one[string](w, `select min(error_message) from events where status = 'pending'`); why != "calendars are paused by hand: the project is moving" {
+	if why := one[string](w, `select min(error_message) from events where status = 'pending'`); why != pausedByHand {
 		t.Errorf("the events say %q", why)
 	}
 	w.exec(`delete from reminder_worker.pauses`)
@@ -94,7 +94,7 @@ func TestLeavingWaitsForAPause(t *testing.T) {
 	r.Wake()
 	w.untilAll("synced")
 	w.exec(`insert into reminder_worker.pauses (part) values ('calendar')`)
-	r.Pause("paused by hand")
+	r.Pause()
 	w.google.ResetLog()
 	w.exec(`update reminder_worker.google_accounts set state = 'leaving', leave_due_at = now(), leave_until = now() - interval '1 hour', leave_copies = true, leave_revoke = true`)
 	r.Wake()

@@ -34,7 +34,7 @@ func (r *Reconciler) keepLeaving(ctx context.Context, stopped <-chan struct{}) {
 	}
 	for {
 		until := r.cfg.SweepInterval
-		if !r.hand.on() {
+		if !r.byHand.Load() {
 			until = min(until, r.untilLeaving(ctx))
 		}
 		if until <= 0 {

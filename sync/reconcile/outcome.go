@@ -40,6 +40,9 @@ type outcome struct {
 
 const never = time.Duration(-1)
 
+// pausedByHand tells a developer of the app what an event waits for. Why it was paused is the operator's.
+const pausedByHand = "calendars are paused by hand"
+
 // done is the outcome of an event that needs no calendar.
 func done(j *job, status, message string) outcome {
 	return outcome{job: j, status: status, message: message, retry: never}
@@ -77,8 +80,8 @@ func (r *Reconciler) judge(j *job, c gcal.Copy, err error) outcome {
 	case gcal.Throttled:
 		o.retry, o.why = ge.RetryAfter, ge.Error()
 		switch {
-		case r.hand.on() && ge.Reason == gcal.ReasonOwnQuota: // paused in the middle of several requests
-			o.retry, o.message = 0, r.hand.why()
+		case r.byHand.Load() && ge.Reason == gcal.ReasonOwnQuota: // paused in the middle of several requests
+			o.retry, o.message = 0, pausedByHand
 		case ge.Reason == gcal.ReasonOwnUserQuota: // it is known for how long
 			o.pause, o.retry = ge.RetryAfter, r.cfg.Jitter(ge.RetryAfter)
 		case !ge.Shared():

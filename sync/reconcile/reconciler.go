@@ -40,9 +40,9 @@ type Reconciler struct {
 	lanes   *lanes
 	results chan outcome
 	pause   pause
-	hand    byHand
-	locked  pause // while the last fault of our keys is told
-	service pause // of delegated accounts only
+	byHand  atomic.Bool // a person has paused calendars
+	locked  pause       // while the last fault of our keys is told
+	service pause       // of delegated accounts only
 	alarms  alarms
 
 	// rows is held by the statement that writes to rows of events in flight: the recorder's, or that which extends their leases. Each
@@ -109,16 +109,13 @@ func (r *Reconciler) WakeForEvents() {
 // Paused tells for how much longer no calendar is called, and why; 0: they are.
 func (r *Reconciler) Paused() (time.Duration, string) { return r.pause.left() }
 
-// Pause keeps away from every calendar until Resume, because of why. Calls under way finish; what waits for them is given back to the table, where it
-// stays, and reminders are planned all the same. Called again, it has another why.
-func (r *Reconciler) Pause(why string) {
-	r.hand.set(&why)
-	r.Wake() // what waits in memory goes
-}
+// Pause keeps away from every calendar until Resume. Calls under way finish; what waits for them is given back to the table, where it stays, and reminders
+// are planned all the same.
+func (r *Reconciler) Pause() { r.byHand.Store(true) }
 
 // Resume ends Pause.
 func (r *Reconciler) Resume() {
-	r.hand.set(nil)
+	r.byHand.Store(false)
 	r.Wake()
 }
 
@@ -266,7 +263,7 @@ func (r *Reconciler) untilDue(ctx context.Context, took taken) time.Duration {
 	if !took.until.IsZero() {
 		return min(max(time.Until(took.until), time.Millisecond), r.cfg.SweepInterval)
 	}
-	due, err := r.db.NextDue(ctx, !r.hand.on())
+	due, err := r.db.NextDue(ctx, !r.byHand.Load())
 	if err != nil {
 		return time.Second
 	}

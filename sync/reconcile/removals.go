@@ -18,7 +18,7 @@ func (r *Reconciler) alsoRemovals(ctx context.Context, took taken) (taken, error
 	}
 	if !took.more {
 		asked := time.Now()
-		due, err := r.db.NextDue(ctx, !r.hand.on())
+		due, err := r.db.NextDue(ctx, !r.byHand.Load())
 		if err != nil {
 			return took, fmt.Errorf("ask what is due next: %w", err)
 		}

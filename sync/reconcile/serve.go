@@ -32,8 +32,8 @@ func (r *Reconciler) attempt(stopping, work context.Context, j *job) (o outcome,
 	if stopping.Err() != nil {
 		return outcome{job: j, released: true}, true
 	}
-	if r.hand.on() {
-		return outcome{job: j, status: eventPending, message: r.hand.why()}, true
+	if r.byHand.Load() {
+		return outcome{job: j, status: eventPending, message: pausedByHand}, true
 	}
 	if left, why := r.pause.left(); left > 0 {
 		return outcome{job: j, status: eventPending, retry: left, message: why}, true

@@ -89,7 +89,7 @@ func (r *Reconciler) places() int {
 
 // callable is places while calendars are called. While all of them rest, or are paused by hand, what waits for them stays in the table.
 func (r *Reconciler) callable() int {
-	if left, _ := r.pause.left(); left > 0 || r.hand.on() {
+	if left, _ := r.pause.left(); left > 0 || r.byHand.Load() {
 		return 0
 	}
 	return r.places()
@@ -281,7 +281,7 @@ func (r *Reconciler) dispatch(p planned) {
 	case p.row.CalendarToMake != "" && p.row.MadeCalendarGone:
 		r.settle(done(j, eventFailed, lostCalendar))
 	case p.row.CalendarPaused:
-		r.settle(outcome{job: j, status: eventPending, message: r.hand.why()})
+		r.settle(outcome{job: j, status: eventPending, message: pausedByHand})
 	case p.row.AccountPausedUntil.After(p.now):
 		o := done(j, eventPending, "Google asked for a pause of this user's calendar")
 		o.retry = p.row.AccountPausedUntil.Sub(p.now)

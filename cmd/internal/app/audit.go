@@ -64,8 +64,8 @@ func (a *App) serveOnce(ctx, work context.Context) error {
 	if err != nil {
 		return err
 	}
-	if p, paused := a.pauses.of(PartCalendar); paused {
-		events.Pause(p.text())
+	if _, paused := a.pauses.of(PartCalendar); paused {
+		events.Pause()
 	}
 	if err := events.Drain(ctx, work); err != nil {
 		return err

@@ -113,7 +113,7 @@ func (p Pause) finding() ops.Finding {
 
 // pausable is a part of the worker that can be paused. Both return at once, and may be called again.
 type pausable interface {
-	Pause(why string)
+	Pause()
 	Resume()
 }
 
@@ -221,7 +221,7 @@ func (p *pauses) set(stand []Pause) {
 		is, paused := now[part]
 		switch {
 		case paused && (!before || was.Reason != is.Reason):
-			p.parts[part].Pause(is.text())
+			p.parts[part].Pause()
 			p.gauge.WithLabelValues(part).Set(1)
 			p.log.Warn().Str("part", part).Time("since", is.Since).Str("reason", is.Reason).Msg("paused by hand")
 		case before && !paused:
@@ -245,8 +245,8 @@ type pausedCalendar struct {
 }
 
 // Pause implements pausable.
-func (c pausedCalendar) Pause(why string) {
-	c.events.Pause(why)
+func (c pausedCalendar) Pause() {
+	c.events.Pause()
 	c.auditor.Pause()
 }
 

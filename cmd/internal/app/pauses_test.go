@@ -186,8 +186,8 @@ func (c *tallied) QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
 // told notes what a part is told.
 type told []string
 
-func (t *told) Pause(why string) { *t = append(*t, why[:len("paused by hand")]) }
-func (t *told) Resume()          { *t = append(*t, "resume") }
+func (t *told) Pause()  { *t = append(*t, "pause") }
+func (t *told) Resume() { *t = append(*t, "resume") }
 
 // A pause of which no word was heard is found with the ages of work, by the statement that asks for these, and told once to the part and in the log.
 func TestPauseUnheard(t *testing.T) {
@@ -219,7 +219,7 @@ func TestPauseUnheard(t *testing.T) {
 	}; !slices.Equal(got, want) {
 		t.Errorf("log %q, want %q", got, want)
 	}
-	if !slices.Equal(calendar, told{"paused by hand", "resume"}) || !slices.Equal(push, told{"paused by hand", "paused by hand", "resume"}) {
+	if !slices.Equal(calendar, told{"pause", "resume"}) || !slices.Equal(push, told{"pause", "pause", "resume"}) {
 		t.Errorf("calendar was told %q, push %q", calendar, push)
 	}
 	if db.n != 5 {
