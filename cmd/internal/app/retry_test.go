@@ -19,11 +19,10 @@ func (w *world) retry(o RetryOptions) (r RetryReport) {
 }
 
 // failed makes an event that has failed for a reason.
-func (w *world) failed(user uuid.UUID, in time.Duration, why string) (id uuid.UUID) {
+func (w *world) failed(user uuid.UUID, in time.Duration, why string) uuid.UUID {
 	w.t.Helper()
-	id = w.event(user, "Recital", in)
-	w.exec(`update events set status = 'failed', error_message = $2, sync_due_at = null, sync_attempts = 7 where id = $1`, id, why)
-	return id
+	return one[uuid.UUID](w, `insert into events (user_id, title, start_ts, status, error_message, sync_attempts)
+		values ($1, 'Recital', now() + $2::interval, 'failed', $3, 7) returning id`, user, in, why)
 }
 
 // failedReminder makes one of the app's own that has failed.
