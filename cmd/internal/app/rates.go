@@ -18,8 +18,8 @@ const (
 	ratesSpan  = 30
 )
 
-// counted are the counters that tell how much each stage of the page does: a metric, and the values of its labels that count; none: all do.
-var counted = map[string]struct {
+// counters are those that tell how much each stage of the page does: a metric, and the values of its labels that count; none: all do.
+var counters = map[string]struct {
 	metric string
 	labels []string
 }{
@@ -70,7 +70,7 @@ func (r *rates) look() look {
 		r.log.Debug().Err(err).Msg("some counters not read") // the others are
 	}
 	l := look{time.Now(), map[string]float64{}}
-	for stage, c := range counted {
+	for stage, c := range counters {
 		for _, family := range all {
 			if family.GetName() != c.metric {
 				continue
