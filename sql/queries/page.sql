@@ -70,7 +70,7 @@ select
     where x.error_message <> '' order by x.due_at desc limit 1), '')::text as reminder_error;
 
 -- FailureGroups is FailureReasons for a person: of events, reminders and removals of copies, with the oldest, and the latest five of each reason as
--- examples. The groups are the same.
+-- examples. The groups are the same, of fewer rows: so many of each kind were looked at.
 -- name: FailureGroups :many
 with failed as (
   (select 'event' as kind, e.id, e.id as event_id, e.error_message, e.start_ts as at, coalesce(e.start_ts, timestamptz 'infinity') as place, e.title
@@ -95,10 +95,10 @@ with failed as (
   from failed f
 ), numbered as (
   select x.*, row_number() over (partition by x.kind, x.reason order by x.place desc, x.id desc) as nr,
-    count(*) over (partition by x.kind, x.reason) as failed, min(x.at) over (partition by x.kind, x.reason) as oldest, max(x.at) over (partition by x.kind, x.reason) as newest
+    count(*) over (partition by x.kind) as looked, count(*) over (partition by x.kind, x.reason) as failed, min(x.at) over (partition by x.kind, x.reason) as oldest, max(x.at) over (partition by x.kind, x.reason) as newest
   from reasoned x
 )
-select n.kind::text as kind, n.reason::text as reason, n.failed::bigint as failed, coalesce(n.oldest, 'epoch')::timestamptz as oldest, coalesce(n.newest, 'epoch')::timestamptz as newest,
+select n.kind::text as kind, n.reason::text as reason, n.looked::bigint as looked, n.failed::bigint as failed, coalesce(n.oldest, 'epoch')::timestamptz as oldest, coalesce(n.newest, 'epoch')::timestamptz as newest,
   n.id::uuid as id, coalesce(n.event_id, '00000000-0000-0000-0000-000000000000')::uuid as event_id, coalesce(n.at, 'epoch')::timestamptz as at,
   coalesce(left(coalesce(n.title, t.title), 200), '')::text as title
 from numbered n

@@ -140,10 +140,10 @@ with failed as (
   from failed f
 ), numbered as (
   select x.kind, x.id, x.event_id, x.reason, x.place, x.title, x.at, row_number() over (partition by x.kind, x.reason order by x.place desc, x.id desc) as nr,
-    count(*) over (partition by x.kind, x.reason) as failed, min(x.at) over (partition by x.kind, x.reason) as oldest, max(x.at) over (partition by x.kind, x.reason) as newest
+    count(*) over (partition by x.kind) as looked, count(*) over (partition by x.kind, x.reason) as failed, min(x.at) over (partition by x.kind, x.reason) as oldest, max(x.at) over (partition by x.kind, x.reason) as newest
   from reasoned x
 )
-select n.kind::text as kind, n.reason::text as reason, n.failed::bigint as failed, coalesce(n.oldest, 'epoch')::timestamptz as oldest, coalesce(n.newest, 'epoch')::timestamptz as newest,
+select n.kind::text as kind, n.reason::text as reason, n.looked::bigint as looked, n.failed::bigint as failed, coalesce(n.oldest, 'epoch')::timestamptz as oldest, coalesce(n.newest, 'epoch')::timestamptz as newest,
   n.id::uuid as id, coalesce(n.event_id, '00000000-0000-0000-0000-000000000000')::uuid as event_id, coalesce(n.at, 'epoch')::timestamptz as at,
   coalesce(left(coalesce(n.title, t.title), 200), '')::text as title
 from numbered n
@@ -162,6 +162,7 @@ type FailureGroupsParams struct {
 type FailureGroupsRow struct {
 	Kind    string
 	Reason  string
+	Looked  int64
 	Failed  int64
 	Oldest  time.Time
 	Newest  time.Time
@@ -172,7 +173,7 @@ type FailureGroupsRow struct {
 }
 
 // FailureGroups is FailureReasons for a person: of events, reminders and removals of copies, with the oldest, and the latest five of each reason as
-// examples. The groups are the same.
+// examples. The groups are the same, of fewer rows: so many of each kind were looked at.
 func (q *Queries) FailureGroups(ctx context.Context, arg FailureGroupsParams) ([]FailureGroupsRow, error) {
 	rows, err := q.db.Query(ctx, FailureGroups, arg.MaxExamples, arg.Since, arg.MaxRows)
 	if err != nil {
@@ -185,6 +186,7 @@ func (q *Queries) FailureGroups(ctx context.Context, arg FailureGroupsParams) ([
 		if err := rows.Scan(
 			&i.Kind,
 			&i.Reason,
+			&i.Looked,
 			&i.Failed,
 			&i.Oldest,
 			&i.Newest,

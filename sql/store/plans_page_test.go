@@ -25,7 +25,7 @@ func ofPage(b batch) map[string]asked {
 		},
 		"FailureGroups": {
 			func(ctx context.Context, q *store.Queries) {
-				_, _ = q.FailureGroups(ctx, store.FailureGroupsParams{Since: since, MaxRows: 10_000, MaxExamples: 500})
+				_, _ = q.FailureGroups(ctx, store.FailureGroupsParams{Since: since, MaxRows: 2000, MaxExamples: 500})
 			},
 			[]string{"events_failed_idx", "reminders_failed_idx", "calendar_copies_due_idx", "events_pkey"},
 		},

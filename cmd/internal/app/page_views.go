@@ -22,6 +22,8 @@ const (
 	storyReminders = 200
 	storyPushes    = 1000
 	storyCopies    = 20
+	// failureRows is how many failures of a kind are looked at: to find the reason of one takes the server some tenths of a millisecond.
+	failureRows = 2000
 	// groupExamples bounds the examples of all groups of failures together: the most frequent hundred have theirs.
 	groupExamples = 500
 	// accountRows bounds how many accounts of one state are counted, and deviceRows how many devices.
@@ -128,7 +130,7 @@ func readReminders(ctx context.Context, db *store.Queries, told *page.Story) err
 func (s *pageSource) Failures(ctx context.Context) (page.Failures, error) {
 	told := page.Failures{At: time.Now(), Groups: []page.Group{}}
 	err := s.read(ctx, func(ctx context.Context, db *store.Queries) error {
-		rows, err := db.FailureGroups(ctx, store.FailureGroupsParams{Since: told.At.Add(-failureAge), MaxRows: countLimit, MaxExamples: groupExamples})
+		rows, err := db.FailureGroups(ctx, store.FailureGroupsParams{Since: told.At.Add(-failureAge), MaxRows: failureRows, MaxExamples: groupExamples})
 		if err != nil {
 			return fmt.Errorf("read failures: %w", err)
 		}
@@ -137,7 +139,7 @@ func (s *pageSource) Failures(ctx context.Context) (page.Failures, error) {
 			last := len(told.Groups) - 1
 			if last < 0 || told.Groups[last].Kind != row.Kind || told.Groups[last].Reason != row.Reason {
 				told.Groups = append(told.Groups, page.Group{
-					Kind: row.Kind, Reason: row.Reason, Count: page.Count{N: int(row.Failed), More: row.Failed >= countLimit},
+					Kind: row.Kind, Reason: row.Reason, Count: page.Count{N: int(row.Failed), More: row.Looked >= failureRows},
 					Oldest: known(row.Oldest), Newest: known(row.Newest),
 				})
 				last++
