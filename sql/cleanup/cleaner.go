@@ -163,7 +163,7 @@ func (c *Cleaner) take(ctx context.Context, anew bool, share float64) (*round, e
 	}
 	t := rows[0]
 	return &round{
-		Cleaner: c, share: share, held: t.HeldUntil, noted: time.Now(), began: t.BeganAt,
+		Cleaner: c, share: share, held: t.HeldUntil, noted: time.Now(),
 		part: t.Part, at: place(t.Place), counts: readCounts(t.Removed),
 	}, nil
 }

@@ -33,9 +33,8 @@ type round struct {
 	dry      bool
 	progress func(Progress)
 
-	part  string
-	at    place
-	began time.Time // by the database's clock
+	part string
+	at   place
 
 	counts  Counts
 	held    time.Time // until when it is ours, as it was last written
@@ -59,6 +58,7 @@ func (r *round) through(ctx context.Context) error {
 	return errors.Join(err, r.q.ReleaseCleanup(writing, r.held))
 }
 
+// walk goes through the tables of all parts that are wanted, from where the round stands.
 func (r *round) walk(ctx context.Context) error {
 	blocks, err := r.blocks(ctx)
 	if err != nil {

@@ -19,7 +19,7 @@ where c.name = (
   select x.name from reminder_worker.cleanups x
   where x.name = 'daily' and (sqlc.arg(anew)::boolean or x.due_at <= now()) and (x.held_until > now()) is not true
   for no key update skip locked)
-returning c.part, c.place, c.removed, c.held_until::timestamptz as held_until, c.began_at::timestamptz as began_at;
+returning c.part, c.place, c.removed, c.held_until::timestamptz as held_until;
 
 -- NoteCleanup writes how far the cleanup has come, and holds it for hold_ms from now on. No row: it is somebody else's by now.
 -- name: NoteCleanup :many

@@ -556,7 +556,7 @@ where c.name = (
   select x.name from reminder_worker.cleanups x
   where x.name = 'daily' and ($2::boolean or x.due_at <= now()) and (x.held_until > now()) is not true
   for no key update skip locked)
-returning c.part, c.place, c.removed, c.held_until::timestamptz as held_until, c.began_at::timestamptz as began_at
+returning c.part, c.place, c.removed, c.held_until::timestamptz as held_until
 `
 
 type TakeCleanupParams struct {
@@ -569,7 +569,6 @@ type TakeCleanupRow struct {
 	Place     int64
 	Removed   []byte
 	HeldUntil time.Time
-	BeganAt   time.Time
 }
 
 // TakeCleanup takes the cleanup for hold_ms milliseconds, to go on with where it has come to, or, if anew is set, from the beginning and before it is
@@ -588,7 +587,6 @@ func (q *Queries) TakeCleanup(ctx context.Context, arg TakeCleanupParams) ([]Tak
 			&i.Place,
 			&i.Removed,
 			&i.HeldUntil,
-			&i.BeganAt,
 		); err != nil {
 			return nil, err
 		}
