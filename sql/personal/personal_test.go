@@ -60,6 +60,7 @@ func TestRun(t *testing.T) {
 		if s, err = f.State(t.Context(), id); err != nil || time.Now().After(deadline) {
 			t.Fatalf("%+v: %v", s, err)
 		}
+		<-time.After(time.Millisecond)
 	}
 	for deadline := time.Now().Add(patience); testutil.ToFloat64(f.m.forgotten) == 0 && time.Now().Before(deadline); {
 		<-time.After(time.Millisecond)
