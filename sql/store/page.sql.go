@@ -659,9 +659,9 @@ func (q *Queries) StoryReminders(ctx context.Context, arg StoryRemindersParams) 
 const WorkStanding = `-- name: WorkStanding :one
 select
   (select count(*) from (select e.id from public.events e
-    where e.sync_due_at is not null and e.sync_planned is distinct from e.sync_revision order by e.sync_due_at limit $1::integer) x)::bigint as events,
+    where e.sync_due_at >= '-infinity' and e.sync_planned is distinct from e.sync_revision order by e.sync_due_at limit $1::integer) x)::bigint as events,
   (select count(*) from (select e.id from public.events e
-    where e.sync_due_at is not null and e.sync_planned = e.sync_revision order by e.sync_due_at limit $1::integer) x)::bigint as copies,
+    where e.sync_due_at >= '-infinity' and e.sync_planned = e.sync_revision order by e.sync_due_at limit $1::integer) x)::bigint as copies,
   (select count(*) from (select k.event_id from reminder_worker.calendar_copies k where k.due_at is not null order by k.due_at limit $1::integer) x)::bigint as removals,
   (select count(*) from (select r.id from public.reminders r
     where r.status in ('pending', 'sending') and coalesce(r.next_attempt_at, r.notify_at_ts) <= now()
@@ -674,16 +674,16 @@ select
     where r.status = 'failed' and coalesce(r.notify_at_ts, timestamptz 'infinity') > $2::timestamptz
     order by coalesce(r.notify_at_ts, timestamptz 'infinity') desc limit $1::integer) x)::bigint as failed_reminders,
   coalesce((select extract(epoch from now() - min(x.sync_changed_at)) from (select e.sync_changed_at from public.events e
-    where e.sync_due_at is not null and e.sync_planned is distinct from e.sync_revision order by e.sync_due_at limit $3::integer) x
+    where e.sync_due_at >= '-infinity' and e.sync_planned is distinct from e.sync_revision order by e.sync_due_at limit $3::integer) x
     where x.sync_changed_at between 'epoch' and now()), 0)::double precision as event_waits,
   coalesce((select extract(epoch from now() - min(x.sync_changed_at)) from (select e.sync_changed_at from public.events e
-    where e.sync_due_at is not null and e.sync_planned = e.sync_revision order by e.sync_due_at limit $3::integer) x
+    where e.sync_due_at >= '-infinity' and e.sync_planned = e.sync_revision order by e.sync_due_at limit $3::integer) x
     where x.sync_changed_at between 'epoch' and now()), 0)::double precision as copy_waits,
   coalesce((select x.error_message from (select e.error_message, e.sync_due_at from public.events e
-    where e.sync_due_at is not null and e.sync_planned is distinct from e.sync_revision order by e.sync_due_at desc limit $3::integer) x
+    where e.sync_due_at >= '-infinity' and e.sync_planned is distinct from e.sync_revision order by e.sync_due_at desc limit $3::integer) x
     where x.error_message <> '' order by x.sync_due_at desc limit 1), '')::text as event_error,
   coalesce((select x.error_message from (select e.error_message, e.sync_due_at from public.events e
-    where e.sync_due_at is not null and e.sync_planned = e.sync_revision order by e.sync_due_at desc limit $3::integer) x
+    where e.sync_due_at >= '-infinity' and e.sync_planned = e.sync_revision order by e.sync_due_at desc limit $3::integer) x
     where x.error_message <> '' order by x.sync_due_at desc limit 1), '')::text as copy_error,
   coalesce((select x.error_message from (select k.error_message, k.due_at from reminder_worker.calendar_copies k
     where k.due_at is not null order by k.due_at desc limit $3::integer) x
@@ -718,7 +718,8 @@ type WorkStandingRow struct {
 
 // WorkStanding tells what stands in each queue, due or not, up to max_rows: events to plan, events that wait for Google only, removals of copies, pushes whose
 // receipt is to come; what has failed since; for how many seconds the first events of each queue have waited since they were changed; and the error of
-// the last of those that wait for another attempt. Of the last two the first and the last max_looked are looked at.
+// the last of those that wait for another attempt. Of the last two the first and the last max_looked are looked at. (The bound that keeps nothing out has
+// a planner that knows no statistics walk the index.)
 func (q *Queries) WorkStanding(ctx context.Context, arg WorkStandingParams) (WorkStandingRow, error) {
 	row := q.db.QueryRow(ctx, WorkStanding, arg.MaxRows, arg.Since, arg.MaxLooked)
 	var i WorkStandingRow
