@@ -52,6 +52,11 @@ var alarms = []alarm{
 			r.exec(`insert into reminders (event_id, user_id, notify_at_ts, message) values ($1, $2, now() - interval '2 minutes', 'Leave now')`, event, user)
 		}
 	}},
+	{alerts: "PausedByHand", cause: func(r *recording) {
+		if err := r.app.Pause(r.t.Context(), "calendar", "the family moves house"); err != nil {
+			r.t.Error(err)
+		}
+	}},
 	{alerts: "CalendarsPaused", cause: func(r *recording) {
 		r.google.Fail(gcalfake.Always("", gcalfake.Page(502)))
 		for range 6 {
