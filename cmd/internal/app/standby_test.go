@@ -100,6 +100,11 @@ func TestFailover(t *testing.T) {
 	before := w.event(user, "Known to both", 48*time.Hour)
 	w.untilStatus(before, "synced")
 	servers.settled(w)
+	follower := *w
+	follower.cfg.DatabaseURL = servers.standby.URL("postgres")
+	if s := follower.status(); !s.Standby || s.Accounts.Connected != 3 || s.Schema.Fault != "" {
+		t.Errorf("status by the standby: %+v", s)
+	}
 
 	servers.primary.Kill()
 	w.db = poolOn(t, servers.standby.URL("postgres"))
