@@ -12,11 +12,11 @@ import (
 func TestPausedByHandInFlight(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	w.cfg.Batch, w.cfg.InFlight = 64, 128
+	w.cfg.Batch, w.cfg.InFlight = 16, 32
 	w.cfg.Lease, w.cfg.CallTimeout, w.gcal.Timeout = 10*time.Minute, 10*time.Minute, 5*time.Minute // the machine may stand still
 	user, other := w.user(), w.user()
 	h := w.hold(gcalfake.OpInsert, user)
-	const before, after = 100, 400
+	const before, after = 30, 100
 	w.events(user, before)
 	r, _ := w.start()
 	r.Wake()
