@@ -79,14 +79,17 @@ func draw(id, title, unit string, s Series, every int) chart {
 			c.Ticks = append(c.Ticks, tick{round(x), at})
 		}
 	}
-	c.Lines = []line{{chartTop, grouped(top)}, {round(float64(chartTop+chartBase) / 2), half(top)}}
-	c.Summary = "None is due."
-	if last >= 0 {
-		c.Summary = fmt.Sprintf("%s reminders; at most %s in one %s.", c.Total, grouped(most(s.Counts).N), unit)
-		if most(s.Counts).More {
-			c.Summary = fmt.Sprintf("%s reminders; %s in one %s.", c.Total, most(s.Counts), unit)
-		}
+	if last < 0 {
+		c.Summary = "None is due."
+		return c
 	}
+	c.None = ""
+	c.Lines = []line{{chartTop, grouped(top)}, {round(float64(chartTop+chartBase) / 2), half(top)}}
+	busiest := "at most " + grouped(most(s.Counts).N)
+	if most(s.Counts).More {
+		busiest = most(s.Counts).String()
+	}
+	c.Summary = fmt.Sprintf("%s reminders; %s in one %s.", c.Total, busiest, unit)
 	return c
 }
 
