@@ -39,11 +39,11 @@ select
     where e.sync_due_at >= '-infinity' and e.sync_planned is distinct from e.sync_revision order by e.sync_due_at limit sqlc.arg(max_rows)::integer) x)::bigint as events,
   (select count(*) from (select e.id from public.events e
     where e.sync_due_at >= '-infinity' and e.sync_planned = e.sync_revision order by e.sync_due_at limit sqlc.arg(max_rows)::integer) x)::bigint as copies,
-  (select count(*) from (select k.event_id from reminder_worker.calendar_copies k where k.due_at is not null order by k.due_at limit sqlc.arg(max_rows)::integer) x)::bigint as removals,
+  (select count(*) from (select k.event_id from reminder_worker.calendar_copies k where k.due_at >= '-infinity' order by k.due_at limit sqlc.arg(max_rows)::integer) x)::bigint as removals,
   (select count(*) from (select r.id from public.reminders r
     where r.status in ('pending', 'sending') and coalesce(r.next_attempt_at, r.notify_at_ts) <= now()
     order by coalesce(r.next_attempt_at, r.notify_at_ts) limit sqlc.arg(max_rows)::integer) x)::bigint as reminders,
-  (select count(*) from (select d.token from reminder_worker.deliveries d where d.receipt_due_at is not null order by d.receipt_due_at limit sqlc.arg(max_rows)::integer) x)::bigint as receipts,
+  (select count(*) from (select d.token from reminder_worker.deliveries d where d.receipt_due_at >= '-infinity' order by d.receipt_due_at limit sqlc.arg(max_rows)::integer) x)::bigint as receipts,
   (select count(*) from (select e.id from public.events e
     where e.status = 'failed' and coalesce(e.start_ts, timestamptz 'infinity') > sqlc.arg(since)::timestamptz
     order by coalesce(e.start_ts, timestamptz 'infinity') desc limit sqlc.arg(max_rows)::integer) x)::bigint as failed_events,
@@ -63,7 +63,7 @@ select
     where e.sync_due_at >= '-infinity' and e.sync_planned = e.sync_revision order by e.sync_due_at desc limit sqlc.arg(max_looked)::integer) x
     where x.error_message <> '' order by x.sync_due_at desc limit 1), '')::text as copy_error,
   coalesce((select x.error_message from (select k.error_message, k.due_at from reminder_worker.calendar_copies k
-    where k.due_at is not null order by k.due_at desc limit sqlc.arg(max_looked)::integer) x
+    where k.due_at >= '-infinity' order by k.due_at desc limit sqlc.arg(max_looked)::integer) x
     where x.error_message <> '' order by x.due_at desc limit 1), '')::text as removal_error,
   coalesce((select x.error_message from (select r.error_message, coalesce(r.next_attempt_at, r.notify_at_ts) as due_at from public.reminders r
     where r.status in ('pending', 'sending') and coalesce(r.next_attempt_at, r.notify_at_ts) <= now() + interval '5 minutes'
@@ -88,7 +88,7 @@ with failed as (
   union all
   (select 'copy', k.event_id, k.event_id, k.error_message, k.due_at, k.due_at, null
   from (select c.event_id, c.error_message, c.due_at from reminder_worker.calendar_copies c
-    where c.due_at is not null order by c.due_at limit sqlc.arg(max_rows)::integer) k
+    where c.due_at >= '-infinity' order by c.due_at limit sqlc.arg(max_rows)::integer) k
   where k.error_message <> '')
 ), reasoned as (
   select f.kind, f.id, f.event_id, reminder_worker.reason_of(f.error_message) as reason, f.place, f.title,
