@@ -306,7 +306,9 @@ func (s *session) environment(set []string) []string {
 		if host := written.Hostname(); host == s.server.host && written.Path != "/"+s.server.database {
 			s.fault("%s is not the database that the page makes", value)
 		}
-		here.User = url.User(written.User.Username())
+		if role := written.User.Username(); role != s.server.user {
+			here.User = url.User(role)
+		}
 		environ = append(environ, "DATABASE_URL="+here.String())
 	}
 	return environ

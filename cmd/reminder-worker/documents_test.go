@@ -278,6 +278,27 @@ func sayings(t *testing.T) string {
 	return all.String()
 }
 
+// The demo that the first page shows tells the story that the program tells. Its figures are those of one day.
+func TestReadmeShowsTheDemo(t *testing.T) {
+	t.Parallel()
+	all := said(t)
+	sentence := regexp.MustCompile(`(?m)^[A-Z✓].*[.:]$`)
+	found := 0
+	for _, b := range page(t, firstPage).blocks {
+		if b.section != "See it work" || b.language != "" {
+			continue
+		}
+		for _, line := range sentence.FindAllString(b.text, -1) {
+			if found++; !strings.Contains(all, line) {
+				t.Errorf("%s, from line %d: nothing says %q", firstPage, b.line, line)
+			}
+		}
+	}
+	if found < 5 {
+		t.Errorf("found %d sentences of the demo", found)
+	}
+}
+
 // What the operator's page quotes of the program is what it says: each piece between … stands in the sources.
 func TestDocumentsQuoteTheProgram(t *testing.T) {
 	t.Parallel()
