@@ -281,7 +281,7 @@ func sayings(t *testing.T) string {
 // The demo that the first page shows tells the story that the program tells. Its figures are those of one day.
 func TestReadmeShowsTheDemo(t *testing.T) {
 	t.Parallel()
-	all := said(t)
+	all := sayings(t)
 	sentence := regexp.MustCompile(`(?m)^[A-Z].*[.:]$`)
 	found := 0
 	for _, b := range page(t, firstPage).blocks {
