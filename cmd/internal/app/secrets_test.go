@@ -152,7 +152,10 @@ func TestSecretsAreNowhere(t *testing.T) {
 		return strings.Contains(body, `"failed"`)
 	})
 
-	for _, path := range []string{"/", "/livez", "/readyz", "/readyz?verbose", "/metrics"} {
+	for _, path := range []string{
+		"/livez", "/readyz", "/readyz?verbose", "/metrics", "/", "/failures", "/connections", "/devices", "/system", "/events/" + event.String(),
+		"/api/v1/overview", "/api/v1/failures", "/api/v1/connections", "/api/v1/devices", "/api/v1/system", "/api/v1/events/" + event.String(),
+	} {
 		_, body := getFrom(t.Context(), addr, path)
 		all.found(t, path, body)
 	}
