@@ -240,6 +240,9 @@ func namesFiles(words []string) error {
 
 // acceptable has the program read what a document sets for it.
 func acceptable(set []string) error {
+	if len(set) == 0 {
+		return nil
+	}
 	environ := []string{"DATABASE_URL=postgresql://postgres@127.0.0.1:5432/family"}
 	variables := variablesOf()
 	for _, kv := range set {
