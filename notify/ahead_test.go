@@ -80,13 +80,9 @@ func TestDueAtOnceIsNotHeldUp(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s := pureSender(t)
-<<<<<<< HEAD
 		entry := func(n byte, in time.Duration) []wheel.Entry {
 			return []wheel.Entry{{ID: wheel.ID{n}, At: s.now().Add(in)}}
 		}
-=======
-		entry := func(n byte, in time.Duration) []wheel.Entry { return []wheel.Entry{{ID: wheel.ID{n}, At: s.now().Add(in)}} }
->>>>>>> e79c710 (notify: what is due soon is claimed 50 ms ahead, in places of its own)
 		s.queue.add(entry(1, 40*time.Millisecond))
 		for range heldFor * s.cfg.Connections {
 			if held, ok := s.takePlace(t.Context()); !held || !ok {
