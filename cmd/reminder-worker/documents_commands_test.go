@@ -25,6 +25,7 @@ var elsewhere = map[string]string{
 	"docker":     "needs a daemon; deploy/check judges the files",
 	"kubectl":    "needs a cluster; deploy/check judges the files",
 	"supabase":   "needs Docker",
+	"curl":       "asks a worker that runs, as the tests of the live page do",
 	".ci/run":    "runs these tests, the demo and a build itself",
 	".ci/majors": "runs these tests on every Postgres",
 }
@@ -406,7 +407,7 @@ func TestCommandsTable(t *testing.T) {
 		names = spelledOut(names)
 		listed = append(listed, names...)
 		for _, flag := range flags {
-			if err := understood(append(strings.Fields(names[0]), flag)); err != nil {
+			if err := understood(append(strings.Fields(names[0]), strings.Fields(flag)...)); err != nil {
 				t.Errorf("%s %s: %v", names[0], flag, err)
 			}
 		}

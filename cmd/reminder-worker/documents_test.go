@@ -200,6 +200,7 @@ var foreignFiles = []string{
 	"supabase/migrations", "supabase/config.toml", // the app's
 	"sql/migrations/NNNN_name.sql", // stands for all of them
 	"testing/synctest",             // a package of Go's
+	"reminder-worker/user-export",  // the name of a format
 }
 
 // A code that looks like the name of a file: folders, or an ending that ours have.

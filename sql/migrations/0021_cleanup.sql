@@ -22,8 +22,8 @@ create table reminder_worker.cleanups (
 insert into reminder_worker.cleanups (name) values ('daily');
 
 -- Old rows are found by reading the tables in the order in which they lie, so they need no index. But whether a device is still needed is
--- asked of reminders that name its token, which few do.
-create index if not exists reminders_push_token_idx on public.reminders (push_token)
+-- asked of reminders that name its token, which few do. By its hash, for the app may write a text there that is too long for a tree.
+create index if not exists reminders_push_token_idx on public.reminders using hash (push_token)
   where status in ('pending', 'sending') and push_token <> '';
 
 -- Users who are to be forgotten. The row outlives the user as a number, so that whoever asked can be told what was done.

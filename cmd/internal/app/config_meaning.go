@@ -53,6 +53,14 @@ var sections = []struct {
 		{"AUDIT_INTERVAL", "The time in which the workers together compare everything with what it should be, 1m to 744h; 0s: they do not."},
 		{"AUDIT_REPAIR", "Whether they mend what they find: true or false."},
 	}},
+	{"What is kept", []meaning{
+		{"CLEANUP_INTERVAL", "The time from one cleanup to the next, 1h or more; 0s: only the command does it."},
+		{"KEEP_REMINDERS", "How long reminders and what became of their pushes are kept after they were due, 48h or more; 0s: for ever."},
+		{"KEEP_FAILED_EVENTS", "How long events that have failed are kept after they were over, 840h or more; 0s: for ever."},
+		{"KEEP_EVENTS", "All other events, likewise. Their copies stay in the users' calendars."},
+		{"KEEP_REMOVALS", "How long the removal of a copy waits for access to the calendar, 840h or more; 0s: for ever."},
+		{"KEEP_DEVICES", "How long devices are kept after they were retired, 48h or more; 0s: for ever."},
+	}},
 	{"Where to look, and what to call", []meaning{
 		{"HTTP_ADDR", "Where the live page, /livez, /readyz and /metrics are answered; off: nowhere."},
 		{"PAGE_PASSWORD", "Opens the live page, and has it retry, pause and resume. Without it the page is for reading, on an address of the loopback only."},
