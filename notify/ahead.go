@@ -11,15 +11,16 @@ import (
 // because the disk is, or the database far away. What the app changes in between comes too late for it.
 const ahead = 50 * time.Millisecond
 
-// heldFor is how many batches may be held for their moment, for each connection.
+// heldFor is how many batches may be held for their moment, for each connection. All of them together are less than one full batch.
 const heldFor = 2
 
 // takePlace waits until the next batch may be claimed: on a connection if it is due, and else on one of the places where batches are held for their
-// moment. So what is due at once, as what the app has just written, never waits for what is due later.
+// moment. So what is due at once, as what the app has just written, never waits for what is due later. Of a herd no more is claimed than connections
+// carry, for what is claimed when a worker dies waits until the claim ends, and may be sent twice.
 func (s *Sender) takePlace(ctx context.Context) (held, ok bool) {
 	for {
 		left := s.queue.dueIn(s.now())
-		if left == 0 || !s.pace.healthy() {
+		if left == 0 || !s.pace.healthy() || s.queue.len() >= s.cfg.Batch {
 			return false, s.takeSlot(ctx)
 		}
 		t := time.NewTimer(left)

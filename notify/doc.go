@@ -22,8 +22,8 @@
 // millisecond is claimed together, and what is overdue as one. What the app changes in an event between the claim and the push comes too late for it,
 // as it would while the push is on the wire.
 //
-// Batches that are held have places of their own, a dozen: what is due at once, as what the app has just written, finds the connections free. A herd of
-// one instant is begun to be claimed before it, as far as those places go.
+// Batches that are held have places of their own, a dozen: what is due at once, as what the app has just written, finds the connections free. What is
+// soon to be due and fills a batch, as a herd of one instant, has the connections only: as many batches of it are held as there are of those.
 //
 // # Who is authoritative
 //
