@@ -19,7 +19,7 @@ import (
 const maxConns = 8
 
 // cleanupTime bounds what a test does after its end.
-const cleanupTime = 30 * time.Second
+const cleanupTime = 3 * time.Minute
 
 // DB is one test's own database.
 type DB struct {
