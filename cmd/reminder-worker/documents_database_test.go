@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"iter"
 	"maps"
 	"os"
 	"path/filepath"
@@ -189,23 +190,37 @@ func tableCall(code string) appCall {
 	}
 }
 
+// depths yields the place of each byte of code outside of quotes, with how many brackets are open behind it.
+func depths(code string) iter.Seq2[int, int] {
+	return func(yield func(int, int) bool) {
+		depth, quote := 0, byte(0)
+		for i := range len(code) {
+			switch b := code[i]; {
+			case quote != 0:
+				if b == quote {
+					quote = 0
+				}
+				continue
+			case b == '\'' || b == '"' || b == '`':
+				quote = b
+				continue
+			case strings.IndexByte("([{", b) >= 0:
+				depth++
+			case strings.IndexByte(")]}", b) >= 0:
+				depth--
+			}
+			if !yield(i, depth) {
+				return
+			}
+		}
+	}
+}
+
 // inside returns what stands between the bracket that code begins with and the one that closes it.
 func inside(code string) string {
-	depth, quote := 0, byte(0)
-	for i := range len(code) {
-		switch b := code[i]; {
-		case quote != 0:
-			if b == quote {
-				quote = 0
-			}
-		case b == '\'' || b == '"' || b == '`':
-			quote = b
-		case strings.IndexByte("([{", b) >= 0:
-			depth++
-		case strings.IndexByte(")]}", b) >= 0:
-			if depth--; depth == 0 {
-				return code[1:i]
-			}
+	for i, depth := range depths(code) {
+		if depth == 0 {
+			return code[1:i]
 		}
 	}
 	return code[1:]
@@ -213,20 +228,9 @@ func inside(code string) string {
 
 // pieces cuts code at its outermost commas.
 func pieces(code string) (parts []string) {
-	depth, quote, from := 0, byte(0), 0
-	for i := range len(code) {
-		switch b := code[i]; {
-		case quote != 0:
-			if b == quote {
-				quote = 0
-			}
-		case b == '\'' || b == '"' || b == '`':
-			quote = b
-		case strings.IndexByte("([{", b) >= 0:
-			depth++
-		case strings.IndexByte(")]}", b) >= 0:
-			depth--
-		case b == ',' && depth == 0:
+	from := 0
+	for i, depth := range depths(code) {
+		if code[i] == ',' && depth == 0 {
 			parts, from = append(parts, strings.TrimSpace(code[from:i])), i+1
 		}
 	}

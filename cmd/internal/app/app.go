@@ -75,7 +75,7 @@ func (a *App) wire(build ops.Build) (err error) {
 	if a.push, err = expo.New(a.cfg.expo()); err != nil {
 		return fmt.Errorf("configure push client: %w", err)
 	}
-	db := store.New(bounded{a.pool, statementLimit})
+	db := a.store()
 	counted := permits.NewMetrics(a.reg)
 	pushes, err := permits.New(db, a.cfg.pushQuota(), a.log, counted)
 	if err != nil {

@@ -11,11 +11,16 @@ import (
 // Attend has the database reached and examined, and use called, for a command that serves nothing. It migrates nothing. The program cannot be used again.
 func (a *App) Attend(ctx context.Context, use func(context.Context) error) error {
 	defer a.close()
-	a.cfg.MigrateOnStart = false
-	if err := a.prepare(ctx); err != nil {
+	if err := a.attach(ctx); err != nil {
 		return err
 	}
 	return use(ctx)
+}
+
+// attach has the database reached and examined for a command, which migrates nothing.
+func (a *App) attach(ctx context.Context) error {
+	a.cfg.MigrateOnStart = false
+	return a.prepare(ctx)
 }
 
 // tellWorkers has every worker look at the tables, and at the pauses.

@@ -37,8 +37,7 @@ type AuditOptions struct {
 // that is faster. It migrates nothing.
 func (a *App) Audit(ctx context.Context, o AuditOptions) (AuditReport, error) {
 	defer a.close()
-	a.cfg.MigrateOnStart = false
-	if err := a.prepare(ctx); err != nil {
+	if err := a.attach(ctx); err != nil {
 		return AuditReport{}, err
 	}
 	if err := a.learnPauses(ctx); err != nil {

@@ -21,8 +21,7 @@ const cleanupShare = 0.5
 // Cleanup removes old rows now, or with dryRun counts them. It migrates nothing.
 func (a *App) Cleanup(ctx context.Context, dryRun bool, progress func(CleanupProgress)) (CleanupReport, error) {
 	defer a.close()
-	a.cfg.MigrateOnStart = false
-	if err := a.prepare(ctx); err != nil {
+	if err := a.attach(ctx); err != nil {
 		return CleanupReport{}, err
 	}
 	return a.cleaner.Clean(ctx, cleanup.Options{DryRun: dryRun, Share: cleanupShare, Progress: progress})

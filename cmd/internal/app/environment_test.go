@@ -120,6 +120,13 @@ func TestSecretFiles(t *testing.T) {
 // privateKey is a service account's key as its JSON holds it.
 func privateKey(t testing.TB) string {
 	t.Helper()
+	text, _ := keyPair(t)
+	return text
+}
+
+// keyPair is such a key, and what Google knows of it.
+func keyPair(t testing.TB) (private string, public *rsa.PublicKey) {
+	t.Helper()
 	key, err := rsa.GenerateKey(rand.Reader, 2048)
 	if err != nil {
 		t.Fatal(err)
@@ -128,7 +135,7 @@ func privateKey(t testing.TB) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}))
+	return string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})), &key.PublicKey
 }
 
 func TestServiceAccount(t *testing.T) {

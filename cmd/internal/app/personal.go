@@ -21,8 +21,7 @@ type UnknownUserError = personal.UnknownError
 // ExportUser writes all that is held about a user to out, as one JSON document, and returns how many rows of each kind are in it. It migrates nothing.
 func (a *App) ExportUser(ctx context.Context, user uuid.UUID, out io.Writer) (map[string]int64, error) {
 	defer a.close()
-	a.cfg.MigrateOnStart = false
-	if err := a.prepare(ctx); err != nil {
+	if err := a.attach(ctx); err != nil {
 		return nil, err
 	}
 	return personal.Export(ctx, a.pool, user, out)
@@ -54,8 +53,7 @@ type DeleteOptions struct {
 // is gone on with by them, or when it is asked for again. It migrates nothing.
 func (a *App) DeleteUser(ctx context.Context, o DeleteOptions) (Deletion, error) {
 	defer a.close()
-	a.cfg.MigrateOnStart = false
-	if err := a.prepare(ctx); err != nil {
+	if err := a.attach(ctx); err != nil {
 		return Deletion{}, err
 	}
 	held, err := personal.Look(ctx, bounded{a.pool, statementLimit}, o.User)

@@ -2,12 +2,8 @@ package app
 
 import (
 	"bytes"
-	"crypto/rand"
-	"crypto/rsa"
-	"crypto/x509"
 	"encoding/base64"
 	"encoding/json"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"maps"
@@ -69,17 +65,9 @@ func TestSecretsAreNowhere(t *testing.T) {
 	t.Cleanup(google.Close)
 	w.google = google
 	secrets["sealing key"] = seal.NewKey()
-	key, err := rsa.GenerateKey(rand.Reader, 2048)
-	if err != nil {
-		t.Fatal(err)
-	}
-	der, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	private := string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}))
+	private, public := keyPair(t)
 	secrets["private key"] = strings.Split(private, "\n")[3]
-	w.google.AddServiceAccount("worker@project.example.org", &key.PublicKey)
+	w.google.AddServiceAccount("worker@project.example.org", public)
 
 	users, child := w.seed(secrets, texts)
 	all := hidden{}
