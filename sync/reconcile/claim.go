@@ -91,7 +91,6 @@ func (r *Reconciler) claimRows(ctx context.Context, plans, copies int) ([]store.
 	if err != nil {
 		return nil, fmt.Errorf("claim events: %w", err)
 	}
-	r.m.observePickup(rows)
 	return rows, nil
 }
 

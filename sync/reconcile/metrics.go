@@ -40,7 +40,7 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 			Buckets: prometheus.ExponentialBuckets(0.001, 2, 16),
 		}),
 		pickup: prometheus.NewHistogram(prometheus.HistogramOpts{
-			Name: "reminder_worker_event_pickup_seconds", Help: "From the transaction that changed an event to the end of the claim that takes it first.",
+			Name: "reminder_worker_event_pickup_seconds", Help: "From the transaction that changed an event to the end of the claim that it is planned under.",
 			Buckets: prometheus.ExponentialBuckets(0.001, 2, 21),
 		}),
 		parked: prometheus.NewCounter(prometheus.CounterOpts{
@@ -92,12 +92,11 @@ func (m *Metrics) observeCall(removal bool, err error, took time.Duration) {
 	m.callSeconds.Observe(took.Seconds())
 }
 
-// observePickup counts events that are claimed for the first time since they were changed.
-func (m *Metrics) observePickup(rows []store.ClaimEventsRow) {
-	for _, row := range rows {
-		if !row.Planned && row.SyncAttempts == 0 {
-			m.pickup.Observe(row.WaitedMs / 1000)
-		}
+// observePickup counts an event whose plan has been committed, unless it only was planned again: so each change counts once, however often its event was
+// claimed and given back before.
+func (m *Metrics) observePickup(row store.ClaimEventsRow) {
+	if !row.Planned {
+		m.pickup.Observe(row.WaitedMs / 1000)
 	}
 }
 

@@ -228,6 +228,9 @@ func (r *Reconciler) start(ctx context.Context, batch []planned, rows []store.Co
 	}
 	var lost []planned
 	for _, p := range batch {
+		if held[p.row.ID] {
+			r.m.observePickup(p.row)
+		}
 		switch {
 		case p.ahead != nil:
 			p.planned(held[p.row.ID])
