@@ -35,6 +35,9 @@ type suite struct{ m *testing.M }
 func (s suite) Run() int { return pgtest.Run(s.m) }
 
 func TestMain(m *testing.M) {
+	if role, err := os.ReadFile("../../deploy/database/role.sql"); err == nil { // the program, which this is as well, needs none
+		pgtest.Also(string(role))
+	}
 	testscript.Main(suite{m}, map[string]func(){"reminder-worker": main})
 }
 
@@ -48,7 +51,7 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits":    exits,
 			"setlines": setLines,
-			"database": func(ts *testscript.TestScript, _ bool, args []string) { ts.Setenv("DATABASE_URL", database(t, args)) },
+			"database": func(ts *testscript.TestScript, _ bool, args []string) { database(t, ts, args) },
 			"standins": func(ts *testscript.TestScript, _ bool, _ []string) { standIns(t, ts) },
 			"newkey":   newKey,
 			"sql":      runSQL,
@@ -81,12 +84,24 @@ func setLines(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Setenv(args[0], ts.ReadFile(args[1]))
 }
 
-// database makes a database: empty, or migrated.
-func database(t *testing.T, args []string) string {
-	if len(args) == 1 && args[0] == "empty" {
-		return pgtest.NewEmpty(t).URL()
+// runner is the role of deploy/database/role.sql, as which the program runs where there is nothing to migrate.
+const runner = "reminder_runner"
+
+// database makes a database: empty, for its owner, or migrated, for the role that operators are given a script for.
+func database(t *testing.T, ts *testscript.TestScript, args []string) {
+	var owner, worker string
+	switch {
+	case len(args) == 1 && args[0] == "empty":
+		owner = pgtest.NewEmpty(t).URL()
+		worker = owner
+	case len(args) == 1 && args[0] == "migrated":
+		db := pgtest.New(t)
+		owner, worker = db.URL(), db.URLAs(runner)
+	default:
+		ts.Fatalf("usage: database empty | migrated")
 	}
-	return pgtest.New(t).URL()
+	ts.Setenv("OWNER_URL", owner)
+	ts.Setenv("DATABASE_URL", worker)
 }
 
 // standIns makes a Google and an Expo that are only this script's, and a client they accept.
@@ -121,14 +136,14 @@ func newKey(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(os.WriteFile(ts.MkAbs(args[0]), text, 0o600))
 }
 
-// runSQL runs statements in the script's database: sql file.
+// runSQL runs statements in the script's database, as its owner: sql file.
 func runSQL(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 1 {
 		ts.Fatalf("usage: sql file")
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	conn, err := pgx.Connect(ctx, ts.Getenv("DATABASE_URL"))
+	conn, err := pgx.Connect(ctx, ts.Getenv("OWNER_URL"))
 	ts.Check(err)
 	_, err = conn.Exec(ctx, ts.ReadFile(args[0]), pgx.QueryExecModeSimpleProtocol)
 	ts.Check(errors.Join(err, conn.Close(ctx)))

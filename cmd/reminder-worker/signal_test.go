@@ -41,7 +41,7 @@ func stuck(t *testing.T, lease string) (worker *exec.Cmd, log *bytes.Buffer) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	worker, log = program(t, "run", "DATABASE_URL="+db.URL(), "EXPO_PUSH_URL="+push.URL(), "HTTP_ADDR=off", "SHUTDOWN_GRACE=1h", "LEASE="+lease)
+	worker, log = program(t, "run", "DATABASE_URL="+db.URLAs(runner), "EXPO_PUSH_URL="+push.URL(), "HTTP_ADDR=off", "SHUTDOWN_GRACE=1h", "LEASE="+lease)
 	select {
 	case <-asked:
 	case <-time.After(patience):
@@ -141,7 +141,7 @@ func TestHangup(t *testing.T) {
 func TestClosedLog(t *testing.T) {
 	t.Parallel()
 	address := freeAddress(t)
-	worker := prepared(t, "run", "DATABASE_URL="+pgtest.New(t).URL(), "HTTP_ADDR="+address)
+	worker := prepared(t, "run", "DATABASE_URL="+pgtest.New(t).URLAs(runner), "HTTP_ADDR="+address)
 	log, err := worker.StderrPipe()
 	if err != nil {
 		t.Fatal(err)

@@ -128,7 +128,7 @@ func (f Fault) String() string {
 // Faults compares the triggers of the database, and the bodies of the worker's functions, with what was made. The database must be up to date.
 //
 // Two texts of a trigger are compared by making either on an empty temporary table and having the server tell what it made, so that no two
-// versions of the server spell it in two ways. Nothing of the app is locked for that, and nothing of it stays.
+// versions of the server spell it in two ways. Nothing of the app is locked for that, and nothing of it stays. Any role may do it that may make temporary tables.
 func (m *Migrator) Faults(ctx context.Context, conn *pgx.Conn) ([]Fault, error) {
 	tx, err := conn.Begin(ctx)
 	if err != nil {
@@ -216,16 +216,25 @@ func triggerFaults(ctx context.Context, tx pgx.Tx, wanted []Trigger) (faults []F
 	return faults, nil
 }
 
-// trial makes a trigger on a temporary table like its own, and returns how the server spells it.
+// trial makes a trigger on a temporary table like its own, with a temporary function in the place of its own, and returns how the server spells it. So a role
+// that owns nothing may compare, too.
 func trial(ctx context.Context, tx pgx.Tx, nr int, t Trigger) (string, error) {
 	table := fmt.Sprintf("reminder_worker_trial_%d", nr)
 	at := triggerTable.FindStringSubmatchIndex(t.SQL)
 	made := t.SQL[:at[2]] + "pg_temp." + table + t.SQL[at[3]:]
-	var text string
-	_, err := tx.Exec(ctx, fmt.Sprintf("create temporary table %s (like %s) on commit drop", table, t.Table), pgx.QueryExecModeExec)
+	columns, err := likeTable(ctx, tx, t.Table)
+	if err == nil {
+		_, err = tx.Exec(ctx, fmt.Sprintf("create temporary table %s (%s) on commit drop", table, columns), pgx.QueryExecModeExec)
+	}
+	if call := triggerCall.FindStringSubmatchIndex(made); err == nil && call != nil {
+		stand := "pg_temp." + made[call[4]:call[5]]
+		made = made[:call[2]] + stand + made[call[5]:]
+		_, err = tx.Exec(ctx, "create or replace function "+stand+"() returns trigger language plpgsql as 'begin return null; end'", pgx.QueryExecModeSimpleProtocol)
+	}
 	if err == nil {
 		_, err = tx.Exec(ctx, made, pgx.QueryExecModeSimpleProtocol)
 	}
+	var text string
 	if err == nil {
 		err = tx.QueryRow(ctx, `select pg_get_triggerdef(oid) from pg_catalog.pg_trigger where tgrelid = $1::text::regclass and tgname = $2`,
 			pgx.QueryExecModeExec, "pg_temp."+table, t.Name).Scan(&text)
@@ -233,8 +242,31 @@ func trial(ctx context.Context, tx pgx.Tx, nr int, t Trigger) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("compare trigger %s on %s: %w", t.Name, t.Table, err)
 	}
-	return elsewhere(text), nil
+	return elsewhere(temporary.ReplaceAllString(text, " EXECUTE FUNCTION reminder_worker.")), nil
 }
+
+// likeTable returns the columns of a table like another: of one that may not be read as well as the catalog tells them, with text for the types of schemas that
+// may be closed.
+func likeTable(ctx context.Context, tx pgx.Tx, table string) (columns string, err error) {
+	err = tx.QueryRow(ctx, `
+		select case
+			when has_schema_privilege(n.oid, 'usage') and has_table_privilege(c.oid, 'select') then format('like %I.%I', n.nspname, c.relname)
+			else (
+				select string_agg(format('%I %s', a.attname, case when y.typnamespace = 'pg_catalog'::regnamespace then format_type(a.atttypid, a.atttypmod) else 'text' end), ', ' order by a.attnum)
+				from pg_catalog.pg_attribute a
+				join pg_catalog.pg_type y on y.oid = a.atttypid
+				where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped)
+		end
+		from pg_catalog.pg_class c
+		join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+		where n.nspname || '.' || c.relname = $1`, pgx.QueryExecModeExec, table).Scan(&columns)
+	return columns, err
+}
+
+var (
+	triggerCall = regexp.MustCompile(`(?i)\sexecute\s+function\s+(reminder_worker\.(\w+))\s*\(`)
+	temporary   = regexp.MustCompile(` EXECUTE FUNCTION pg_temp(?:_\d+)?\.`)
+)
 
 var onTable = regexp.MustCompile(` ON \S+ `)
 

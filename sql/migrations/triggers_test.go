@@ -1,6 +1,7 @@
 package migrations_test
 
 import (
+	"context"
 	"slices"
 	"testing"
 
@@ -100,4 +101,36 @@ func TestTriggersAreComparedBesideWriters(t *testing.T) {
 	exec(t, reader, `set lock_timeout = '5s'`)
 	wantFaults(t, reader)
 	exec(t, writer, `rollback`)
+}
+
+// A role that owns nothing, may call no trigger's function and may not even read auth.users finds the same, and mends nothing.
+func TestTriggersAreComparedByAnyRole(t *testing.T) {
+	t.Parallel()
+	db := pgtest.New(t)
+	owner := db.Connect(t)
+	exec(t, owner, `create role mere_reader`)
+	t.Cleanup(func() {
+		for _, sql := range []string{`drop owned by mere_reader`, `drop role mere_reader`} {
+			if _, err := owner.Exec(context.Background(), sql); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	exec(t, owner, `grant usage on schema reminder_worker to mere_reader`)
+	exec(t, owner, `grant select on reminder_worker.triggers to mere_reader`)
+	reader := db.Connect(t)
+	exec(t, reader, `set role mere_reader`)
+	wantFaults(t, reader)
+	exec(t, owner, `alter table public.events disable trigger reminder_worker_event_changed`)
+	exec(t, owner, `create or replace trigger reminder_worker_user_metadata_written before update of email on auth.users
+		for each row execute function reminder_worker.user_metadata_written()`)
+	found := wantFaults(t, reader,
+		"reminder_worker_event_changed on public.events is disabled",
+		"reminder_worker_user_metadata_written on auth.users is changed",
+	)
+	for _, f := range found {
+		if err := migrator(t, migrations.Options{}).Mend(t.Context(), reader, f); err == nil {
+			t.Errorf("%s is mended by a role that owns nothing", f)
+		}
+	}
 }

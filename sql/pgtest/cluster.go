@@ -55,6 +55,13 @@ var sharedCluster = sync.OnceValues(func() (*cluster, error) {
 	return newCluster(ctx)
 })
 
+// also is what the template has beside the migrations.
+var also string
+
+// Also has every database of New hold what statements make, beside the migrations. Roles are the server's, and may be there already. It is for a TestMain, before
+// the first test.
+func Also(statements string) { also = statements }
+
 // started tells Main whether there is anything to end.
 var started atomic.Bool
 
@@ -126,6 +133,9 @@ func (c *cluster) makeTemplate() (string, error) {
 	migrator, err := migrations.New(migrations.Options{})
 	if err == nil {
 		_, err = migrator.Up(ctx, conn)
+	}
+	if err == nil {
+		_, err = conn.Exec(ctx, also, pgx.QueryExecModeSimpleProtocol)
 	}
 	return name, errors.Join(err, conn.Close(ctx)) // a template must have no connections
 }

@@ -89,6 +89,16 @@ func NewServer(t testing.TB) *pgtemp.Server {
 // URL returns the connection string of the database.
 func (db *DB) URL() string { return db.url }
 
+// URLAs is URL for another role, which needs no password.
+func (db *DB) URLAs(role string) string {
+	u, err := url.Parse(db.url)
+	if err != nil {
+		return db.url // checked when the cluster was made
+	}
+	u.User = url.User(role)
+	return u.String()
+}
+
 // Connect opens a connection beside the pool, closed when the test ends.
 func (db *DB) Connect(t testing.TB) *pgx.Conn {
 	t.Helper()

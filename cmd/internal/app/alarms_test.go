@@ -214,6 +214,7 @@ func record(t *testing.T, a alarm) *recording {
 	t.Helper()
 	r := &recording{world: newWorld(t), alarm: a}
 	r.exec(`create schema ahead`)
+	r.exec(`grant usage on schema ahead to public`)
 	r.exec(`create function ahead.clock_timestamp() returns timestamptz language sql volatile as $$ select pg_catalog.clock_timestamp() + interval '30 seconds' $$`)
 	if a.set != nil {
 		a.set(&r.cfg)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/parentpal/reminder-worker/sql/migrations"
 	"github.com/parentpal/reminder-worker/sync/audit"
@@ -95,7 +96,7 @@ func (a *App) compareTriggers(ctx context.Context, repair bool) (findings []audi
 		if repair {
 			err := m.Mend(ctx, conn.Conn(), f)
 			if found.Repaired = err == nil; err != nil {
-				found.Detail += ": " + oneLine(err)
+				found.Detail += ": " + unmendedBecause(err)
 				unmended = append(unmended, err)
 			}
 		}
@@ -105,4 +106,12 @@ func (a *App) compareTriggers(ctx context.Context, repair bool) (findings []audi
 		a.log.Warn().Err(errors.Join(unmended...)).Msg("triggers not made again")
 	}
 	return findings, nil
+}
+
+// unmendedBecause says why what belongs to the app's tables was not made again, and who can.
+func unmendedBecause(err error) string {
+	if pe, ok := errors.AsType[*pgconn.PgError](err); ok && pe.Code == insufficientPrivilege {
+		return "the worker's role may not; repair with the DATABASE_URL of the tables' owner"
+	}
+	return oneLine(err)
 }

@@ -274,6 +274,7 @@ func repairEveryDamage(t *testing.T, worker bool) {
 		}
 	}
 	before := w.versions()
+	w.runsAs("postgres") // triggers are their owner's to make again
 	wantFound(t, "damaged", w.audit(AuditOptions{Google: true}), want)
 	if worker {
 		_, stop = w.start()

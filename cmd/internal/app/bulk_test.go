@@ -42,7 +42,7 @@ func TestBulk(t *testing.T) { // not parallel: it measures memory and takes the 
 }
 
 func testBulk(t *testing.T, s source) {
-	w := newWorld(t)
+	w := s.world(t)
 	users := w.crowd(50)
 	p := w.spawn(slices.Concat(s.settings, []string{"CALENDAR_RATE=0"})...) // more than Google takes in a minute
 

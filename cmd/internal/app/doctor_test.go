@@ -141,7 +141,8 @@ func (w *world) login(role string, attributes string) {
 			}
 		}
 	})
-	w.cfg.DatabaseURL = strings.Replace(w.cfg.DatabaseURL, "postgres@", role+"@", 1)
+	w.runsAs(role)
+	w.cfg.MigrateOnStart = false
 }
 
 // A role with nothing but what the examination asks for can run the whole program.
@@ -152,19 +153,17 @@ func TestNeedsAreEnough(t *testing.T) {
 	w.servesNarrowly()
 }
 
-// So can the role that operators are given a script for, which passes the examination and may do nothing else.
+// So can the role that operators are given a script for, as which all tests of this package run their workers: it passes the examination and may do nothing
+// else.
 func TestTheRoleOfTheScriptIsEnough(t *testing.T) {
 	t.Parallel()
 	script, err := os.ReadFile("../../../deploy/database/role.sql")
 	if err != nil {
 		t.Fatal(err)
 	}
-	const role = "reminder_runner"
+	const role = runner
 	w := newWorld(t)
-	w.login(role, "")
-	for range 2 { // it may be run again
-		w.exec(string(script), pgx.QueryExecModeSimpleProtocol)
-	}
+	w.exec(string(script), pgx.QueryExecModeSimpleProtocol) // it may be run again
 	w.servesNarrowly()
 	if f := diagnosis(t, w.cfg, nil)["row_security"]; f.Verdict != Pass {
 		t.Errorf("row_security: %+v", f)
@@ -192,7 +191,6 @@ func TestTheRoleOfTheScriptIsEnough(t *testing.T) {
 func (w *world) servesNarrowly() {
 	t := w.t
 	t.Helper()
-	w.cfg.MigrateOnStart = false
 	expect(t, diagnosis(t, w.cfg, nil), map[string]Verdict{"token_sealing": Warn})
 	w.start()
 	user, _ := w.user()

@@ -125,7 +125,7 @@ func TestFailingNetwork(t *testing.T) {
 }
 
 func testFault(t *testing.T, s source, f fault) {
-	w := newWorld(t)
+	w := s.world(t)
 	n := w.behindNetwork()
 	w.keepLedger()
 	w.cfg.ChangeSource, w.cfg.Lease = s.name, f.lease

@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"fmt"
+	"net/url"
 	"os"
 	"testing"
 	"time"
@@ -25,6 +26,12 @@ func TestMain(m *testing.M) {
 	if os.Getenv(beNetwork) != "" {
 		os.Exit(networkMain())
 	}
+	role, err := os.ReadFile("../../../deploy/database/role.sql")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	pgtest.Also(string(role) + rolesOfTests)
 	code := pgtest.Run(m)
 	if code == 0 {
 		if err := goleak.Find(); err != nil {
@@ -34,6 +41,22 @@ func TestMain(m *testing.M) {
 	}
 	os.Exit(code)
 }
+
+// runner is the role of deploy/database/role.sql. All workers run as it unless a test says otherwise; what the app and operators do is the owner's.
+const runner = "reminder_runner"
+
+// walRunner is the same for a worker that reads the log.
+const walRunner = "reminder_runner_wal"
+
+const rolesOfTests = `
+create publication reminder_worker;
+do $$
+begin
+  create role ` + walRunner + ` login replication in role ` + runner + `;
+exception
+  when duplicate_object then null;
+end
+$$`
 
 // patience is how long a test waits for what must come. It is no measure of speed: a broken program is told by it, not a slow machine.
 const patience = 3 * time.Minute
@@ -50,7 +73,20 @@ type world struct {
 func newWorld(t testing.TB) *world {
 	t.Helper()
 	db := pgtest.New(t)
-	return newWorldOn(t, db.Pool, db.URL())
+	w := newWorldOn(t, db.Pool, db.URLAs(runner))
+	w.cfg.MigrateOnStart = false
+	return w
+}
+
+// runsAs has workers run as another role.
+func (w *world) runsAs(role string) {
+	w.t.Helper()
+	u, err := url.Parse(w.cfg.DatabaseURL)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	u.User = url.User(role)
+	w.cfg.DatabaseURL = u.String()
 }
 
 func newWorldOn(t testing.TB, pool *pgxpool.Pool, address string) *world {

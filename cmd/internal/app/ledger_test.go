@@ -17,7 +17,7 @@ func (w *world) keepLedger() {
 	w.exec(`create table reminder_ledger (
 		nr bigint generated always as identity, reminder_id uuid, at timestamptz default clock_timestamp(),
 		worker text default current_setting('application_name'), status text, lease timestamptz)`)
-	w.exec(`create function note_reminder() returns trigger language plpgsql as $$
+	w.exec(`create function note_reminder() returns trigger language plpgsql security definer as $$
 		begin
 			insert into public.reminder_ledger (reminder_id, status, lease) values (new.id, new.status, new.next_attempt_at);
 			return null;

@@ -17,6 +17,7 @@ import (
 
 	"github.com/parentpal/reminder-worker/cmd/internal/ops"
 	"github.com/parentpal/reminder-worker/sql/personal"
+	"github.com/parentpal/reminder-worker/sql/pgtest"
 	"github.com/parentpal/reminder-worker/sync/gcal/gcalfake"
 )
 
@@ -74,21 +75,6 @@ func (w *world) parent() uuid.UUID {
 	return user
 }
 
-// traces are the tables in which text stands in any column of any row.
-func (w *world) traces(texts ...string) (found []string) {
-	w.t.Helper()
-	tables := one[[]string](w, `select array_agg(format('%I.%I', n.nspname, c.relname) order by 1) from pg_class c join pg_namespace n on n.oid = c.relnamespace
-		where c.relkind in ('r', 'p') and n.nspname !~ '^pg_' and n.nspname <> 'information_schema'`)
-	for _, table := range tables {
-		for _, text := range texts {
-			if one[bool](w, `select exists (select from `+table+` t where strpos(lower(to_jsonb(t)::text), lower($1)) > 0)`, text) {
-				found = append(found, table+": "+text)
-			}
-		}
-	}
-	return found
-}
-
 func patiently(user uuid.UUID) DeleteOptions {
 	return DeleteOptions{User: user, Confirm: func(Holdings) error { return nil }, Patience: patience}
 }
@@ -102,10 +88,10 @@ func TestUserIsForgotten(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t)
 			user, other := w.parent(), w.parent()
-			if found := w.traces(user.String()); len(found) < 9 {
+			if found := pgtest.Traces(t, w.db, user.String()); len(found) < 9 {
 				t.Fatalf("there is little to forget: %v", found)
 			}
-			before := w.traces(other.String())
+			before := pgtest.Traces(t, w.db, other.String())
 			w.exec(`update reminder_worker.audits set part = 'accounts', after = $1`, user.String())
 			w.google.ResetLog()
 			a, told := w.logged()
@@ -144,7 +130,7 @@ func TestUserIsForgotten(t *testing.T) {
 					return one[bool](w, `select ended_at is not null and given_back from reminder_worker.user_deletions`)
 				})
 			}
-			if found := w.traces(user.String(), strings.ReplaceAll(user.String(), "-", "")); len(found) > 0 {
+			if found := pgtest.Traces(t, w.db, user.String(), strings.ReplaceAll(user.String(), "-", "")); len(found) > 0 {
 				t.Errorf("traces are left: %v", found)
 			}
 			if n := len(w.live(user)); n > 0 {
@@ -153,7 +139,7 @@ func TestUserIsForgotten(t *testing.T) {
 			if n := w.google.Count(gcalfake.OpRevoke, 200); n != 1 {
 				t.Errorf("the consent was given back %d times", n)
 			}
-			if diff := cmp.Diff(before, w.traces(other.String())); diff != "" || len(w.live(other)) != 5 {
+			if diff := cmp.Diff(before, pgtest.Traces(t, w.db, other.String())); diff != "" || len(w.live(other)) != 5 {
 				t.Errorf("of another user (-before +after):\n%s\n%d copies", diff, len(w.live(other)))
 			}
 			for _, text := range []string{"rehearsal", "example.org", "ExponentPushToken", "Kim"} {
@@ -177,7 +163,7 @@ func TestForgottenUserMayStayWithTheApp(t *testing.T) {
 	if d, err := w.quiet().DeleteUser(t.Context(), patiently(user)); err != nil || !d.Ended {
 		t.Fatalf("%+v: %v", d, err)
 	}
-	if diff := cmp.Diff([]string{"auth.users: " + user.String()}, w.traces(user.String())); diff != "" {
+	if diff := cmp.Diff([]string{"auth.users: " + user.String()}, pgtest.Traces(t, w.db, user.String())); diff != "" {
 		t.Errorf("traces (-want +got):\n%s", diff)
 	}
 	rows, err := w.quiet().ExportUser(t.Context(), user, new(bytes.Buffer))
@@ -211,7 +197,7 @@ func TestWrittenWhileBeingForgotten(t *testing.T) {
 	w.until("the end", func() bool {
 		return one[bool](w, `select ended_at is not null and given_back and copies_left = 0 from reminder_worker.user_deletions`)
 	})
-	if found := w.traces(user.String()); len(found) > 0 || len(w.live(user)) > 0 {
+	if found := pgtest.Traces(t, w.db, user.String()); len(found) > 0 || len(w.live(user)) > 0 {
 		t.Errorf("traces are left: %v, %d copies", found, len(w.live(user)))
 	}
 	if n := len(w.expo.Pushes()); n != pushes {
@@ -260,7 +246,7 @@ func TestForgottenWithoutCopies(t *testing.T) {
 	if n := len(w.live(user)); n != 5 {
 		t.Errorf("%d copies are left", n)
 	}
-	if found := w.traces(user.String()); len(found) > 0 {
+	if found := pgtest.Traces(t, w.db, user.String()); len(found) > 0 {
 		t.Errorf("traces are left: %v", found)
 	}
 }
@@ -366,7 +352,7 @@ func TestUserDeletedByTheApp(t *testing.T) {
 	w.exec(`delete from auth.users where id = $1`, user)
 	w.start()
 	w.until("the end", func() bool { return one[bool](w, `select ended_at is not null from reminder_worker.user_deletions`) })
-	if found := w.traces(user.String()); len(found) > 0 {
+	if found := pgtest.Traces(t, w.db, user.String()); len(found) > 0 {
 		t.Errorf("traces are left: %v", found)
 	}
 	if n := len(w.live(user)); n != 5 {

@@ -61,7 +61,7 @@ func (w *world) spawn(settings ...string) *process {
 	}
 	p := &process{t: w.t, cmd: exec.Command(exe)}
 	p.cmd.Env = append(os.Environ(), beWorker+"=1",
-		"DATABASE_URL="+w.cfg.DatabaseURL, "HTTP_ADDR=off", "LOG_FORMAT=json",
+		"DATABASE_URL="+w.cfg.DatabaseURL, "MIGRATE_ON_START="+strconv.FormatBool(w.cfg.MigrateOnStart), "HTTP_ADDR=off", "LOG_FORMAT=json",
 		"GOOGLE_CLIENT_ID="+w.cfg.GoogleClientID, "GOOGLE_CLIENT_SECRET="+w.cfg.GoogleClientSecret,
 		"CALENDAR_USER_RATE=0", "GOOGLE_CALENDAR_URL="+w.cfg.GoogleCalendarURL, "GOOGLE_TOKEN_URL="+w.cfg.GoogleTokenURL, "GOOGLE_REVOKE_URL="+w.cfg.GoogleRevokeURL,
 		"EXPO_PUSH_URL="+w.cfg.ExpoPushURL, "SWEEP_INTERVAL=1s", "RETRY_BASE=50ms", "SHUTDOWN_GRACE=30s")
@@ -193,7 +193,7 @@ func TestKilled(t *testing.T) { // not parallel: an answer that comes too late o
 }
 
 func testKilled(t *testing.T, s source) {
-	w := newWorld(t)
+	w := s.world(t)
 	users := w.crowd(s.of(100))
 	w.midway(users)
 	p := w.spawn(s.settings...)
@@ -224,7 +224,7 @@ func TestStopped(t *testing.T) { // not parallel: an answer that comes too late 
 }
 
 func testStopped(t *testing.T, s source) {
-	w := newWorld(t)
+	w := s.world(t)
 	users := w.crowd(s.of(100))
 	w.midway(users)
 	p := w.spawn(s.settings...)

@@ -176,7 +176,6 @@ func TestRefusedStatements(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			w := newWorld(t)
 			w.narrow("limited_worker", "bypassrls")
-			w.cfg.MigrateOnStart = false
 			a, _ := w.start()
 			w.until("ready", func() bool { status, _ := get(t.Context(), a, "/readyz"); return status == http.StatusOK })
 			user, _ := w.user()

@@ -18,6 +18,16 @@ var sources = []source{
 // of is this source's share of so many rows.
 func (s source) of(rows int) int { return rows * s.share / 100 }
 
+// world is one whose workers may hear through the source.
+func (s source) world(t testing.TB) *world {
+	t.Helper()
+	w := newWorld(t)
+	if s.name == sourceWAL {
+		w.runsAs(walRunner)
+	}
+	return w
+}
+
 // eachSource runs a test for every source.
 func eachSource(t *testing.T, test func(t *testing.T, s source)) {
 	for _, s := range sources {

@@ -16,6 +16,7 @@ import (
 // hearsByLog has the world's workers hear through the log; a slot that is named is dropped at the end.
 func (w *world) hearsByLog(slot string) {
 	w.t.Helper()
+	w.runsAs(walRunner)
 	w.cfg.ChangeSource, w.cfg.WALSlot = sourceWAL, slot
 	w.cfg.SweepInterval = 30 * time.Second // what is found sooner has been heard
 	w.t.Cleanup(func() {
@@ -93,9 +94,8 @@ func TestOneSlotForTwoWorkers(t *testing.T) {
 func TestAWorkerThatMayNotReadTheLog(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	w.narrow("plain_worker", "bypassrls")
-	w.cfg.MigrateOnStart = false
 	w.hearsByLog("")
+	w.narrow("plain_worker", "bypassrls")
 	a, stop := w.start()
 	defer stop()
 	w.until("deaf", func() bool { return a.listener.Status().Err != nil })
