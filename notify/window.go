@@ -153,30 +153,36 @@ func (s *Sender) refill(ctx context.Context) error {
 	return nil
 }
 
-// read arms what becomes due after after and up to until, page by page.
-func (s *Sender) read(ctx context.Context, after, until time.Time) (int, error) {
+// read arms what becomes due after after and up to until. It reads one page while that before is armed.
+func (s *Sender) read(ctx context.Context, after, until time.Time) (total int, err error) {
 	arg := store.WindowPageParams{After: after, AfterID: maxID, Until: until, MaxRows: int32(s.cfg.PageSize)}
 	if after.IsZero() {
 		arg.AfterID = uuid.Nil
 	}
-	total := 0
-	entries := make([]wheel.Entry, 0, s.cfg.PageSize)
+	pages, spare := make(chan []wheel.Entry), make(chan []wheel.Entry, 2)
+	spare <- nil
+	spare <- nil
+	var arming sync.WaitGroup
+	arming.Go(func() {
+		for page := range pages {
+			s.wheel.ArmAll(page)
+			spare <- page[:0]
+		}
+	})
+	defer arming.Wait()
+	defer close(pages)
 	for {
-		page, err := s.db.WindowPage(ctx, arg)
+		page := <-spare
+		n, err := store.EachInWindow(ctx, s.db, arg, func(id uuid.UUID, at time.Time) { page = append(page, wheel.Entry{ID: wheel.ID(id), At: at}) })
 		if err != nil {
 			return total, fmt.Errorf("read window: %w", err)
 		}
-		entries = entries[:0]
-		for _, r := range page {
-			entries = append(entries, wheel.Entry{ID: wheel.ID(r.ID), At: r.DueAt})
-		}
-		s.wheel.ArmAll(entries)
-		total += len(page)
-		if len(page) < s.cfg.PageSize {
+		pages <- page
+		total += n
+		if n < s.cfg.PageSize {
 			return total, nil
 		}
-		last := page[len(page)-1]
-		arg.After, arg.AfterID = last.DueAt, last.ID
+		arg.After, arg.AfterID = page[n-1].At, uuid.UUID(page[n-1].ID)
 	}
 }
 

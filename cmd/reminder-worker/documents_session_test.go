@@ -261,19 +261,10 @@ func (s *session) start(args, environ []string, out, errs *syncBuffer) {
 	})
 }
 
-// end stops what runs, and takes back the role, which is the server's and not the database's.
+// end stops what runs.
 func (s *session) end() {
 	for _, end := range slices.Backward(s.ends) {
 		end()
-	}
-	if s.conn == nil {
-		return
-	}
-	_, err := s.conn.Exec(s.t.Context(), `do $$ begin
-		if exists (select from pg_roles where rolname = 'reminder_runner') then drop owned by reminder_runner; drop role reminder_runner; end if;
-	end $$`)
-	if err != nil {
-		s.fault("drop the role: %v", err)
 	}
 }
 

@@ -50,9 +50,11 @@ func TestForgettingIsKilled(t *testing.T) {
 		begin(t, cmd)
 		kill = func(when func() bool) {
 			t.Helper()
-			for deadline := time.Now().Add(patience); !when(); time.Sleep(time.Millisecond) {
-				if time.Now().After(deadline) {
+			for deadline := time.After(patience); !when(); {
+				select {
+				case <-deadline:
 					t.Fatalf("waited in vain to kill it\n%s", &said)
+				case <-time.After(time.Millisecond):
 				}
 			}
 			ends(t, cmd, syscall.SIGKILL)

@@ -1,6 +1,7 @@
 package store_test
 
 import (
+	"context"
 	"fmt"
 	"sync"
 	"testing"
@@ -8,6 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/parentpal/reminder-worker/sql/store"
@@ -395,6 +397,41 @@ func TestWindowPagesMeetWithoutGapOrTwin(t *testing.T) {
 	}
 	if len(seen) != 18 {
 		t.Errorf("read %d of 18 reminders", len(seen))
+	}
+}
+
+// What is handed over row by row is what the statement answers, in the binary format and as text.
+func TestWindowIsReadAlikeInEveryFormat(t *testing.T) {
+	t.Parallel()
+	b := newBase(t)
+	user := b.user()
+	b.exec(`insert into events (user_id, title, start_ts) select $1, 'Practice', now() + interval '1 day' from generate_series(1, 9)`, user)
+	b.exec(`insert into reminders (event_id, user_id, notify_at_ts) select id, user_id, at
+		from events, (values (now()), (now() + interval '1234567 microseconds'), ('-infinity'), ('1970-01-01'), ('1999-12-31 23:59:59.999999+00'), ('2100-01-01')) t (at)`)
+	arg := store.WindowPageParams{Until: time.Now().Add(100 * 366 * day), MaxRows: 40}
+	want := must[[]store.WindowPageRow](t)(b.q.WindowPage(t.Context(), arg))
+	if len(want) != 40 {
+		t.Fatalf("%d rows, want 40", len(want))
+	}
+	for _, mode := range []pgx.QueryExecMode{pgx.QueryExecModeCacheStatement, pgx.QueryExecModeExec, pgx.QueryExecModeSimpleProtocol} {
+		cfg, err := pgx.ParseConfig(b.db.URL())
+		if err != nil {
+			t.Fatal(err)
+		}
+		cfg.DefaultQueryExecMode = mode
+		conn, err := pgx.ConnectConfig(t.Context(), cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close(context.Background())
+		var got []store.WindowPageRow
+		n, err := store.EachInWindow(t.Context(), store.New(conn), arg, func(id uuid.UUID, at time.Time) { got = append(got, store.WindowPageRow{ID: id, DueAt: at}) })
+		if err != nil || n != len(got) {
+			t.Errorf("%s: %d rows of which %d were handed over: %v", mode, n, len(got), err)
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", mode, diff)
+		}
 	}
 }
 
