@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"os"
 	"os/exec"
+	"os/signal"
 	"regexp"
 	"strings"
 	"syscall"
@@ -128,9 +129,18 @@ func TestAbortIsNoWrongConfiguration(t *testing.T) {
 	}
 }
 
+// hears skips a test of a signal that whoever runs the tests has turned off for all of them, as nohup does.
+func hears(t *testing.T, s os.Signal) {
+	t.Helper()
+	if signal.Ignored(s) {
+		t.Skipf("%s is ignored here, and so by every program that is started", s)
+	}
+}
+
 // A terminal that is closed is a signal like the others, and may come more than once.
 func TestHangup(t *testing.T) {
 	t.Parallel()
+	hears(t, syscall.SIGHUP)
 	worker, log := stuck(t, "1s")
 	if code := ends(t, worker, syscall.SIGHUP, syscall.SIGHUP); code != 0 || !strings.Contains(log.String(), `"message":"stopped"`) {
 		t.Errorf("exit code %d\n%s", code, log)
@@ -172,6 +182,9 @@ func TestDemoLeavesNothing(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
+			if c.name == "hangup" {
+				hears(t, syscall.SIGHUP)
+			}
 			var errs bytes.Buffer
 			demo := prepared(t, "demo", append(os.Environ(), "DATABASE_URL=")...)
 			demo.Stderr = &errs

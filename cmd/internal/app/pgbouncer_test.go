@@ -67,7 +67,7 @@ func startPooler(t *testing.T, program, address, mode string, size int) *pooler 
 	if os.Geteuid() == 0 {
 		p.account = lesser(t)
 	}
-	p.write("users.txt", `"postgres" ""`+"\n")
+	p.write("users.txt", `"postgres" ""`+"\n"+`"`+runner+`" ""`+"\n")
 	t.Cleanup(p.stop)
 	for range 20 { // somebody else may take a port that was free
 		p.port = 20_000 + rand.IntN(12_000)
@@ -119,7 +119,7 @@ func (p *pooler) configure(mode string, size int) {
 	p.t.Helper()
 	p.mode, p.size = mode, size
 	p.write("pgbouncer.ini", fmt.Sprintf(`[databases]
-* = host=%s port=%s user=postgres
+* = host=%s port=%s
 
 [pgbouncer]
 listen_addr = 127.0.0.1
