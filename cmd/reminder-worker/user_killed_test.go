@@ -64,9 +64,9 @@ func TestForgettingIsKilled(t *testing.T) {
 		}
 		return kill, func() int { t.Helper(); return ends(t, cmd) }
 	}
-	count := func(sql string) (n int) {
+	left := func() (n int) {
 		t.Helper()
-		if err := db.Pool.QueryRow(t.Context(), sql).Scan(&n); err != nil {
+		if err := db.Pool.QueryRow(t.Context(), `select count(*)::int from events`).Scan(&n); err != nil {
 			t.Fatal(err)
 		}
 		return n
@@ -85,7 +85,6 @@ func TestForgettingIsKilled(t *testing.T) {
 		t.Fatalf("exit code %d, %d copies\n%s", code, live(), &said)
 	}
 	forget := []string{"user", "delete", user.String(), "--auth-user", "--yes"}
-	left := func() int { return count(`select count(*)::int from events`) }
 	kill, _ := run(forget...)
 	kill(func() bool { return left() < events })
 	for _, less := range []int{events / 4, events / 2} {

@@ -12,8 +12,7 @@ import (
 	"github.com/jackc/pgx/v5/pgtype"
 )
 
-// EachInWindow is WindowPage for millions of rows: it hands each to due instead of keeping it, and reads the server's binary format itself where it is sent one, which
-// takes a fifth of the time. It returns how many there were. What due was called with before an error is so, too.
+// EachInWindow is WindowPage for millions of rows: it hands each to due instead of keeping it, and reads the server's binary format itself where it is sent one. It returns how many there were. What due was called with before an error is so, too.
 func EachInWindow(ctx context.Context, q *Queries, arg WindowPageParams, due func(id uuid.UUID, at time.Time)) (n int, err error) {
 	rows, err := q.db.Query(ctx, WindowPage, arg.After, arg.AfterID, arg.Until, arg.MaxRows)
 	if err != nil {

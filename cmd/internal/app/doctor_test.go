@@ -153,7 +153,7 @@ func TestNeedsAreEnough(t *testing.T) {
 	w.servesNarrowly()
 }
 
-// So can the role that operators are given a script for, as which all tests of this package run their workers: it passes the examination and may do nothing
+// So can the role that operators are given a script for, as which most tests of this package run their workers: it passes the examination and may do nothing
 // else.
 func TestTheRoleOfTheScriptIsEnough(t *testing.T) {
 	t.Parallel()

@@ -3,7 +3,6 @@ package app
 import (
 	"context"
 	"fmt"
-	"net/url"
 	"os"
 	"testing"
 	"time"
@@ -42,7 +41,7 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// runner is the role of deploy/database/role.sql. All workers run as it unless a test says otherwise; what the app and operators do is the owner's.
+// runner is the role of deploy/database/role.sql. The workers of newWorld run as it unless a test says otherwise; what the app does is the owner's.
 const runner = "reminder_runner"
 
 // walRunner is the same for a worker that reads the log.
@@ -80,13 +79,7 @@ func newWorld(t testing.TB) *world {
 
 // runsAs has workers run as another role.
 func (w *world) runsAs(role string) {
-	w.t.Helper()
-	u, err := url.Parse(w.cfg.DatabaseURL)
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	u.User = url.User(role)
-	w.cfg.DatabaseURL = u.String()
+	w.cfg.DatabaseURL = pgtest.As(w.cfg.DatabaseURL, role)
 }
 
 func newWorldOn(t testing.TB, pool *pgxpool.Pool, address string) *world {
