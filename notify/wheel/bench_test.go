@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"math/rand/v2"
 	"runtime"
+	"slices"
 	"testing"
 	"time"
 )
@@ -154,4 +155,32 @@ func BenchmarkGC(b *testing.B) {
 		runtime.GC()
 	}
 	runtime.KeepAlive(w)
+}
+
+// BenchmarkArmAll inserts by batches while a million wait: in the order of the
+// times, as a worker that starts reads them from its table, and in none.
+func BenchmarkArmAll(b *testing.B) {
+	for _, order := range []string{"sorted", "random"} {
+		b.Run(order, func(b *testing.B) {
+			ids, times := random(million), within25h(million)
+			if order == "sorted" {
+				slices.SortFunc(times, time.Time.Compare)
+			}
+			entries := make([]Entry, million)
+			for i, id := range ids {
+				entries[i] = Entry{ID: id, At: times[i]}
+			}
+			b.ReportAllocs()
+			b.ResetTimer()
+			for done := 0; done < b.N; {
+				b.StopTimer()
+				n := min(million, b.N-done)
+				w := New()
+				runtime.GC()
+				b.StartTimer()
+				w.ArmAll(entries[:n])
+				done += n
+			}
+		})
+	}
 }

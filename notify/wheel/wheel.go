@@ -62,7 +62,7 @@ func newAt(local time.Time) *Wheel {
 func (w *Wheel) Arm(id ID, at time.Time) {
 	ms := ceilMilli(at)
 	w.mu.Lock()
-	w.arm(id, ms)
+	w.arm(&id, w.index.hash(&id), ms)
 	signal := w.mustWake(ms)
 	w.mu.Unlock()
 	if signal {
@@ -82,10 +82,16 @@ func (w *Wheel) ArmAll(entries []Entry) {
 
 func (w *Wheel) armSome(entries []Entry) {
 	first := int64(math.MaxInt64)
+	var room [holdWork]uint64
+	hashes := room[:len(entries)]
 	w.mu.Lock()
-	for _, e := range entries {
-		ms := ceilMilli(e.At)
-		w.arm(e.ID, ms)
+	for at := range entries {
+		hashes[at] = w.index.hash(&entries[at].ID)
+	}
+	w.index.warm(hashes)
+	for at := range entries {
+		ms := ceilMilli(entries[at].At)
+		w.arm(&entries[at].ID, hashes[at], ms)
 		first = min(first, ms)
 	}
 	signal := w.mustWake(first)
@@ -95,12 +101,11 @@ func (w *Wheel) armSome(entries []Entry) {
 	}
 }
 
-func (w *Wheel) arm(id ID, at int64) {
-	hash := w.index.hash(&id)
-	n := w.index.find(hash, &id)
+func (w *Wheel) arm(id *ID, hash uint64, at int64) {
+	n := w.index.find(hash, id)
 	if n == 0 {
 		n = w.arena.alloc()
-		w.arena.node(n).id = id
+		w.arena.node(n).id = *id
 		w.index.insert(hash, n)
 	} else {
 		w.detach(n)

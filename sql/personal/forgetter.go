@@ -79,13 +79,14 @@ func (f *Forgetter) Due(ctx context.Context) error {
 
 // take makes the steps that are due, and returns when the next one is.
 func (f *Forgetter) take(ctx context.Context) (time.Duration, error) {
+	until, err := f.untilDue(ctx)
+	if err != nil || until > 0 {
+		return until, err
+	}
 	for ctx.Err() == nil {
 		due, err := f.q.DueDeletions(ctx, dueBatch)
 		if err != nil {
 			return f.sweep, fmt.Errorf("ask who is to be forgotten: %w", err)
-		}
-		if len(due) == 0 {
-			break
 		}
 		for _, id := range due {
 			if _, err := f.Step(ctx, id); err != nil {
@@ -96,6 +97,11 @@ func (f *Forgetter) take(ctx context.Context) (time.Duration, error) {
 			break
 		}
 	}
+	return f.untilDue(ctx)
+}
+
+// untilDue is when a step is due, 0 for now, and no later than the next sweep.
+func (f *Forgetter) untilDue(ctx context.Context) (time.Duration, error) {
 	ms, err := f.q.NextDeletionDue(ctx)
 	if err != nil {
 		return f.sweep, fmt.Errorf("ask when the next step is due: %w", err)

@@ -210,6 +210,9 @@ func (r *Reconciler) look(ctx, work context.Context) time.Duration {
 		r.waitFreed(ctx)
 		return 0
 	}
+	if d := r.stillIdle(work); d > 0 {
+		return d
+	}
 	took, err := r.step(work)
 	r.idle = err == nil && took.none()
 	switch {
@@ -228,6 +231,19 @@ func (r *Reconciler) look(ctx, work context.Context) time.Duration {
 		return max(r.untilDue(work, took), lockedRest, min(r.resting(), longRest))
 	}
 	return r.untilDue(work, took)
+}
+
+// stillIdle answers a sweep after a look that found nothing: one question, when anything will be due, in place of a claim and that question. It is how
+// long to rest; 0: look.
+func (r *Reconciler) stillIdle(ctx context.Context) time.Duration {
+	if !r.idle || !r.owed.none() || !r.swept.Load() {
+		return 0
+	}
+	d := r.untilDue(ctx, taken{})
+	if d > 0 {
+		r.swept.Store(false)
+	}
+	return max(d, 0)
 }
 
 // restFor is how long to rest when there is nothing to do for d.

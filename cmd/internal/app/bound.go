@@ -18,8 +18,9 @@ const (
 	// everything is noticed in about the time in which a listener notices it.
 	clockLimit = 8 * time.Second
 	// pingAfter is how long a connection must have rested to be asked whether it is still alive: that is one more way to the server and
-	// back, which a reminder that is due would pay with. What breaks sooner costs one failed statement, after which all are made anew.
-	pingAfter = 15 * time.Second
+	// back, which a reminder that is due would pay with. What breaks sooner costs one failed statement, after which all are made anew. A little
+	// more than SWEEP_INTERVAL is by default, so that the connections of an idle worker, which the sweeps use, are not asked each time.
+	pingAfter = 35 * time.Second
 	// pingLimit bounds the question whether a connection that rested is still alive, before another is taken.
 	pingLimit = 5 * time.Second
 )
