@@ -100,7 +100,7 @@ func (f *Forgetter) take(ctx context.Context) (time.Duration, error) {
 	return f.untilDue(ctx)
 }
 
-// untilDue is when a step is due, 0 for now, and no later than the next sweep.
+// untilDue is how long it is until a step is due, 0 if one is, and to the next sweep at most.
 func (f *Forgetter) untilDue(ctx context.Context) (time.Duration, error) {
 	ms, err := f.q.NextDeletionDue(ctx)
 	if err != nil {

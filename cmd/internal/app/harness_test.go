@@ -104,6 +104,7 @@ func newWorldOn(t testing.TB, pool *pgxpool.Pool, address string) *world {
 		"EXPO_PUSH_URL=" + push.URL(),
 		"CALENDAR_USER_RATE=0", // few users do what in life many do
 		"RETRY_BASE=50ms", "SWEEP_INTERVAL=1s", "RECEIPT_DELAY=50ms",
+		"DATABASE_POOL_SIZE=3", // dozens of workers at once, on whatever machine there is
 	}, "")
 	if err != nil {
 		t.Fatal(err)
