@@ -2,7 +2,7 @@ package notify
 
 import (
 	"context"
-	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -18,40 +18,37 @@ func TestClaimedAhead(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	user, _ := w.user(1)
-	var mu sync.Mutex
-	ahead := 0
+	var ahead atomic.Int64
 	w.expo.Fail(func(r expofake.Request) *expofake.Fault {
 		if r.Endpoint == expofake.SendEndpoint {
-			n := one[int](w, `select count(*)::int from reminders where status = 'sending' and next_attempt_at - $1::interval < notify_at_ts`, w.cfg.Lease)
-			mu.Lock()
-			ahead += n
-			mu.Unlock()
+			ahead.Add(one[int64](w, `select count(*) from reminders where status = 'sending' and next_attempt_at - $1::interval < notify_at_ts`, w.cfg.Lease))
 		}
 		return nil
 	})
 	s, _ := w.start()
 	const n = 20
-	ids := map[uuid.UUID]time.Time{}
-	for i := range n {
-		id := w.own(user, time.Second+time.Duration(i)*30*time.Millisecond)
-		ids[id] = one[time.Time](w, `select notify_at_ts from reminders where id = $1`, id)
-	}
-	s.Look(Changes)
-	w.untilTrue(`not exists (select from reminders where status <> 'sent')`)
-	w.once(n)
-	for id, due := range ids {
-		for _, p := range w.pushesOf(id) {
-			if p.FirstByte.Before(due) {
-				t.Errorf("sent %s before it was due", due.Sub(p.FirstByte))
+	rounds := 0
+	for began := time.Now(); ahead.Load() == 0 && time.Since(began) < patience; rounds++ { // a busy machine may be late for a whole round
+		ids := map[uuid.UUID]time.Time{}
+		for i := range n {
+			id := w.own(user, time.Second+time.Duration(i)*30*time.Millisecond)
+			s.Look(Changes)
+			ids[id] = one[time.Time](w, `select notify_at_ts from reminders where id = $1`, id)
+		}
+		w.untilTrue(`not exists (select from reminders where status <> 'sent')`)
+		w.once(n * (rounds + 1))
+		for id, due := range ids {
+			for _, p := range w.pushesOf(id) {
+				if p.FirstByte.Before(due) {
+					t.Errorf("sent %s before it was due", due.Sub(p.FirstByte))
+				}
 			}
 		}
 	}
-	mu.Lock()
-	defer mu.Unlock()
-	if ahead == 0 {
+	if ahead.Load() == 0 {
 		t.Error("none was claimed before it was due")
 	}
-	t.Logf("%d of %d were claimed before they were due", ahead, n)
+	t.Logf("%d of %d were claimed before they were due, in round %d", ahead.Load(), n, rounds)
 }
 
 // TestPostponedWhenClaimed: a reminder that the app puts off by a moment, after it has left the wheel, is held until then.
