@@ -40,7 +40,7 @@
 // What arming costs is waiting for memory, two or three times one after the other:
 // the bucket, the chain and the neighbour in the slot lie anywhere among tens of
 // megabytes. [Wheel.ArmAll] reads the buckets and chains of a whole batch first, in
-// loops whose reads do not wait for each other, and takes less than half as long
+// loops whose reads do not wait for each other, and takes about half as long
 // for each (BenchmarkArm, BenchmarkArmAll).
 //
 // # Time
