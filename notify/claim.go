@@ -35,7 +35,7 @@ func (s *Sender) deliver(ctx context.Context, ids []uuid.UUID) (int, error) {
 func (s *Sender) take(ctx context.Context, ids []uuid.UUID) (b batch, taken int, err error) {
 	asked := time.Now()
 	rows, err := s.db.ClaimReminders(ctx, store.ClaimRemindersParams{
-		Ids: ids, SlackMs: claimSlack.Milliseconds(), AheadMs: ahead.Milliseconds(), LeaseMs: s.cfg.Lease.Milliseconds(), MaxAttempts: int32(s.cfg.MaxAttempts),
+		Ids: ids, SlackMs: claimSlack.Milliseconds(), AheadMs: ahead.Milliseconds(), LeaseMs: s.cfg.Lease.Milliseconds(),
 	})
 	if err != nil {
 		taken, err = s.unclaimed(ctx, ids, fmt.Errorf("claim reminders: %w", err))
@@ -44,11 +44,16 @@ func (s *Sender) take(ctx context.Context, ids []uuid.UUID) (b batch, taken int,
 	answered := time.Now()
 	b.began, b.missed = answered, without(ids, rows)
 	for _, row := range rows {
-		s.m.reminders.WithLabelValues(row.Status).Inc()
-		if row.Status == reminderSending {
+		switch row.Status {
+		case reminderSending:
 			b.rows = append(b.rows, row)
 			b.due = latest(b.due, row.DueAt)
+		case reminderPending: // the claims before it have ended with no result
+			s.m.reminders.WithLabelValues(outcomeRetry).Inc()
+			s.Arm(row.ID, row.Lease)
+			continue
 		}
+		s.m.reminders.WithLabelValues(row.Status).Inc()
 	}
 	if len(b.rows) > 0 {
 		b.began = s.claimed(b.rows[0], asked, answered)

@@ -2,6 +2,9 @@ package notify
 
 import (
 	"context"
+	"errors"
+	"io"
+	"strings"
 	"testing"
 	"time"
 
@@ -9,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/parentpal/reminder-worker/notify/wheel"
+	"github.com/parentpal/reminder-worker/sql/store"
 )
 
 // lock opens a transaction of the app that holds a row as sql says; let ends it.
@@ -165,4 +169,55 @@ func TestTryAgain(t *testing.T) {
 	if at := tryAgain(due.Add(time.Minute), due); !at.Equal(due.Add(time.Minute)) {
 		t.Errorf("what is claimed for a minute is tried after %s", at.Sub(due))
 	}
+}
+
+// lossy is a way to the database on which the answers to claims are lost, once the database has done what they ask.
+type lossy struct {
+	store.DBTX
+	losses int
+}
+
+// Query implements store.DBTX.
+func (l *lossy) Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error) {
+	rows, err := l.DBTX.Query(ctx, sql, args...)
+	if err != nil || l.losses == 0 || !strings.Contains(sql, "name: ClaimReminders ") {
+		return rows, err
+	}
+	l.losses--
+	for rows.Next() {
+	}
+	rows.Close()
+	return nil, errors.Join(rows.Err(), io.ErrUnexpectedEOF)
+}
+
+// A database in trouble takes many claims and answers none: 8 of them take the reminder, 5 let it rest. What was never offered is not given up.
+func TestAnswersLost(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	user, _ := w.user(1)
+	id := w.own(user, 0)
+	s := w.sender()
+	w.must(s.fill(t.Context()))
+	way := &lossy{DBTX: w.pool, losses: 13}
+	s.db = store.New(way)
+	deliver := func() {
+		w.exec(`update reminders set next_attempt_at = now() - interval '1 second' where next_attempt_at > now()`) // the lease, or the rest, is over
+		_, err := s.deliver(t.Context(), []uuid.UUID{id})
+		if err != nil && !errors.Is(err, io.ErrUnexpectedEOF) {
+			t.Fatal(err)
+		}
+	}
+	for way.losses > 0 {
+		deliver()
+	}
+	s.wheel.Disarm(wheel.ID(id))
+	deliver()
+	if got := w.reminder(id); !strings.HasPrefix(got, "pending, 0 tries, claimed 8 times with no result") || s.Waiting() != 1 {
+		t.Fatalf("the reminder is %s, %d in the wheel", got, s.Waiting())
+	}
+	deliver()
+	if got := w.reminder(id); got != "sent, 0 tries, -" {
+		t.Errorf("the reminder is %s", got)
+	}
+	w.once(1)
 }

@@ -42,7 +42,7 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 	m := &Metrics{
 		reg: reg,
 		reminders: counters("reminders_total", "Reminders by what became of them; sending counts claims.",
-			reminderSending, reminderSent, reminderFailed, reminderSkipped, "retry", "deferred", "expired", "cancelled"),
+			reminderSending, reminderSent, reminderFailed, reminderSkipped, outcomeRetry, "deferred", "expired", "cancelled"),
 		pushes:   counters("push_messages_total", "Messages to single devices, by ticket.", kinds...),
 		requests: counters("push_requests_total", "Requests to Expo, by outcome.", kinds...),
 		notices:  counters("notices_total", "Users to be told that access to their calendar has ended, by what became of it.", "told", "failed", "deferred", "retry"),
@@ -105,13 +105,16 @@ func (m *Metrics) countPush(p *push) {
 	m.pushes.WithLabelValues(label).Inc()
 }
 
+// outcomeRetry is what becomes of a reminder that is to be claimed again.
+const outcomeRetry = "retry"
+
 func (m *Metrics) countReminder(v verdict, row store.ClaimRemindersRow, awaited time.Time) {
 	label := v.status
 	switch {
 	case v.deferred:
 		label = "deferred"
 	case v.status == reminderPending:
-		label = "retry"
+		label = outcomeRetry
 	}
 	m.reminders.WithLabelValues(label).Inc()
 	if v.status == reminderSent && !row.SentBefore {

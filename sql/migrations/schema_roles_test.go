@@ -112,7 +112,7 @@ func serveAs(t *testing.T, conn *pgx.Conn) {
 	if err != nil {
 		t.Fatalf("due reminders: %v", err)
 	}
-	rows, err := q.ClaimReminders(t.Context(), store.ClaimRemindersParams{Ids: due, LeaseMs: 60_000, MaxAttempts: 5})
+	rows, err := q.ClaimReminders(t.Context(), store.ClaimRemindersParams{Ids: due, LeaseMs: 60_000})
 	if err != nil || len(rows) != 1 || len(rows[0].Tokens) != 1 {
 		t.Fatalf("claimed reminders %+v: %v", rows, err)
 	}
@@ -199,7 +199,7 @@ func TestUsersSeeAndChangeTheirOwn(t *testing.T) {
 	for _, column := range []string{"sync_revision", "sync_attempts", "sync_due_at", "sync_lease_until", "google_calendar_id", "error_message"} {
 		s.refused(denied, "permission denied", `update public.events set `+column+` = null`)
 	}
-	for _, column := range []string{"plan_revision", "planned_for_ts", "next_attempt_at", "changed_xid", "retry_count", "sent_at_ts", "user_id", "event_id"} {
+	for _, column := range []string{"plan_revision", "planned_for_ts", "next_attempt_at", "changed_xid", "retry_count", "lost_claims", "sent_at_ts", "user_id", "event_id"} {
 		s.refused(denied, "permission denied", `update public.reminders set `+column+` = null`)
 	}
 	s.refused(denied, "permission denied", `insert into public.events (user_id, title, start_ts, sync_due_at) values ($1, 'x', now(), null)`, anna)

@@ -216,6 +216,7 @@ with patience as materialized (
   set plan_revision = p.revision, planned_for_ts = p.start_ts, lead_seconds = p.lead_seconds,
       user_id = p.user_id, message = p.message, status = 'pending',
       retry_count = case when r.status = 'pending' then r.retry_count else 0 end,
+      lost_claims = case when r.status = 'pending' then r.lost_claims end,
       next_attempt_at = case when r.status = 'pending' then r.next_attempt_at end,
       error_message = case when r.status = 'pending' then r.error_message end
   from planned p

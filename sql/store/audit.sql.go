@@ -1129,7 +1129,7 @@ select e.id as event_id, e.sync_revision as revision, ((e.dismissed_for_ts = e.s
   coalesce(r.snoozed_from, '00000000-0000-0000-0000-000000000000')::uuid as snoozed_from, coalesce(r.error_message, '')::text as reason
 from public.events e
 left join lateral (
-  select x.id, x.event_id, x.user_id, x.notify_at_ts, x.message, x.push_token, x.sent_at_ts, x.status, x.retry_count, x.error_message, x.created_at, x.plan_revision, x.planned_for_ts, x.lead_seconds, x.next_attempt_at, x.changed_xid, x.push_data, x.snoozed_from, x.asked_at from public.reminders x where x.event_id = e.id
+  select x.id, x.event_id, x.user_id, x.notify_at_ts, x.message, x.push_token, x.sent_at_ts, x.status, x.retry_count, x.error_message, x.created_at, x.plan_revision, x.planned_for_ts, x.lead_seconds, x.next_attempt_at, x.changed_xid, x.push_data, x.snoozed_from, x.asked_at, x.lost_claims from public.reminders x where x.event_id = e.id
   offset 0) r on true -- one lookup for each event, whatever the planner thinks of a table without statistics
 where e.id = any ($1::uuid[]) and e.sync_due_at is null and e.sync_lease_until is null
 `

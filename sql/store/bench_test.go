@@ -143,7 +143,7 @@ func BenchmarkPush(b *testing.B) {
 				ids := s.due(size)
 				b.StartTimer()
 				rows := timed(s, spent, "claim", func(ctx context.Context) ([]store.ClaimRemindersRow, error) {
-					return s.q.ClaimReminders(ctx, store.ClaimRemindersParams{Ids: ids, SlackMs: 20, LeaseMs: lease.Milliseconds(), MaxAttempts: 5})
+					return s.q.ClaimReminders(ctx, store.ClaimRemindersParams{Ids: ids, SlackMs: 20, LeaseMs: lease.Milliseconds()})
 				})
 				if len(rows) != size || len(rows[0].Tokens) != 1 {
 					b.Fatalf("%d reminders claimed, want %d", len(rows), size)

@@ -40,7 +40,7 @@ func TestClaimsKeepToPauses(t *testing.T) {
 			MaxRows: 10, MaxCopies: 10, MaxBytes: 65536, LeaseMs: lease.Milliseconds(), NoteCopies: true, OwnGrants: true,
 		}))
 		found := map[string]int{
-			"reminders": len(must[[]store.ClaimRemindersRow](t)(q.ClaimReminders(b.ctx(), store.ClaimRemindersParams{Ids: reminders, LeaseMs: lease.Milliseconds(), MaxAttempts: 5}))),
+			"reminders": len(must[[]store.ClaimRemindersRow](t)(q.ClaimReminders(b.ctx(), store.ClaimRemindersParams{Ids: reminders, LeaseMs: lease.Milliseconds()}))),
 			"removals":  len(must[[]store.ClaimRemovalsRow](t)(q.ClaimRemovals(b.ctx(), store.ClaimRemovalsParams{MaxRows: 10, LeaseMs: lease.Milliseconds()}))),
 			"leavings":  len(must[[]store.ClaimLeavingsRow](t)(q.ClaimLeavings(b.ctx(), store.ClaimLeavingsParams{MaxRows: 10, MaxCopies: 10, LeaseMs: lease.Milliseconds()}))),
 			"notices":   len(must[[]store.ClaimNoticesRow](t)(q.ClaimNotices(b.ctx(), store.ClaimNoticesParams{MaxRows: 10, LeaseMs: lease.Milliseconds()}))),

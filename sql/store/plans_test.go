@@ -375,7 +375,7 @@ func ofReminders(b batch) map[string]asked {
 		},
 		"ClaimReminders": {
 			func(ctx context.Context, q *store.Queries) {
-				_, _ = q.ClaimReminders(ctx, store.ClaimRemindersParams{Ids: b.reminders, SlackMs: 20, LeaseMs: 15000, MaxAttempts: 5})
+				_, _ = q.ClaimReminders(ctx, store.ClaimRemindersParams{Ids: b.reminders, SlackMs: 20, LeaseMs: 15000})
 			},
 			[]string{"reminders_pkey", "events_pkey", "deliveries_pkey", "push_devices_user_idx", "push_devices_token_key", "notification_settings_pkey"},
 		},

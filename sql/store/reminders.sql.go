@@ -58,7 +58,7 @@ func (q *Queries) ChangedReminders(ctx context.Context, arg ChangedRemindersPara
 
 const ClaimReminders = `-- name: ClaimReminders :many
 with due as (
-  select r.id, r.event_id, r.user_id, r.push_token, r.notify_at_ts, r.next_attempt_at, r.status, coalesce(r.retry_count, 0) as retry_count,
+  select r.id, r.event_id, r.user_id, r.push_token, r.notify_at_ts, r.next_attempt_at, r.status, (coalesce(r.lost_claims, 0) + (r.status = 'sending')::integer) as lost_claims,
     r.plan_revision is not null as planned, r.snoozed_from is not null as snoozed, r.planned_for_ts, coalesce(r.next_attempt_at, r.notify_at_ts) as due_at,
     e.id is not null as has_event, e.status as event_status, e.start_ts,
     -- As reminder_worker.deadline, and below is_push_token only where it is needed: to call a function costs a row as much as all else here.
@@ -78,7 +78,7 @@ with due as (
     and not exists (select from reminder_worker.pauses p where p.part = 'push')
   for no key update of r skip locked
 ), addressed as (
-  select d.id, d.event_id, d.user_id, d.push_token, d.notify_at_ts, d.next_attempt_at, d.status, d.retry_count, d.planned, d.snoozed, d.planned_for_ts, d.due_at, d.has_event, d.event_status, d.start_ts, d.deadline, d.round_began, d.dismissed, had.last_sent_at, had.refusal, dev.tokens, dev.projects,
+  select d.id, d.event_id, d.user_id, d.push_token, d.notify_at_ts, d.next_attempt_at, d.status, d.lost_claims, d.planned, d.snoozed, d.planned_for_ts, d.due_at, d.has_event, d.event_status, d.start_ts, d.deadline, d.round_began, d.dismissed, had.last_sent_at, had.refusal, dev.tokens, dev.projects,
     (select not n.push_enabled from public.notification_settings n where n.user_id = d.user_id) is true as push_off
   from due d
   cross join lateral (
@@ -104,14 +104,13 @@ with due as (
       left join reminder_worker.push_devices o on o.token = d.push_token
       where d.push_token <> '' and reminder_worker.is_push_token(d.push_token) and (o.id is null or o.user_id = d.user_id and o.retired_at is null)) p) dev
 ), judged as (
-  select a.id, a.push_token <> '' and not reminder_worker.is_push_token(a.push_token) as no_token, a.tokens, a.projects, a.deadline, a.due_at, a.last_sent_at, a.refusal,
+  select a.id, a.push_token <> '' and not reminder_worker.is_push_token(a.push_token) as no_token, a.tokens, a.projects, a.deadline, a.due_at, a.last_sent_at, a.refusal, a.lost_claims,
     case
       when a.planned and not a.has_event then 'the event is gone'
       when a.event_status = 'cancelled' then 'the event was cancelled'
       when a.planned and a.start_ts is distinct from a.planned_for_ts then 'the event was moved'
     end as cancelled,
     case
-      when a.status = 'sending' and a.retry_count >= $4::integer then 'failed'
       when a.deadline <= now() then 'expired'
       when a.push_off or a.dismissed then 'skipped'
       when a.planned and exists (
@@ -119,6 +118,7 @@ with due as (
         where n.event_id = a.event_id and n.status in ('pending', 'sending', 'sent') and n.plan_revision is not null
           and n.planned_for_ts = a.start_ts and n.notify_at_ts > a.notify_at_ts and n.notify_at_ts <= now()) then 'skipped'
       when cardinality(a.tokens) = 0 then 'failed'
+      when a.status = 'sending' and a.lost_claims > 2 then 'pending'
       else 'sending'
     end as verdict,
     case
@@ -128,9 +128,9 @@ with due as (
     end as skipped
   from addressed a
 ), decided as (
-  select j.id, j.no_token, j.tokens, j.projects, j.deadline, j.due_at, j.last_sent_at, j.refusal, j.cancelled, j.skipped,
+  select j.id, j.no_token, j.tokens, j.projects, j.deadline, j.due_at, j.last_sent_at, j.refusal, j.cancelled, j.skipped, j.lost_claims,
     case
-      when j.last_sent_at is not null and (j.verdict <> 'sending' or j.cancelled is not null) then 'sent'
+      when j.last_sent_at is not null and (j.verdict not in ('sending', 'pending') or j.cancelled is not null) then 'sent'
       when j.cancelled is not null then 'cancelled'
       else j.verdict
     end as verdict
@@ -138,24 +138,28 @@ with due as (
 ), taken as (
   update public.reminders r
   set status = j.verdict,
-      next_attempt_at = case when j.verdict = 'sending' then now() + $5::bigint * interval '1 millisecond' end,
-      retry_count = coalesce(r.retry_count, 0) + (r.status = 'sending' and j.verdict = 'sending')::integer,
+      next_attempt_at = case j.verdict
+        when 'sending' then now() + $4::bigint * interval '1 millisecond'
+        -- With chance in it, so that those which were claimed together part: one of them may be what stops the workers.
+        when 'pending' then now() + least($4::bigint * interval '1 millisecond' * (0.5 + random()) * 2 ^ least(j.lost_claims - 3, 20),
+          case when isfinite(j.deadline) then (j.deadline - now()) / 3 end) end,
+      lost_claims = nullif(j.lost_claims, 0),
       sent_at_ts = case when j.verdict = 'sent' then j.last_sent_at else r.sent_at_ts end,
       error_message = case j.verdict
         when 'sending' then r.error_message
         when 'sent' then r.error_message
+        when 'pending' then 'claimed ' || j.lost_claims || ' times with no result: the worker stopped each time, or the database''s answers were lost on their way to it'
         when 'cancelled' then j.cancelled
         when 'expired' then left(concat_ws(': ', 'the event had begun before the reminder could be sent', r.error_message), 1000)
         when 'skipped' then j.skipped
         else case
           when cardinality(j.tokens) = 0 and j.no_token then 'push_token is not an Expo push token: leave it empty, and the reminder goes to all devices of the user'
           when cardinality(j.tokens) = 0 and j.refusal is not null then 'no device took it: ' || j.refusal
-          when cardinality(j.tokens) = 0 then 'no device: the user has no push token registered (the app calls register_push_token)'
-          else 'gave up: the worker stopped in the middle of each attempt' end
+          else 'no device: the user has no push token registered (the app calls register_push_token)' end
       end
   from decided j
   where r.id = j.id
-  returning r.id, r.event_id, r.user_id, r.notify_at_ts, r.message, r.push_token, r.sent_at_ts, r.status, r.retry_count, r.error_message, r.created_at, r.plan_revision, r.planned_for_ts, r.lead_seconds, r.next_attempt_at, r.changed_xid, r.push_data, r.snoozed_from, r.asked_at, j.tokens, j.projects, j.deadline, j.due_at
+  returning r.id, r.event_id, r.user_id, r.notify_at_ts, r.message, r.push_token, r.sent_at_ts, r.status, r.retry_count, r.error_message, r.created_at, r.plan_revision, r.planned_for_ts, r.lead_seconds, r.next_attempt_at, r.changed_xid, r.push_data, r.snoozed_from, r.asked_at, r.lost_claims, j.tokens, j.projects, j.deadline, j.due_at
 )
 select t.id,
   coalesce(t.event_id, '00000000-0000-0000-0000-000000000000')::uuid as event_id,
@@ -188,11 +192,10 @@ cross join lateral (select coalesce(t.push_data, e.push_data)::text as data) d
 `
 
 type ClaimRemindersParams struct {
-	Ids         []uuid.UUID
-	SlackMs     int64
-	AheadMs     int64
-	MaxAttempts int32
-	LeaseMs     int64
+	Ids     []uuid.UUID
+	SlackMs int64
+	AheadMs int64
+	LeaseMs int64
 }
 
 type ClaimRemindersRow struct {
@@ -234,13 +237,15 @@ type ClaimRemindersRow struct {
 // user's devices as long as it is not known to be dead, or another user's; one that is none fails the reminder. Otherwise it goes to a user's 20 most recent devices at most, of which put_push_device retires
 // the others: so the pushes of one reminder fit into one request and its claim, whatever a client registers. With each token comes the
 // Expo project that it is known to belong to, and whether its device is registered at all. Quiet hours come with the row, for the caller to keep.
+// A claim that another follows has ended with no result. Whether its push was offered nobody knows, so it uses no attempt and fails nothing; but one
+// that ends so time after time may be repeats, or what stops the workers. From the third on the row is 'pending' for a pause, its next_attempt_at, of about a
+// lease at first and twice as long each time, and of no more than a third of the time for which it is worth sending.
 // While pushing is paused by hand nothing is claimed.
 func (q *Queries) ClaimReminders(ctx context.Context, arg ClaimRemindersParams) ([]ClaimRemindersRow, error) {
 	rows, err := q.db.Query(ctx, ClaimReminders,
 		arg.Ids,
 		arg.SlackMs,
 		arg.AheadMs,
-		arg.MaxAttempts,
 		arg.LeaseMs,
 	)
 	if err != nil {

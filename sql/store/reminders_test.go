@@ -3,6 +3,7 @@ package store_test
 import (
 	"context"
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -40,7 +41,7 @@ func TestClaimRemindersIsExclusive(t *testing.T) {
 	var g errgroup.Group
 	for range 8 {
 		g.Go(func() error {
-			rows, err := b.q.ClaimReminders(t.Context(), store.ClaimRemindersParams{Ids: ids, SlackMs: 20, LeaseMs: lease.Milliseconds(), MaxAttempts: 5})
+			rows, err := b.q.ClaimReminders(t.Context(), store.ClaimRemindersParams{Ids: ids, SlackMs: 20, LeaseMs: lease.Milliseconds()})
 			mu.Lock()
 			defer mu.Unlock()
 			for _, r := range rows {
@@ -71,7 +72,7 @@ func TestClaimAheadOfTime(t *testing.T) {
 	soon, held, later := b.custom(event, user, 5*time.Minute), b.custom(event, user, -time.Second), b.custom(event, user, 2*hour)
 	b.exec(`update reminders set status = 'sending', next_attempt_at = now() + interval '5 minutes' where id = $1`, held)
 	rows := must[[]store.ClaimRemindersRow](t)(b.q.ClaimReminders(b.ctx(), store.ClaimRemindersParams{
-		Ids: []uuid.UUID{soon, held, later}, SlackMs: 20, AheadMs: hour.Milliseconds(), LeaseMs: lease.Milliseconds(), MaxAttempts: 5,
+		Ids: []uuid.UUID{soon, held, later}, SlackMs: 20, AheadMs: hour.Milliseconds(), LeaseMs: lease.Milliseconds(),
 	}))
 	if len(rows) != 1 || rows[0].ID != soon || !rows[0].DueAt.Equal(rows[0].NotifyAtTs) {
 		t.Errorf("claimed %v, want %s alone, at its time", rows, soon)
@@ -87,24 +88,52 @@ func TestClaimAheadOfTime(t *testing.T) {
 	}
 }
 
-func TestLapsedReminderIsClaimedAgainUntilAttemptsEnd(t *testing.T) {
+// Claims that end with no result use no attempt and fail nothing, however many. From the third on the row rests: a lease, give or take, then twice as
+// long each time, and never so long that its event begins meanwhile.
+func TestLostClaims(t *testing.T) {
 	t.Parallel()
 	b := newBase(t)
-	_, ids := b.overdue(b.user("ExponentPushToken[a]"), time.Minute)
-	for try := range int32(6) {
-		row := b.claimReminders(ids...)[ids[0]]
-		if row.Status != "sending" || row.RetryCount != try {
-			t.Fatalf("try %d: %s with %d retries", try, row.Status, row.RetryCount)
-		}
-		if again := b.claimReminders(ids...); len(again) != 0 {
-			t.Fatal("a reminder that is held was claimed")
+	event, ids := b.overdue(b.user("ExponentPushToken[a]"), time.Minute)
+	id := ids[0]
+	b.exec(`update events set start_ts = now() + interval '10 days' where id = $1`, event)
+	b.exec(`update reminders set planned_for_ts = (select start_ts from events)`)
+	claim := func() store.ClaimRemindersRow {
+		row := b.claimReminders(id)[id]
+		if again := b.claimReminders(id); len(again) != 0 {
+			t.Fatal("a reminder that is held, or rests, was claimed")
 		}
 		b.exec(`update reminders set next_attempt_at = now() - interval '1 second'`)
+		return row
 	}
-	if row := b.claimReminders(ids...)[ids[0]]; row.Status != "failed" {
-		t.Errorf("status %s after six lapsed claims", row.Status)
+	for lost := range 30 {
+		row := claim()
+		if rests := lost > 2; rests {
+			pause := time.Until(row.Lease)
+			usual := min(lease<<min(lost-3, 20), 10*day) // of a third of ten days at most
+			if low, high := min(usual/2, 10*day/3)-time.Minute, min(usual*3/2, 10*day/3); row.Status != "pending" || pause < low || pause > high {
+				t.Fatalf("after %d lost claims: %s for %s, want a rest of between %s and %s", lost, row.Status, pause, low, high)
+			}
+			if _, reason := b.statusOf(id); !strings.HasPrefix(reason, fmt.Sprintf("claimed %d times with no result", lost)) {
+				t.Errorf("reason %q", reason)
+			}
+			row = claim()
+		}
+		if row.Status != "sending" || row.RetryCount != 0 {
+			t.Fatalf("after %d lost claims: %s with %d retries", lost, row.Status, row.RetryCount)
+		}
 	}
-	if _, reason := b.statusOf(ids[0]); reason != "gave up: the worker stopped in the middle of each attempt" {
+	b.exec(`update reminders set status = 'sent'`)
+	b.exec(`update reminders set status = 'pending'`) // the app, or an operator, asks for it anew
+	if lost := ask[int](b, `select coalesce(lost_claims, 0) from reminders where id = $1`, id); lost != 0 {
+		t.Errorf("%d lost claims are remembered", lost)
+	}
+	b.exec(`update reminders set status = 'sending', next_attempt_at = now(), lost_claims = 6, error_message = 'claimed 6 times'`)
+	b.exec(`update events set start_ts = now() - interval '1 second'`)
+	b.exec(`update reminders set planned_for_ts = (select start_ts from events)`)
+	if row := b.claimReminders(id)[id]; row.Status != "expired" {
+		t.Errorf("status %s once the event has begun", row.Status)
+	}
+	if _, reason := b.statusOf(id); !strings.HasSuffix(reason, ": claimed 6 times") {
 		t.Errorf("reason %q", reason)
 	}
 }
@@ -477,7 +506,7 @@ func TestDeadlinesAgree(t *testing.T) {
 			from reminders r join events e on e.id = r.event_id where r.id = $1`, id)
 	}
 	told := must[[]store.DeadlinesRow](t)(b.q.Deadlines(t.Context(), ids))
-	claimed := must[[]store.ClaimRemindersRow](t)(b.q.ClaimReminders(t.Context(), store.ClaimRemindersParams{Ids: ids, LeaseMs: lease.Milliseconds(), MaxAttempts: 5}))
+	claimed := must[[]store.ClaimRemindersRow](t)(b.q.ClaimReminders(t.Context(), store.ClaimRemindersParams{Ids: ids, LeaseMs: lease.Milliseconds()}))
 	if len(told) != len(ids) || len(claimed) != len(ids) || len(ids) != 12 {
 		t.Fatalf("%d reminders, %d deadlines, %d claimed", len(ids), len(told), len(claimed))
 	}

@@ -28,7 +28,7 @@ var objects = []object{
 	{
 		"public.reminders",
 		"id event_id user_id notify_at_ts message push_token sent_at_ts status retry_count error_message " +
-			"plan_revision planned_for_ts lead_seconds next_attempt_at changed_xid push_data snoozed_from asked_at",
+			"plan_revision planned_for_ts lead_seconds next_attempt_at changed_xid push_data snoozed_from asked_at lost_claims",
 		"reminders_due_idx reminders_changed_idx reminders_failed_idx reminders_push_token_idx",
 	},
 	{"public.children", "id", ""},

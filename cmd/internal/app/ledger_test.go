@@ -31,6 +31,7 @@ type history struct {
 	ID     uuid.UUID
 	Due    time.Time
 	Status string
+	Reason string
 	Claims int // that were committed
 	Lost   int // claims that no result ended: another followed
 	Unsure int // claims given back: their request had no answer in time, or was not made
@@ -78,7 +79,7 @@ func (w *world) histories() map[string]*history {
 		with steps as (
 			select l.*, lead(status) over next as next_status, lead(at) over next as next_at from reminder_ledger l
 			window next as (partition by reminder_id order by nr))
-		select r.id, r.notify_at_ts as due, r.status,
+		select r.id, r.notify_at_ts as due, r.status, coalesce(r.error_message, '') as reason,
 			count(*) filter (where s.status = 'sending')::int as claims,
 			count(*) filter (where s.status = 'sending' and s.next_status = 'sending')::int as lost,
 			count(*) filter (where s.status = 'sending' and s.next_status = 'pending')::int as unsure,
@@ -139,7 +140,7 @@ func (w *world) checkReminders() (sum tally) {
 	for id, h := range w.histories() {
 		switch n := len(h.pushes); {
 		case n == 0:
-			faults = w.blame(faults, "reminder %s is %s and was never pushed", id, h.Status)
+			faults = w.blame(faults, "reminder %s is %s and was never pushed: %s", id, h.Status, h.Reason)
 			continue
 		case h.Status != "sent":
 			faults = w.blame(faults, "reminder %s is %s, and was pushed %d times", id, h.Status, n)
