@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"github.com/parentpal/reminder-worker/sync/gcal/gcalfake"
 )
@@ -347,4 +348,43 @@ func TestLockedEventIsNoBusyLoop(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.untilStatus(event, "synced")
+}
+
+// A sweep of an idle reconciler asks one question. What only the sweep finds, since nobody had announced it, is counted.
+func TestIdleSweep(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.cfg.SweepInterval = time.Hour
+	user := w.user()
+	r := w.reconciler()
+	r.share = w.cfg.InFlight
+	sweep := func() (asked int64, rest time.Duration) {
+		before := w.statements.n.Load()
+		r.Sweep()
+		rest = r.look(t.Context(), t.Context())
+		return w.statements.n.Load() - before, rest
+	}
+	if asked, rest := sweep(); asked < 2 || rest != time.Hour {
+		t.Errorf("the first look asked %d and rests %s", asked, rest)
+	}
+	for range 3 {
+		if asked, rest := sweep(); asked != 1 || rest != time.Hour {
+			t.Errorf("a sweep asked %d and rests %s, want 1 and an hour", asked, rest)
+		}
+	}
+	event := w.event(user, "Practice")
+	w.exec(`update events set sync_changed_at = now() - interval '1 minute' where id = $1`, event)
+	r.serving(t.Context(), t.Context(), func() { sweep() })
+	w.untilStatus(event, "synced")
+	if n := testutil.ToFloat64(r.m.sweepFound); n != 1 {
+		t.Errorf("%v found by sweeps only, want 1", n)
+	}
+
+	gone, cancel := context.WithCancel(t.Context())
+	r.lanes, r.idle = nil, true
+	cancel()
+	r.Sweep()
+	if r.look(gone, gone); !r.swept.Load() {
+		t.Error("the database did not answer, and the sweep is forgotten")
+	}
 }

@@ -239,11 +239,12 @@ func (r *Reconciler) stillIdle(ctx context.Context) time.Duration {
 	if !r.idle || !r.owed.none() || !r.swept.Load() {
 		return 0
 	}
-	d := r.untilDue(ctx, taken{})
-	if d > 0 {
-		r.swept.Store(false)
+	d, err := r.nextDue(ctx)
+	if err != nil || d == 0 {
+		return 0 // of a database that does not answer the look has to tell
 	}
-	return max(d, 0)
+	r.swept.Store(false)
+	return d
 }
 
 // restFor is how long to rest when there is nothing to do for d.
@@ -279,11 +280,24 @@ func (r *Reconciler) untilDue(ctx context.Context, took taken) time.Duration {
 	if !took.until.IsZero() {
 		return min(max(time.Until(took.until), time.Millisecond), r.cfg.SweepInterval)
 	}
-	due, err := r.db.NextDue(ctx, !r.byHand.Load())
+	d, err := r.nextDue(ctx)
 	if err != nil {
 		return time.Second
 	}
-	return min(fromNow(min(due.EventsMs, due.RemovalsMs)), r.cfg.SweepInterval)
+	return max(d, time.Millisecond)
+}
+
+// nextDue asks the table how long it is until something is due; 0: something is. It is the time to the next sweep at most.
+func (r *Reconciler) nextDue(ctx context.Context) (time.Duration, error) {
+	due, err := r.db.NextDue(ctx, !r.byHand.Load())
+	if err != nil {
+		return 0, err
+	}
+	ms := min(due.EventsMs, due.RemovalsMs)
+	if ms <= 0 {
+		return 0, nil
+	}
+	return min(fromNow(ms), r.cfg.SweepInterval), nil
 }
 
 func (r *Reconciler) rest(ctx context.Context, d time.Duration) {
