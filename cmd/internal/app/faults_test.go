@@ -116,8 +116,8 @@ func fiftyCuts(n *network, _ func() bool) {
 func TestFailingNetwork(t *testing.T) {
 	t.Parallel()
 	var cases sync.WaitGroup // at once, not as many as there are processors: they wait most of the time
-	for _, source := range sources {
-		for _, f := range hardships {
+	for _, f := range hardships {
+		for _, source := range sourcesOf(t.Name() + f.name) {
 			cases.Go(func() { t.Run(source.name+"/"+f.name, func(t *testing.T) { testFault(t, source, f) }) })
 		}
 	}

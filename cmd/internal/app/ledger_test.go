@@ -16,10 +16,11 @@ func (w *world) keepLedger() {
 	w.t.Helper()
 	w.exec(`create table reminder_ledger (
 		nr bigint generated always as identity, reminder_id uuid, at timestamptz default clock_timestamp(),
-		worker text default current_setting('application_name'), status text, lease timestamptz)`)
+		worker text default current_setting('application_name'), status text, lease timestamptz, rests boolean)`)
 	w.exec(`create function note_reminder() returns trigger language plpgsql security definer as $$
 		begin
-			insert into public.reminder_ledger (reminder_id, status, lease) values (new.id, new.status, new.next_attempt_at);
+			insert into public.reminder_ledger (reminder_id, status, lease, rests) values (new.id, new.status, new.next_attempt_at,
+				(new.status = 'pending' and new.error_message like 'claimed % times with no result%') is true);
 			return null;
 		end $$`)
 	w.exec(`create trigger note_reminder after update on reminders
@@ -35,15 +36,16 @@ type history struct {
 	Claims int // that were committed
 	Lost   int // claims that no result ended: another followed
 	Unsure int // claims given back: their request had no answer in time, or was not made
+	Rests  int // that followed lost claims
 	Stolen int // claims that another followed before their lease was over
 	Resent int // claims of a reminder that had been sent
 	Times  []time.Time
-	Begins []time.Time // when the lost claims were made
-	Leases []time.Time // when the lost claims were over
+	Begins []time.Time // when the lost claims, and the rests after them, were made
+	Leases []time.Time // when they were over
 	pushes []time.Time
 }
 
-// held is how many claims were lost before the first push, and for how long they kept everybody from sending it: a lease each.
+// held is how many claims and rests there were before the first push that kept everybody from sending it, and for how long: a lease each, and the rest.
 func (h *history) held() (claims int, d time.Duration) {
 	for i, end := range h.Leases {
 		if end.Before(h.pushes[0].Add(slack)) {
@@ -77,17 +79,18 @@ func (w *world) histories() map[string]*history {
 	w.t.Helper()
 	rows, err := w.db.Query(context.Background(), `
 		with steps as (
-			select l.*, lead(status) over next as next_status, lead(at) over next as next_at from reminder_ledger l
+			select l.*, lead(status) over next as next_status, lead(at) over next as next_at, lead(rests) over next as next_rests from reminder_ledger l
 			window next as (partition by reminder_id order by nr))
 		select r.id, r.notify_at_ts as due, r.status, coalesce(r.error_message, '') as reason,
 			count(*) filter (where s.status = 'sending')::int as claims,
-			count(*) filter (where s.status = 'sending' and s.next_status = 'sending')::int as lost,
-			count(*) filter (where s.status = 'sending' and s.next_status = 'pending')::int as unsure,
-			count(*) filter (where s.status = 'sending' and s.next_status = 'sending' and s.next_at < s.lease - $1::interval)::int as stolen,
+			count(*) filter (where s.status = 'sending' and (s.next_status = 'sending' or s.next_rests))::int as lost,
+			count(*) filter (where s.status = 'sending' and s.next_status = 'pending' and not s.next_rests)::int as unsure,
+			count(*) filter (where s.rests)::int as rests,
+			count(*) filter (where s.status = 'sending' and (s.next_status = 'sending' or s.next_rests) and s.next_at < s.lease - $1::interval)::int as stolen,
 			count(*) filter (where s.status = 'sent' and s.next_status is not null)::int as resent,
 			coalesce(array_agg(s.at order by s.nr) filter (where s.status = 'sending'), '{}') as times,
-			coalesce(array_agg(s.at order by s.nr) filter (where s.status = 'sending' and s.next_status = 'sending'), '{}') as begins,
-			coalesce(array_agg(s.lease order by s.nr) filter (where s.status = 'sending' and s.next_status = 'sending'), '{}') as leases
+			coalesce(array_agg(s.at order by s.nr) filter (where s.rests or s.status = 'sending' and (s.next_status = 'sending' or s.next_rests)), '{}') as begins,
+			coalesce(array_agg(s.lease order by s.nr) filter (where s.rests or s.status = 'sending' and (s.next_status = 'sending' or s.next_rests)), '{}') as leases
 		from reminders r left join steps s on s.reminder_id = r.id
 		where r.message = 'Pack the bag'
 		group by r.id`, slack)
@@ -121,15 +124,15 @@ func (w *world) histories() map[string]*history {
 
 // tally sums up what became of all reminders.
 type tally struct {
-	reminders, claims, lost, unsure, pushes, repeats, late int
-	latest                                                 time.Duration // the longest time from a reminder's instant to its first push
-	waited                                                 time.Duration // the same, less a lease for each claim that was lost before
-	heldTwice                                              int           // reminders whose claim was lost twice or more before
+	reminders, claims, lost, unsure, rests, pushes, repeats, late int
+	latest                                                        time.Duration // the longest time from a reminder's instant to its first push
+	waited                                                        time.Duration // the same, less a lease for each claim that was lost before
+	heldTwice                                                     int           // reminders whose claim was lost twice or more before
 }
 
 func (s tally) String() string {
-	return fmt.Sprintf("%d reminders, %d claims (%d lost their result, %d were given back), %d pushes (%d repeats, %d under a claim that was over), latest %s, without lost claims %s",
-		s.reminders, s.claims, s.lost, s.unsure, s.pushes, s.repeats, s.late, s.latest.Round(time.Millisecond), s.waited.Round(time.Millisecond))
+	return fmt.Sprintf("%d reminders, %d claims (%d lost their result, %d were given back), %d rests, %d pushes (%d repeats, %d under a claim that was over), latest %s, without lost claims %s",
+		s.reminders, s.claims, s.lost, s.unsure, s.rests, s.pushes, s.repeats, s.late, s.latest.Round(time.Millisecond), s.waited.Round(time.Millisecond))
 }
 
 // checkReminders demands of every reminder that it was pushed, and of every push that a claim of its own stood behind it: a repeat is
@@ -149,7 +152,7 @@ func (w *world) checkReminders() (sum tally) {
 				id, n, h.Claims, h.Lost, h.Unsure, h.Stolen, h.Resent)
 		}
 		sum.reminders++
-		sum.claims, sum.lost, sum.unsure = sum.claims+h.Claims, sum.lost+h.Lost, sum.unsure+h.Unsure
+		sum.claims, sum.lost, sum.unsure, sum.rests = sum.claims+h.Claims, sum.lost+h.Lost, sum.unsure+h.Unsure, sum.rests+h.Rests
 		sum.pushes, sum.repeats = sum.pushes+len(h.pushes), sum.repeats+len(h.pushes)-1
 		sum.late += h.late()
 		late := h.pushes[0].Sub(h.Due)

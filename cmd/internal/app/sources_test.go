@@ -1,6 +1,9 @@
 package app
 
-import "testing"
+import (
+	"hash/crc32"
+	"testing"
+)
 
 // source is a change source. All promise the same, so what tests one tests the others.
 type source struct {
@@ -28,9 +31,18 @@ func (s source) world(t testing.TB) *world {
 	return w
 }
 
+// sourcesOf are those that a test is run for: every one, or with -short one, which another test need not have.
+func sourcesOf(test string) []source {
+	if !testing.Short() {
+		return sources
+	}
+	i := crc32.ChecksumIEEE([]byte(test)) % uint32(len(sources))
+	return sources[i : i+1]
+}
+
 // eachSource runs a test for every source.
 func eachSource(t *testing.T, test func(t *testing.T, s source)) {
-	for _, s := range sources {
+	for _, s := range sourcesOf(t.Name()) {
 		t.Run(s.name, func(t *testing.T) { test(t, s) })
 	}
 }
