@@ -35,7 +35,7 @@ func (s *Sender) deliver(ctx context.Context, ids []uuid.UUID) (int, error) {
 func (s *Sender) take(ctx context.Context, ids []uuid.UUID) (b batch, taken int, err error) {
 	asked := time.Now()
 	rows, err := s.db.ClaimReminders(ctx, store.ClaimRemindersParams{
-		Ids: ids, SlackMs: claimSlack.Milliseconds(), AheadMs: ahead.Milliseconds(), LeaseMs: s.cfg.Lease.Milliseconds(),
+		Ids: ids, SlackMs: claimSlack.Milliseconds(), AheadMs: ahead.Milliseconds(), LeaseMs: s.cfg.Lease.Milliseconds(), RestMaxMs: s.cfg.RetryMax.Milliseconds(),
 	})
 	if err != nil {
 		taken, err = s.unclaimed(ctx, ids, fmt.Errorf("claim reminders: %w", err))
@@ -43,18 +43,20 @@ func (s *Sender) take(ctx context.Context, ids []uuid.UUID) (b batch, taken int,
 	}
 	answered := time.Now()
 	b.began, b.missed = answered, without(ids, rows)
+	var resting []wheel.Entry
 	for _, row := range rows {
+		outcome := row.Status
 		switch row.Status {
 		case reminderSending:
 			b.rows = append(b.rows, row)
 			b.due = latest(b.due, row.DueAt)
-		case reminderPending: // the claims before it have ended with no result
-			s.m.reminders.WithLabelValues(outcomeRetry).Inc()
-			s.Arm(row.ID, row.Lease)
-			continue
+		case reminderPending:
+			outcome = outcomeRest
+			resting = append(resting, wheel.Entry{ID: wheel.ID(row.ID), At: row.Lease})
 		}
-		s.m.reminders.WithLabelValues(row.Status).Inc()
+		s.m.reminders.WithLabelValues(outcome).Inc()
 	}
+	s.letRest(resting)
 	if len(b.rows) > 0 {
 		b.began = s.claimed(b.rows[0], asked, answered)
 	}
@@ -64,6 +66,17 @@ func (s *Sender) take(ctx context.Context, ids []uuid.UUID) (b batch, taken int,
 		b.permit, b.ok = s.admitInTime(ctx, b.began, len(b.chunks[0]))
 	}
 	return b, len(rows), nil
+}
+
+// letRest arms reminders whose claims have ended with no result time after time, for the end of their rests.
+func (s *Sender) letRest(entries []wheel.Entry) {
+	if len(entries) == 0 {
+		return
+	}
+	s.log.Warn().Int("reminders", len(entries)).Stringer("first", uuid.UUID(entries[0].ID)).Msg("claimed time after time with no result: they rest")
+	for _, e := range entries {
+		s.Arm(uuid.UUID(e.ID), e.At)
+	}
 }
 
 // latest is the later of a and b.

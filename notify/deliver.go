@@ -11,7 +11,7 @@ import (
 	"github.com/parentpal/reminder-worker/sql/store"
 )
 
-// reminderSending is the state of a claimed reminder; the others that a claim answers are final.
+// reminderSending is the state of a claimed reminder. Of the others that a claim answers all but reminderPending, of one that rests, are final.
 const (
 	reminderPending = "pending"
 	reminderSending = "sending"

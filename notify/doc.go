@@ -80,12 +80,14 @@
 //
 // What fires and cannot be claimed, because the app is at the row or another worker has it, is armed again for a moment later, at first
 // 50 ms and at most a second, or for the end of that worker's claim. A row that the database refuses to have changed is taken out of its batch, and tried again with each sweep. A
-// result that cannot be written because the app sits on the row leaves its deliveries behind, so the next claim knows what was sent.
+// result that cannot be written because the app sits on the row leaves its deliveries behind, so the next claim knows what was sent. One that the
+// database refuses for the row's own sake makes the reminder 'failed', and says so.
 //
 // A claim may end with no result: the worker was killed, or its answer was lost on the way from the database. Whether the push was offered nobody
 // knows, so such a claim uses no attempt and fails nothing: the reminder is claimed again, as long as its event has not begun. But what ends so time
-// after time may be repeats for the user, or what kills the workers. From the third time on the reminder rests before, at first about a lease and
-// twice as long each time: a day has room for a dozen and a half. There is chance in the rests, so that those which were claimed together part.
+// after time may be repeats for the user, or what kills the workers. From the third time in a row on the reminder rests before, at first about a lease,
+// then twice as long each time, up to Config.RetryMax; the last claim comes about two leases before the event. That is ten claims in half an hour, 15 in three
+// and 58 in a day. There is chance in the rests, so that those which were claimed together part. Any result ends the count.
 //
 // A person may have nothing sent (Pause), as long as it takes. The claims look at the table of pauses themselves. What fires meanwhile is let go, so
 // that memory does not fill, and Resume reads the window anew; what was claimed and not written is pending again, with no attempt used. Receipts are

@@ -42,7 +42,7 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 	m := &Metrics{
 		reg: reg,
 		reminders: counters("reminders_total", "Reminders by what became of them; sending counts claims.",
-			reminderSending, reminderSent, reminderFailed, reminderSkipped, outcomeRetry, "deferred", "expired", "cancelled"),
+			reminderSending, reminderSent, reminderFailed, reminderSkipped, outcomeRetry, outcomeRest, "deferred", "expired", "cancelled"),
 		pushes:   counters("push_messages_total", "Messages to single devices, by ticket.", kinds...),
 		requests: counters("push_requests_total", "Requests to Expo, by outcome.", kinds...),
 		notices:  counters("notices_total", "Users to be told that access to their calendar has ended, by what became of it.", "told", "failed", "deferred", "retry"),
@@ -105,8 +105,11 @@ func (m *Metrics) countPush(p *push) {
 	m.pushes.WithLabelValues(label).Inc()
 }
 
-// outcomeRetry is what becomes of a reminder that is to be claimed again.
-const outcomeRetry = "retry"
+// What becomes of a reminder that is pending again: the next attempt is to come, or it rests since claims have ended with no result.
+const (
+	outcomeRetry = "retry"
+	outcomeRest  = "rest"
+)
 
 func (m *Metrics) countReminder(v verdict, row store.ClaimRemindersRow, awaited time.Time) {
 	label := v.status

@@ -179,7 +179,7 @@ func TestLeaseRunsOut(t *testing.T) {
 	if n := len(w.expo.Shown(tokens[0])); n != 1 {
 		t.Errorf("the phone shows %d, want 1", n)
 	}
-	w.untilTrue(`(retry_count, lost_claims) = (0, 1) from reminders where id = $1`, id)
+	w.untilTrue(`retry_count = 0 and lost_claims is null from reminders where id = $1`, id)
 }
 
 // One row whose result the database refuses does not have the others sent again.
@@ -196,12 +196,16 @@ func TestRefusedResultStandsAlone(t *testing.T) {
 	w.exec(`update reminders set message = 'poison' where id = $1`, bad)
 	w.start()
 	w.untilTrue(`(select count(*) from reminders where status = 'sent') = 12`)
+	w.untilStatus(bad, "failed")
+	if got := w.reminder(bad); !strings.Contains(got, "the database refuses to have it sent: ") || !strings.Contains(got, "no_poison") {
+		t.Errorf("the row at fault is %s", got)
+	}
 	for _, p := range w.expo.Pushes() {
-		if p.Repeat && p.CollapseID != bad.String() {
-			t.Errorf("a reminder without fault was sent again")
+		if p.Repeat {
+			t.Errorf("the push of %s was repeated", p.CollapseID)
 		}
 	}
-	w.untilTrue(`(select count(*) from reminder_worker.deliveries where state = 'delivered') = 24`)
+	w.untilTrue(`(select count(*) from reminder_worker.deliveries where state = 'delivered') = 26`)
 }
 
 // A stop lets the request on the wire finish and be recorded, and claims nothing more.

@@ -17,15 +17,21 @@ import (
 
 // record writes what became of a claimed batch, in one statement, and arms what is to be tried again. It repeats until it succeeds or
 // ctx ends: then the claims run out and the reminders are sent again. A batch that the database refuses is split, so that one row at
-// fault does not have the others sent again.
+// fault does not have the others sent again. That one has failed if the database takes that for a result: else it would be sent again, too.
 func (s *Sender) record(ctx context.Context, b batch) {
 	verdicts := s.verdicts(b)
-	if !s.write(ctx, s.recordParams(b, verdicts)) {
-		if half := len(b.rows) / 2; half > 0 && ctx.Err() == nil {
-			first, second := b.divide(half)
-			s.record(ctx, first)
-			s.record(ctx, second)
-		}
+	err := s.write(ctx, s.recordParams(b, verdicts))
+	if half := len(b.rows) / 2; err != nil && half > 0 && ctx.Err() == nil {
+		first, second := b.divide(half)
+		s.record(ctx, first)
+		s.record(ctx, second)
+		return
+	}
+	if refusesData(err) && ctx.Err() == nil {
+		verdicts[0] = verdict{status: reminderFailed, message: fmt.Sprintf("the database refuses to have it %s: %v", verdicts[0].status, err)}
+		err = s.write(ctx, s.recordParams(b, verdicts))
+	}
+	if err != nil {
 		return
 	}
 	now := s.now()
@@ -64,20 +70,20 @@ func (b batch) divide(half int) (first, second batch) {
 // makes it refuse once.
 const maxRefusals = 5
 
-// write records a batch and reports whether that worked. Rows that somebody else is at are tried again with the whole batch, for as long
+// write records a batch, and returns why not. Rows that somebody else is at are tried again with the whole batch, for as long
 // as their claim holds: what is recorded already is no longer claimed, and so not touched twice. Then they are left to the next claim,
 // which finds their deliveries. While the database cannot be reached nobody else can claim either, and the result waits for it.
-func (s *Sender) write(ctx context.Context, arg store.RecordPushesParams) bool {
+func (s *Sender) write(ctx context.Context, arg store.RecordPushesParams) error {
 	refusals, began := 0, time.Now()
 	for pause := 5 * time.Millisecond; ; pause = min(2*pause, time.Second) {
 		busy, err := s.db.RecordPushes(ctx, arg)
 		if err == nil && len(busy) == 0 {
-			return true
+			return nil
 		}
 		var pe *pgconn.PgError
 		if (err == nil || errors.As(err, &pe)) && time.Since(began) > s.cfg.Lease {
 			s.log.Warn().Err(err).Int("reminders", len(arg.Ids)).Int("busy", len(busy)).Msg("result left to the next claim")
-			return true
+			return nil
 		}
 		if err != nil {
 			s.m.databaseErrors.Inc()
@@ -86,8 +92,11 @@ func (s *Sender) write(ctx context.Context, arg store.RecordPushesParams) bool {
 		if refusesData(err) {
 			refusals++
 		}
-		if sleep(ctx, pause); ctx.Err() != nil || refusals == maxRefusals {
-			return false
+		if refusals == maxRefusals {
+			return err
+		}
+		if sleep(ctx, pause); ctx.Err() != nil {
+			return ctx.Err()
 		}
 	}
 }

@@ -17,7 +17,7 @@ import (
 func tiny() Size {
 	return Size{
 		PickupRate: 50, PickupFor: time.Second, Drain: []int{300}, Sustained: []int{100}, SustainedFor: time.Second,
-		Lateness: []int{100}, LatenessFor: time.Second, Herd: 250, PacedHerd: 900, Rebuild: []int{2000, 1000}, Far: 3000,
+		Lateness: []int{100}, LatenessFor: time.Second, Herd: 250, PacedHerd: 900, Rebuild: []int{2000, 1000}, Far: 3000, Starts: 2,
 		IdleFor: time.Second, Growth: []int{2000}, Cleanup: 2000, CleanupReminders: 100,
 	}
 }
@@ -44,7 +44,7 @@ func TestEveryScenario(t *testing.T) {
 	want := map[string][]string{
 		"pickup": {"p50", "p99", "max"}, "drain": {"rate", "from start"}, "sustained": {"p50", "p99", "written", "backlog"},
 		"lateness": {"p50", "p99", "max"}, "herd": {"first", "last"}, "paced herd": {"rate", "most in a second", "out of order", "last"},
-		"rebuild": {"ready after", "rate"}, "idle": {"transactions"}, "growth": {"p50", "p99", "lateness p50", "lateness p99"},
+		"rebuild": {"ready after", "ready after at most", "rate", "rate at least"}, "idle": {"transactions"}, "growth": {"p50", "p99", "lateness p50", "lateness p99"},
 		"cleanup": {"rows", "took", "rate", "longest transaction", "before p50", "before p99", "meanwhile p50", "meanwhile p99"},
 	}
 	var results []Result

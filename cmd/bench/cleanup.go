@@ -14,10 +14,10 @@ import (
 
 // cleanup has a worker's cleanup remove old rows while the worker serves, and compares how late reminders are with how late they were before.
 func (r *rig) cleanup(ctx context.Context, s Size, events int) (result Result, err error) {
-	if err := r.worker.Old(ctx, r.db, events); err != nil {
+	if err := r.fill(ctx, r.worker.SQL.Old, events+events/10); err != nil {
 		return result, fmt.Errorf("write old rows: %w", err)
 	}
-	if _, err := r.db.Exec(ctx, "vacuum analyze"); err != nil {
+	if err := r.settle(ctx); err != nil {
 		return result, err
 	}
 	stay, err := r.rows(ctx)

@@ -40,6 +40,7 @@ type Size struct {
 	PacedHerd    int           // the same under Expo's limits
 	Rebuild      []int         // reminders within the horizon at the start
 	Far          int           // reminders behind the horizon in the last of them
+	Starts       int           // of the worker with each
 	IdleFor      time.Duration //
 	Growth       []int         // rows in each table that are history
 
@@ -56,7 +57,7 @@ func QuickSize() Size {
 		Sustained: []int{1000}, SustainedFor: 10 * time.Second,
 		Lateness: []int{2000}, LatenessFor: 20 * time.Second,
 		Herd: 5000, PacedHerd: 3000,
-		Rebuild: []int{1_000_000},
+		Rebuild: []int{1_000_000}, Starts: 1,
 		IdleFor: 15 * time.Second,
 		Growth:  []int{10_000, 300_000},
 		Cleanup: 40_000, CleanupReminders: 1000,
@@ -72,7 +73,7 @@ func FullSize() Size {
 		Sustained: []int{1000, 2000}, SustainedFor: time.Minute,
 		Lateness: []int{2000, 20_000}, LatenessFor: time.Minute,
 		Herd: 5000, PacedHerd: 30_000,
-		Rebuild: []int{1_000_000, 5_000_000, 100_000}, Far: 20_000_000,
+		Rebuild: []int{1_000_000, 5_000_000, 100_000}, Far: 20_000_000, Starts: 5,
 		IdleFor: 30 * time.Second,
 		Growth:  []int{10_000, 1_000_000, 20_000_000},
 		Cleanup: 2_000_000, CleanupReminders: 3000,

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgxpool"
 )
 
 // Ours is reminder-worker, whose executable is program.
@@ -33,7 +32,6 @@ func Ours(program string) Worker {
 			return run
 		},
 		Ready: ready,
-		Old:   writeOld,
 		Cleanup: func(ctx context.Context, s Site) *exec.Cmd {
 			run := exec.CommandContext(ctx, program, "cleanup", "--yes")
 			run.Dir, run.Env = os.TempDir(), append(environment(s), "KEEP_EVENTS=2160h")
@@ -53,14 +51,22 @@ func Ours(program string) Worker {
 			Sent: `select count(*) from reminders where status = 'sent'`,
 			Ages: `select (select count(*) from events where start_ts < now() - interval '90 days') + (select count(*) from reminders where notify_at_ts < now() - interval '90 days'),
 				(select count(*) from events where start_ts >= now() - interval '90 days') + (select count(*) from reminders where notify_at_ts >= now() - interval '90 days')`,
+			Waiting: `with e as (
+					insert into events (user_id, title, start_ts, status, sync_planned, sync_due_at)
+					select u.ids[1 + n % cardinality(u.ids)], 'Practice', $3::timestamptz + n * $4::float8 * interval '1 second' + interval '1 hour', 'scheduled', 1, null
+					from (select array_agg(id) as ids from auth.users) u, generate_series($1::integer, $2::integer) n
+					returning id, user_id, start_ts
+				)
+				insert into reminders (event_id, user_id, notify_at_ts, message) select id, user_id, start_ts - interval '1 hour', 'Field 3' from e`,
 			History: `with e as (
-					insert into events (user_id, title, start_ts, status)
-					select u.ids[1 + n % cardinality(u.ids)], 'Practice', now() - n * interval '1 minute' - interval '1 day', 'synced'
-					from (select array_agg(id) as ids from auth.users) u, generate_series(1, $1::integer) n
+					insert into events (user_id, title, start_ts, status, sync_planned, sync_due_at)
+					select u.ids[1 + n % cardinality(u.ids)], 'Practice', now() - n * interval '1 minute' - interval '1 day', 'synced', 1, null
+					from (select array_agg(id) as ids from auth.users) u, generate_series($1::integer, $2::integer) n
 					returning id, user_id, start_ts
 				)
 				insert into reminders (event_id, user_id, notify_at_ts, message, status)
 				select id, user_id, start_ts - interval '30 minutes', 'Field 3', 'sent' from e`,
+			Old: old,
 		},
 	}
 }
@@ -89,25 +95,6 @@ const old = `with e as (
 	)
 	insert into reminder_worker.deliveries (reminder_id, token, state, ticket_id, sent_at, lateness_ms, settled_at)
 	select id, 'ExponentPushToken[' || left(user_id::text, 20) || ']', 'delivered', 'ticket', notify_at_ts, 1, notify_at_ts + interval '15 minutes' from r where status = 'sent'`
-
-// writeOld writes a crowd of which so many events are old. Triggers rest: nobody is to serve them.
-func writeOld(ctx context.Context, db *pgxpool.Pool, events int) error {
-	const page = 50_000
-	total := events + events/10
-	for from := 1; from <= total; from += page {
-		err := pgx.BeginFunc(ctx, db, func(tx pgx.Tx) error {
-			if _, err := tx.Exec(ctx, "set local session_replication_role = replica"); err != nil {
-				return err
-			}
-			_, err := tx.Exec(ctx, old, from, min(total, from+page-1))
-			return err
-		})
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
 
 func environment(s Site) []string {
 	env := []string{

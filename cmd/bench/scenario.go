@@ -77,7 +77,7 @@ var scenarios = []scenario{
 			if i == len(s.Rebuild)-1 {
 				far = s.Far
 			}
-			return r.rebuild(ctx, s.Rebuild[i], far)
+			return r.rebuild(ctx, s.Starts, s.Rebuild[i], far)
 		},
 	},
 	{

@@ -7,7 +7,6 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgxpool"
 )
 
 // Worker is a program that is measured, and how an app hands it its work.
@@ -25,9 +24,7 @@ type Worker struct {
 	SQL Statements
 	// Enter enters one event in one transaction, where that takes a library's own client and not a statement alone. Nil: SQL.Event does.
 	Enter func(ctx context.Context, db *pgx.Conn, e Event) error
-	// Old fills the tables with so many old events and what belongs to them, which a cleanup is to remove, among a tenth as many that stay. Cleanup is
-	// the program that removes them while the worker serves. Nil: there is none.
-	Old     func(ctx context.Context, db *pgxpool.Pool, events int) error
+	// Cleanup is the program that removes what is old while the worker serves. Nil: there is none.
 	Cleanup func(ctx context.Context, s Site) *exec.Cmd
 	// Skips says of a scenario why this worker has no part in it; empty: it has.
 	Skips func(scenario string) string
@@ -58,8 +55,16 @@ type Statements struct {
 	Sent string
 	// Ages counts the events and reminders that a cleanup is to remove, and all others. Empty: there is no cleanup.
 	Ages string
-	// History enters $1 events and as many reminders of the past, which nobody serves. Empty: the worker keeps none.
+	// Waiting, History and Old are for many rows that are there before the worker is started: of numbered ones they write those from $1 to $2. They are
+	// run with triggers and foreign keys at rest, which takes a fraction of the time, and by several at once. Empty: the worker has no part in what
+	// they are for.
+
+	// Waiting writes reminders that are due $4 seconds one after the other, the first that long after $3, and the event of each.
+	Waiting string
+	// History writes events, and a reminder of each, of the past, which nobody serves.
 	History string
+	// Old writes old events and what belongs to them, which a cleanup is to remove, with a tenth as many that stay between them.
+	Old string
 }
 
 // Site is what a worker is pointed at.

@@ -145,7 +145,7 @@ func tinySize() bench.Size {
 		Sustained: []int{50}, SustainedFor: 2 * time.Second,
 		Lateness: []int{100}, LatenessFor: 2 * time.Second,
 		Herd: 100, PacedHerd: 700,
-		Rebuild: []int{1000},
+		Rebuild: []int{1000}, Starts: 1,
 		IdleFor: time.Second,
 		Growth:  []int{1000},
 	}

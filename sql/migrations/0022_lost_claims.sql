@@ -3,16 +3,16 @@
 -- failed reminders that had never been offered. They are counted by themselves now, and only make the pauses longer.
 
 -- Of any reminder:
---   lost_claims   how many claims have ended with no result since the reminder was last asked for; null: none
+--   lost_claims   how many claims have ended with no result since the last result; null: none
 do $$
 declare
-  typ text;
+  there text;
 begin
-  select format_type(a.atttypid, null) into typ
+  select format_type(a.atttypid, null) || case when a.attnotnull then ' not null' else '' end || case when a.attgenerated <> '' then ' generated' else '' end into there
   from pg_catalog.pg_attribute a
   where a.attrelid = 'public.reminders'::regclass and a.attname = 'lost_claims' and a.attnum > 0 and not a.attisdropped;
-  if found and typ <> 'integer' then
-    raise exception 'existing tables cannot be adopted: public.reminders.lost_claims is %, needed is integer', typ
+  if there <> 'integer' then
+    raise exception 'existing tables cannot be adopted: public.reminders.lost_claims is %, needed is integer, and may be null', there
       using hint = 'Rename the column if it belongs to something else (ALTER TABLE ... RENAME), then migrate again.';
   end if;
 end

@@ -228,7 +228,7 @@ func (b *base) custom(event, user uuid.UUID, in time.Duration) uuid.UUID {
 func (b *base) claimReminders(ids ...uuid.UUID) map[uuid.UUID]store.ClaimRemindersRow {
 	b.t.Helper()
 	rows := must[[]store.ClaimRemindersRow](b.t)(b.q.ClaimReminders(b.ctx(),
-		store.ClaimRemindersParams{Ids: ids, SlackMs: 20, LeaseMs: lease.Milliseconds()}))
+		store.ClaimRemindersParams{Ids: ids, SlackMs: 20, LeaseMs: lease.Milliseconds(), RestMaxMs: hour.Milliseconds()}))
 	found := map[uuid.UUID]store.ClaimRemindersRow{}
 	for _, r := range rows {
 		found[r.ID] = r

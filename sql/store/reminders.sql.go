@@ -118,7 +118,7 @@ with due as (
         where n.event_id = a.event_id and n.status in ('pending', 'sending', 'sent') and n.plan_revision is not null
           and n.planned_for_ts = a.start_ts and n.notify_at_ts > a.notify_at_ts and n.notify_at_ts <= now()) then 'skipped'
       when cardinality(a.tokens) = 0 then 'failed'
-      when a.status = 'sending' and a.lost_claims > 2 then 'pending'
+      when a.status = 'sending' and a.lost_claims > 2 then case when isfinite(a.deadline) then 'pending' else 'failed' end
       else 'sending'
     end as verdict,
     case
@@ -141,21 +141,28 @@ with due as (
       next_attempt_at = case j.verdict
         when 'sending' then now() + $4::bigint * interval '1 millisecond'
         -- With chance in it, so that those which were claimed together part: one of them may be what stops the workers.
-        when 'pending' then now() + least($4::bigint * interval '1 millisecond' * (0.5 + random()) * 2 ^ least(j.lost_claims - 3, 20),
-          case when isfinite(j.deadline) then (j.deadline - now()) / 3 end) end,
+        when 'pending' then (
+          select case
+            when c.rests_until < c.last_chance then c.rests_until
+            when now() < c.last_chance - c.lease then c.last_chance
+            else j.deadline end
+          from (select c.lease, now() + least(c.lease * 2 ^ least(j.lost_claims - 3, 20), $5::bigint * interval '1 millisecond') * c.chance as rests_until,
+              j.deadline - c.lease * (1 + c.chance) as last_chance
+            from (select $4::bigint * interval '1 millisecond' as lease, 0.5 + random() as chance) c) c) end,
       lost_claims = nullif(j.lost_claims, 0),
       sent_at_ts = case when j.verdict = 'sent' then j.last_sent_at else r.sent_at_ts end,
       error_message = case j.verdict
         when 'sending' then r.error_message
-        when 'sent' then r.error_message
-        when 'pending' then 'claimed ' || j.lost_claims || ' times with no result: the worker stopped each time, or the database''s answers were lost on their way to it'
+        when 'sent' then case when j.lost_claims <= 2 then r.error_message end
+        when 'pending' then 'claimed ' || j.lost_claims || ' times with no result: the worker stopped each time, or what it and the database told each other was lost'
         when 'cancelled' then j.cancelled
         when 'expired' then left(concat_ws(': ', 'the event had begun before the reminder could be sent', r.error_message), 1000)
         when 'skipped' then j.skipped
         else case
           when cardinality(j.tokens) = 0 and j.no_token then 'push_token is not an Expo push token: leave it empty, and the reminder goes to all devices of the user'
           when cardinality(j.tokens) = 0 and j.refusal is not null then 'no device took it: ' || j.refusal
-          else 'no device: the user has no push token registered (the app calls register_push_token)' end
+          when cardinality(j.tokens) = 0 then 'no device: the user has no push token registered (the app calls register_push_token)'
+          else 'claimed ' || j.lost_claims || ' times with no result, and its time is none' end
       end
   from decided j
   where r.id = j.id
@@ -192,10 +199,11 @@ cross join lateral (select coalesce(t.push_data, e.push_data)::text as data) d
 `
 
 type ClaimRemindersParams struct {
-	Ids     []uuid.UUID
-	SlackMs int64
-	AheadMs int64
-	LeaseMs int64
+	Ids       []uuid.UUID
+	SlackMs   int64
+	AheadMs   int64
+	LeaseMs   int64
+	RestMaxMs int64
 }
 
 type ClaimRemindersRow struct {
@@ -238,8 +246,9 @@ type ClaimRemindersRow struct {
 // the others: so the pushes of one reminder fit into one request and its claim, whatever a client registers. With each token comes the
 // Expo project that it is known to belong to, and whether its device is registered at all. Quiet hours come with the row, for the caller to keep.
 // A claim that another follows has ended with no result. Whether its push was offered nobody knows, so it uses no attempt and fails nothing; but one
-// that ends so time after time may be repeats, or what stops the workers. From the third on the row is 'pending' for a pause, its next_attempt_at, of about a
-// lease at first and twice as long each time, and of no more than a third of the time for which it is worth sending.
+// that ends so time after time may be repeats, or what stops the workers. From the third in a row on the reminder is 'pending' for a rest, until its next_attempt_at:
+// about a lease at first, then twice as long each time, and no longer than rest_max_ms. One that would take it too near to the time until which it is worth sending ends about
+// two leases before, and the next one at that time. What comes at no time has failed instead.
 // While pushing is paused by hand nothing is claimed.
 func (q *Queries) ClaimReminders(ctx context.Context, arg ClaimRemindersParams) ([]ClaimRemindersRow, error) {
 	rows, err := q.db.Query(ctx, ClaimReminders,
@@ -247,6 +256,7 @@ func (q *Queries) ClaimReminders(ctx context.Context, arg ClaimRemindersParams) 
 		arg.SlackMs,
 		arg.AheadMs,
 		arg.LeaseMs,
+		arg.RestMaxMs,
 	)
 	if err != nil {
 		return nil, err
@@ -454,6 +464,7 @@ update public.reminders r
 set status = case when p.id is not null then 'sent' else i.status end,
     sent_at_ts = case when i.status = 'sent' then i.sent_at when p.id is not null then p.sent_at else r.sent_at_ts end,
     retry_count = coalesce(r.retry_count, 0) + i.count_attempt::integer,
+    lost_claims = null, -- whatever it is, it is a result
     next_attempt_at = case when i.status = 'pending' then now() + i.retry_ms * interval '1 millisecond' end,
     error_message = nullif(i.error_message, '')
 from input i

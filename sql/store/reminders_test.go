@@ -88,52 +88,101 @@ func TestClaimAheadOfTime(t *testing.T) {
 	}
 }
 
-// Claims that end with no result use no attempt and fail nothing, however many. From the third on the row rests: a lease, give or take, then twice as
-// long each time, and never so long that its event begins meanwhile.
+// Claims that end with no result use no attempt and fail nothing, however many. From the third on the reminder rests: a lease, give or take a half, then twice
+// as long each time, and no longer than may be. The last claim comes some leases before the event begins.
 func TestLostClaims(t *testing.T) {
 	t.Parallel()
 	b := newBase(t)
-	event, ids := b.overdue(b.user("ExponentPushToken[a]"), time.Minute)
-	id := ids[0]
-	b.exec(`update events set start_ts = now() + interval '10 days' where id = $1`, event)
-	b.exec(`update reminders set planned_for_ts = (select start_ts from events)`)
-	claim := func() store.ClaimRemindersRow {
-		row := b.claimReminders(id)[id]
-		if again := b.claimReminders(id); len(again) != 0 {
-			t.Fatal("a reminder that is held, or rests, was claimed")
+	user := b.user("ExponentPushToken[a]")
+	const short, longest = 15 * time.Second, 30 * time.Minute
+	for left, want := range map[time.Duration][2]int{time.Minute: {3, 4}, 30 * time.Minute: {9, 12}, 3 * hour: {13, 16}, day: {50, 70}} {
+		event := b.event(user, left)
+		id := b.custom(event, user, 0)
+		claim := func() store.ClaimRemindersRow {
+			rows := must[[]store.ClaimRemindersRow](t)(b.q.ClaimReminders(b.ctx(), store.ClaimRemindersParams{
+				Ids: []uuid.UUID{id}, SlackMs: 20, LeaseMs: short.Milliseconds(), RestMaxMs: longest.Milliseconds(),
+			}))
+			if len(rows) != 1 {
+				t.Fatalf("claimed %d", len(rows))
+			}
+			return rows[0]
 		}
-		b.exec(`update reminders set next_attempt_at = now() - interval '1 second'`)
-		return row
-	}
-	for lost := range 30 {
-		row := claim()
-		if rests := lost > 2; rests {
+		claims, rests, last := 0, 0, left
+		for row := claim(); row.Status != "expired"; row = claim() {
 			pause := time.Until(row.Lease)
-			usual := min(lease<<min(lost-3, 20), 10*day) // of a third of ten days at most
-			if low, high := min(usual/2, 10*day/3)-time.Minute, min(usual*3/2, 10*day/3); row.Status != "pending" || pause < low || pause > high {
-				t.Fatalf("after %d lost claims: %s for %s, want a rest of between %s and %s", lost, row.Status, pause, low, high)
+			switch row.Status {
+			case "sending":
+				claims++
+				last = time.Until(row.StartTs)
+			case "pending":
+				usual := min(short<<min(rests, 20), longest)
+				if rests++; pause > usual*3/2+time.Second || pause < usual/2-time.Second && time.Until(row.StartTs) > pause+5*short {
+					t.Errorf("%s: rest %d is %s, want about %s", left, rests, pause, usual)
+				}
+				if lost := ask[int](b, `select lost_claims from reminders where id = $1`, id); lost != claims {
+					t.Fatalf("%s: %d lost claims are noted after %d", left, lost, claims)
+				}
+			default:
+				t.Fatalf("%s: %s after %d claims", left, row.Status, claims)
 			}
-			if _, reason := b.statusOf(id); !strings.HasPrefix(reason, fmt.Sprintf("claimed %d times with no result", lost)) {
-				t.Errorf("reason %q", reason)
+			if row.RetryCount != 0 || claims > 100 {
+				t.Fatalf("%s: %d claims, %d retries", left, claims, row.RetryCount)
 			}
-			row = claim()
+			// So much time passes.
+			b.exec(`update events set start_ts = start_ts - $2::interval where id = $1`, event, pause)
+			b.exec(`update reminders set notify_at_ts = notify_at_ts - $2::interval, next_attempt_at = clock_timestamp() where id = $1`, id, pause)
 		}
-		if row.Status != "sending" || row.RetryCount != 0 {
-			t.Fatalf("after %d lost claims: %s with %d retries", lost, row.Status, row.RetryCount)
+		if claims < want[0] || claims > want[1] {
+			t.Errorf("%s: %d claims, want %v", left, claims, want)
+		}
+		if left > time.Minute && (last < short || last > 3*short) {
+			t.Errorf("%s: the last claim came %s before the event", left, last)
+		}
+		if _, reason := b.statusOf(id); !strings.Contains(reason, fmt.Sprintf("begun before the reminder could be sent: claimed %d times with no result", claims)) && left > time.Minute {
+			t.Errorf("%s: reason %q", left, reason)
+		}
+		t.Logf("%s: %d claims, %d rests, the last claim %s before the event", left, claims, rests, last.Round(time.Second))
+	}
+}
+
+// Reminders whose claims were lost together part, a result and whoever asks anew end the count, and what comes at no time has failed.
+func TestLostClaimsAreForgotten(t *testing.T) {
+	t.Parallel()
+	b := newBase(t)
+	user := b.user("ExponentPushToken[a]")
+	event := b.event(user, day)
+	one, other := b.custom(event, user, -time.Second), b.custom(event, user, -time.Second)
+	lose := func(n int) map[uuid.UUID]store.ClaimRemindersRow {
+		b.exec(`update reminders set status = 'sending', next_attempt_at = now(), lost_claims = $1 where status <> 'sent'`, n-1)
+		return b.claimReminders(one, other)
+	}
+	if rows := lose(3); rows[one].Status != "pending" || rows[other].Status != "pending" || rows[one].Lease.Equal(rows[other].Lease) {
+		t.Errorf("%v: want both to rest, and not for the same time", rows)
+	}
+	lost := func(id uuid.UUID) int {
+		return ask[int](b, `select coalesce(lost_claims, 0) from reminders where id = $1`, id)
+	}
+	rows := lose(2)
+	if lost(one) != 2 || lost(other) != 2 {
+		t.Fatalf("%d and %d lost claims are noted, want 2", lost(one), lost(other))
+	}
+	for id, status := range map[uuid.UUID]string{one: "sent", other: "pending"} {
+		b.push(new(pushed).reminder(rows[id], status))
+		if lost(id) != 0 {
+			t.Errorf("%d lost claims are noted after the result %s", lost(id), status)
 		}
 	}
-	b.exec(`update reminders set status = 'sent'`)
-	b.exec(`update reminders set status = 'pending'`) // the app, or an operator, asks for it anew
-	if lost := ask[int](b, `select coalesce(lost_claims, 0) from reminders where id = $1`, id); lost != 0 {
-		t.Errorf("%d lost claims are remembered", lost)
+	b.exec(`update reminders set lost_claims = 7`)
+	b.exec(`update reminders set status = 'pending' where id = $1`, one) // it was sent: the app asks anew
+	if lost(one) != 0 {
+		t.Errorf("%d lost claims are noted of a reminder that is asked for anew", lost(one))
 	}
-	b.exec(`update reminders set status = 'sending', next_attempt_at = now(), lost_claims = 6, error_message = 'claimed 6 times'`)
-	b.exec(`update events set start_ts = now() - interval '1 second'`)
-	b.exec(`update reminders set planned_for_ts = (select start_ts from events)`)
-	if row := b.claimReminders(id)[id]; row.Status != "expired" {
-		t.Errorf("status %s once the event has begun", row.Status)
+	b.exec(`update reminders set status = 'sending', lost_claims = 2, next_attempt_at = now(), notify_at_ts = 'infinity' where id = $1`, other)
+	b.exec(`update events set start_ts = 'infinity'`)
+	if row := b.claimReminders(other)[other]; row.Status != "failed" {
+		t.Errorf("what comes at no time is %s", row.Status)
 	}
-	if _, reason := b.statusOf(id); !strings.HasSuffix(reason, ": claimed 6 times") {
+	if _, reason := b.statusOf(other); !strings.Contains(reason, "claimed 3 times with no result") {
 		t.Errorf("reason %q", reason)
 	}
 }

@@ -381,10 +381,13 @@ func TestIdleSweep(t *testing.T) {
 	}
 
 	gone, cancel := context.WithCancel(t.Context())
-	r.lanes, r.idle = nil, true
+	r.idle = true
 	cancel()
 	r.Sweep()
-	if r.look(gone, gone); !r.swept.Load() {
+	if r.look(t.Context(), gone); !r.swept.Load() {
 		t.Error("the database did not answer, and the sweep is forgotten")
+	}
+	if n := testutil.ToFloat64(r.m.databaseErrors); n != 1 || w.log.count("step failed") != 1 {
+		t.Errorf("of a database that does not answer is told %v and %d times, want once", n, w.log.count("step failed"))
 	}
 }

@@ -104,15 +104,19 @@ var alarms = []alarm{
 		}
 	}},
 	{
-		alerts: "SweepFinds AuditFinds",
+		alerts: "SweepFinds AuditFinds RemindersRest",
 		set:    func(c *Config) { c.AuditInterval = time.Second },
 		cause: func(r *recording) {
 			_, event := r.family(1)
+			_, other := r.family(1)
 			r.untilStatus(event, "synced")
-			// As a restored dump is written, or a replica: without triggers.
+			r.untilStatus(other, "synced")
+			// As a restored dump is written, or a replica: without triggers. And one of them is of workers that died with it, time after time.
 			r.exec(`begin; set local session_replication_role = replica;
 				delete from reminders where event_id = '`+event.String()+`' and lead_seconds = 1800;
 				update reminders set notify_at_ts = now() - interval '1 minute', changed_xid = '3' where event_id = '`+event.String()+`' and lead_seconds = 86400;
+				update reminders set notify_at_ts = now() - interval '1 minute', status = 'sending', next_attempt_at = now(), lost_claims = 2
+					where event_id = '`+other.String()+`' and lead_seconds = 86400;
 				commit`, pgx.QueryExecModeSimpleProtocol)
 		},
 	},

@@ -20,7 +20,7 @@ func (w *world) keepLedger() {
 	w.exec(`create function note_reminder() returns trigger language plpgsql security definer as $$
 		begin
 			insert into public.reminder_ledger (reminder_id, status, lease, rests) values (new.id, new.status, new.next_attempt_at,
-				(new.status = 'pending' and new.error_message like 'claimed % times with no result%') is true);
+				new.status = 'pending' and coalesce(new.lost_claims, 0) > coalesce(old.lost_claims, 0));
 			return null;
 		end $$`)
 	w.exec(`create trigger note_reminder after update on reminders
