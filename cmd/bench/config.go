@@ -11,8 +11,8 @@ import (
 
 // Config says what is measured.
 type Config struct {
-	// DatabaseURL is a database on this machine whose role may create databases: each measurement makes one and drops it. Empty: a private
-	// Postgres is started.
+	// DatabaseURL is a database on this machine whose role is a superuser: each measurement makes a database and drops it, and large tables are filled
+	// with triggers at rest. Empty: a private Postgres is started.
 	DatabaseURL string
 	// Only names the scenarios to run. Empty: all.
 	Only []string
