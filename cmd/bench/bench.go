@@ -217,7 +217,7 @@ func (r *rig) start(ctx context.Context) (took time.Duration, err error) {
 	if r.proc, err = startProcess(r.worker.Command(ctx, r.Site)); err != nil {
 		return 0, err
 	}
-	err = r.proc.until(ctx, 2*time.Millisecond, func() bool {
+	err = r.proc.until(ctx, 10*time.Millisecond, func() bool {
 		if r.worker.Ready != nil {
 			return r.worker.Ready(ctx, r.Site)
 		}

@@ -57,7 +57,7 @@ func QuickSize() Size {
 		Sustained: []int{1000}, SustainedFor: 10 * time.Second,
 		Lateness: []int{2000}, LatenessFor: 20 * time.Second,
 		Herd: 5000, PacedHerd: 3000,
-		Rebuild: []int{1_000_000}, Starts: 1,
+		Rebuild: []int{1_000_000}, Starts: 5,
 		IdleFor: 15 * time.Second,
 		Growth:  []int{10_000, 300_000},
 		Cleanup: 40_000, CleanupReminders: 1000,

@@ -37,6 +37,7 @@ func Ours(program string) Worker {
 			run.Dir, run.Env = os.TempDir(), append(environment(s), "KEEP_EVENTS=2160h")
 			return run
 		},
+		// What is no part of a measurement is 'synced': events that are 'scheduled', without a copy, are taken up when a worker starts.
 		SQL: Statements{
 			Event: `insert into events (id, user_id, title, start_ts, location, prep_items) values ($1, $2, 'Practice', $3, 'Field 3', '{cleats,water}')`,
 			Events: `insert into events (id, user_id, title, start_ts, location, prep_items)
@@ -44,7 +45,7 @@ func Ours(program string) Worker {
 			Reminders: `with r as (
 					select gen_random_uuid() as event, * from unnest($1::uuid[], $2::uuid[], $3::timestamptz[], $4::timestamptz[]) as x (id, owner, at, start)
 				), e as (
-					insert into events (id, user_id, title, start_ts, status) select r.event, r.owner, 'Practice', r.start, 'scheduled' from r
+					insert into events (id, user_id, title, start_ts, status) select r.event, r.owner, 'Practice', r.start, 'synced' from r
 				)
 				insert into reminders (id, event_id, user_id, notify_at_ts, message) select r.id, r.event, r.owner, r.at, 'Field 3' from r`,
 			Done: `select count(*) from events where status = 'synced'`,
@@ -53,7 +54,7 @@ func Ours(program string) Worker {
 				(select count(*) from events where start_ts >= now() - interval '90 days') + (select count(*) from reminders where notify_at_ts >= now() - interval '90 days')`,
 			Waiting: `with e as (
 					insert into events (user_id, title, start_ts, status, sync_planned, sync_due_at)
-					select u.ids[1 + n % cardinality(u.ids)], 'Practice', $3::timestamptz + n * $4::float8 * interval '1 second' + interval '1 hour', 'scheduled', 1, null
+					select u.ids[1 + n % cardinality(u.ids)], 'Practice', $3::timestamptz + n * $4::float8 * interval '1 second' + interval '1 hour', 'synced', 1, null
 					from (select array_agg(id) as ids from auth.users) u, generate_series($1::integer, $2::integer) n
 					returning id, user_id, start_ts
 				)

@@ -146,7 +146,11 @@ func TestSettingsThatCannotBeAdopted(t *testing.T) {
 		"other types":    {`create table public.notification_settings (user_id uuid primary key, quiet_from text, time_zone integer);`, "quiet_from is text, needed is time without time zone"},
 		"on events":      {`alter table public.events add column reminder_minutes text;`, "public.events.reminder_minutes is text, needed is integer[]"},
 		"on reminders":   {`alter table public.reminders add column push_data text;`, "public.reminders.push_data is text, needed is jsonb"},
-		"a view's name":  {`create table public.reminder_deliveries (id integer);`, "public.reminder_deliveries is there already"},
+		"a count": {`alter table public.reminders add column lost_claims integer not null default 0;`,
+			"public.reminders.lost_claims is integer not null, needed is integer, and may be null"},
+		"a sum": {`alter table public.reminders add column lost_claims integer generated always as (2) stored;`,
+			"public.reminders.lost_claims is integer generated, needed is integer, and may be null"},
+		"a view's name": {`create table public.reminder_deliveries (id integer);`, "public.reminder_deliveries is there already"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
