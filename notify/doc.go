@@ -86,8 +86,8 @@
 // A claim may end with no result: the worker was killed, or its answer was lost on the way from the database. Whether the push was offered nobody
 // knows, so such a claim uses no attempt and fails nothing: the reminder is claimed again, as long as its event has not begun. But what ends so time
 // after time may be repeats for the user, or what kills the workers. From the third time in a row on the reminder rests before, at first about a lease,
-// then twice as long each time, up to Config.RetryMax; the last claim comes about two leases before the event. That is ten claims in half an hour, 15 in three
-// and 58 in a day. There is chance in the rests, so that those which were claimed together part. Any result ends the count.
+// then twice as long each time, up to Config.RetryMax; the last claim comes two to four leases before the event. That is about ten claims in half an hour, 15
+// in three and 57 in a day. There is chance in the rests, so that those which were claimed together part. Any result ends the count.
 //
 // A person may have nothing sent (Pause), as long as it takes. The claims look at the table of pauses themselves. What fires meanwhile is let go, so
 // that memory does not fill, and Resume reads the window anew; what was claimed and not written is pending again, with no attempt used. Receipts are

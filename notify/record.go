@@ -81,7 +81,7 @@ func (s *Sender) write(ctx context.Context, arg store.RecordPushesParams) error 
 			return nil
 		}
 		var pe *pgconn.PgError
-		if (err == nil || errors.As(err, &pe)) && time.Since(began) > s.cfg.Lease {
+		if (err == nil || errors.As(err, &pe) && !refusesData(err)) && time.Since(began) > s.cfg.Lease {
 			s.log.Warn().Err(err).Int("reminders", len(arg.Ids)).Int("busy", len(busy)).Msg("result left to the next claim")
 			return nil
 		}
