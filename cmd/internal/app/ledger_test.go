@@ -126,7 +126,7 @@ func (w *world) histories() map[string]*history {
 type tally struct {
 	reminders, claims, lost, unsure, rests, pushes, repeats, late int
 	latest                                                        time.Duration // the longest time from a reminder's instant to its first push
-	waited                                                        time.Duration // the same, less a lease for each claim that was lost before
+	waited                                                        time.Duration // the same, less a lease for each claim that was lost before, and the rests
 	heldTwice                                                     int           // reminders whose claim was lost twice or more before
 }
 
