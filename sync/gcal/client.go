@@ -107,9 +107,9 @@ func (c *Client) CheckService(ctx context.Context) error {
 
 // unserved is the fault of our configuration that nobody can be asked for an account.
 func unserved(a Account) *Error {
-	e := &Error{Kind: Project, Op: OpToken, Reason: "no_client", Message: "no OAuth client is configured"}
+	e := &Error{Kind: Project, Op: OpToken, Reason: "no_client", Note: "no OAuth client is configured"}
 	if a.Delegated() {
-		e.Service, e.Reason, e.Message = true, "no_service_account", "no service account is configured"
+		e.Service, e.Reason, e.Note = true, "no_service_account", "no service account is configured"
 	}
 	return e
 }

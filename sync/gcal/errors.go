@@ -52,16 +52,18 @@ const (
 	OpCalendarList   = "list calendars"
 )
 
-// Error is every error of this package except those of Config and New. Its text is fit for an operator's log and for the event's
-// row: it holds Google's reason and message, never a token, and nothing of what the token endpoint said beyond its error code.
+// Error is every error of this package except those of Config and New. Its text is fit for an operator's log and for rows that others than the
+// event's user read: it holds Google's reason, never a token, and nothing of what Google says in words of its own, for they may repeat
+// what was sent, an event's title for one. [Error.Told] has these as well.
 type Error struct {
 	Kind Kind
 	// Op is the exchange that failed, one of the Op constants.
 	Op string
 	// Reason is Google's own word for it, as "quotaExceeded" or "invalid_grant"; empty when nothing of Google's answered.
 	Reason string
-	// Message is Google's sentence about it, shortened to one line. What the token endpoint says is left out; of a service account's
-	// exchange it is our own.
+	// Note is our own sentence about it, where there is one.
+	Note string
+	// Message is Google's sentence about it, shortened to one line; what the token endpoint says is left out. It is for the event's own row alone.
 	Message string
 	// Status is the HTTP status, 0 when there was no answer.
 	Status int
@@ -78,8 +80,13 @@ type Error struct {
 	Err error
 }
 
-// Error says which exchange failed and why, in one line.
-func (e *Error) Error() string {
+// Error says which exchange failed and why, in one line, and nothing of what Google said in words of its own.
+func (e *Error) Error() string { return e.text("") }
+
+// Told is Error with Google's own sentence, for the row of the event that the call was about.
+func (e *Error) Told() string { return e.text(e.Message) }
+
+func (e *Error) text(message string) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "google %s", e.Op)
 	if e.Status != 0 {
@@ -88,8 +95,11 @@ func (e *Error) Error() string {
 	if e.Reason != "" {
 		fmt.Fprintf(&b, ": %s", e.Reason)
 	}
-	if e.Message != "" {
-		fmt.Fprintf(&b, ": %s", e.Message)
+	if e.Note != "" {
+		fmt.Fprintf(&b, ": %s", e.Note)
+	}
+	if message != "" {
+		fmt.Fprintf(&b, ": %s", message)
 	}
 	if e.Err != nil {
 		fmt.Fprintf(&b, ": %v", e.Err)

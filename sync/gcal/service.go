@@ -187,9 +187,9 @@ func (s *service) judge(ctx context.Context, subject string, began time.Time, er
 		return s.blame(ctx, subject, began, e)
 	case e.Kind == Reconnect, e.Kind == Project && e.Reason == "unauthorized_client":
 		e.Kind, e.Domain = Project, domainOf(subject)
-		e.Message = fmt.Sprintf("%s may not act for users of %s", s.email, e.Domain)
+		e.Note = fmt.Sprintf("%s may not act for users of %s", s.email, e.Domain)
 	case e.Kind == Project:
-		e.Message = s.email + " is refused"
+		e.Note = s.email + " is refused"
 	}
 	return s.own(e)
 }
@@ -209,12 +209,12 @@ func (s *service) blame(ctx context.Context, subject string, began time.Time, e 
 	own := s.check(ctx, began)
 	switch {
 	case own == nil:
-		e.Message = "no such user in " + domainOf(subject) + ", or one who is suspended"
+		e.Note = "no such user in " + domainOf(subject) + ", or one who is suspended"
 		return e
 	case own.Kind == Project:
 		return own
 	}
-	return &Error{Kind: Retry, Op: OpToken, Status: e.Status, Reason: e.Reason, Message: "whose fault it is could not be found out", Err: own.Err}
+	return &Error{Kind: Retry, Op: OpToken, Status: e.Status, Reason: e.Reason, Note: "whose fault it is could not be found out", Err: own.Err}
 }
 
 // check asks for a token of the service account's own, unless Google has given one for its signature since. What it is refused for is its
@@ -247,7 +247,7 @@ func (s *service) check(ctx context.Context, since time.Time) *Error {
 		return e
 	}
 	e.Kind = Project
-	e.Message = "the key of " + s.email + ", or the clock of this machine, is refused"
+	e.Note = "the key of " + s.email + ", or the clock of this machine, is refused"
 	s.set(s.own(e), s.now())
 	return e
 }

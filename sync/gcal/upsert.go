@@ -34,7 +34,7 @@ func (c *Client) Upsert(ctx context.Context, a Account, e Event, known Copy) (Co
 		return known, nil
 	}
 	if e.Start.IsZero() || e.End.IsZero() {
-		return known, &Error{Kind: Permanent, Op: OpInsert, Reason: "required", Message: "The event needs a start and an end."}
+		return known, &Error{Kind: Permanent, Op: OpInsert, Reason: "required", Note: "The event needs a start and an end."}
 	}
 	u := &upsert{client: c, account: a, event: e, hash: hash, generation: known.Generation, id: known.GoogleID, tries: known.Tries}
 	begin, most := u.begin(known), maxSteps
@@ -90,7 +90,7 @@ func (u *upsert) run(ctx context.Context, next step, most int) error {
 			return err
 		}
 	}
-	return &Error{Kind: Retry, Op: OpInsert, Reason: "unsettled", Message: "The copy keeps changing its state."}
+	return &Error{Kind: Retry, Op: OpInsert, Reason: "unsettled", Note: "The copy keeps changing its state."}
 }
 
 // insert writes a new copy under our own id.

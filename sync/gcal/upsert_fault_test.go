@@ -139,8 +139,12 @@ func TestUpsertRefusedByGoogle(t *testing.T) {
 	e.End = e.Start.Add(-time.Hour)
 	_, err := f.client.Upsert(f.Context(), f.account, e, gcal.Copy{})
 	got := ofKind(t, err, gcal.Permanent)
-	if want := "google insert: status 400: timeRangeEmpty: The specified time range is empty."; got.Error() != want {
-		t.Errorf("error %q, want %q", got, want)
+	const plain = "google insert: status 400: timeRangeEmpty"
+	if got.Error() != plain {
+		t.Errorf("error %q, want %q", got, plain)
+	}
+	if want := plain + ": The specified time range is empty."; got.Told() != want {
+		t.Errorf("told %q, want %q", got.Told(), want)
 	}
 }
 

@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
+
 	"github.com/parentpal/reminder-worker/sync/gcal/gcalfake"
 )
 
@@ -51,6 +53,22 @@ func (f fault) rule() gcalfake.Rule {
 	return gcalfake.Always(f.op, f.Fault)
 }
 
+// echo is what Google repeats, in words of its own, of what it was sent for a user.
+func echo(name string) string { return " (as sent for " + name + ")" }
+
+// echoing has a rule's errors repeat what was sent.
+func echoing(rule gcalfake.Rule) gcalfake.Rule {
+	return func(r gcalfake.Request) *gcalfake.Fault {
+		met := rule(r)
+		if met == nil || met.Message == "" {
+			return met
+		}
+		f := *met
+		f.Message += echo(r.User)
+		return &f
+	}
+}
+
 // What the app may do.
 const (
 	writes  = ""
@@ -89,7 +107,7 @@ func TestAnswerTable(t *testing.T) {
 func (a answer) test(t *testing.T) {
 	c := a.couple(t)
 	for _, f := range a.faults {
-		rule := f.rule()
+		rule := echoing(f.rule())
 		if !a.everybody {
 			rule = gcalfake.ForUser(c.name(c.her), rule)
 		}
@@ -112,6 +130,7 @@ func (a answer) test(t *testing.T) {
 	a.requested(c, requests)
 	a.stood(c)
 	a.spared(c)
+	a.discreet(c)
 	c.oneCopy(a.strangers)
 	if alarms := c.alarms(); a.alarm != (alarms > 0) {
 		t.Errorf("%d alarms\n%s", alarms, c.log.tail())
@@ -155,7 +174,11 @@ func (a answer) couple(t *testing.T) *couple {
 // paused checks whether all calendars are left alone, and for how long.
 func (a answer) paused(c *couple) {
 	c.t.Helper()
-	if left, why := c.r.Paused(); a.everybody != (left > 0) || a.everybody && left > a.again {
+	left, why := c.r.Paused()
+	if strings.Contains(why, "as sent for") {
+		c.t.Errorf("what was sent for one stands over the pause of all: %q", why)
+	}
+	if a.everybody != (left > 0) || a.everybody && left > a.again {
 		c.t.Errorf("all calendars are paused for %s: %q", left, why)
 	}
 }
@@ -175,6 +198,7 @@ func (a answer) stood(c *couple) {
 	c.t.Helper()
 	moments := c.moments(c.her)
 	worst, end := moments[0], moments[len(moments)-1]
+	worst.Event = strings.ReplaceAll(worst.Event, echo(c.name(c.her)), "")
 	if a.event == "" && len(moments) > 1 {
 		c.t.Errorf("recorded before the end: %+v", worst)
 	}
@@ -194,6 +218,25 @@ func (a answer) fits(m moment) bool {
 	// A pause of everybody has begun already when the second of them hears of it, and ends at a time of day if it is a day's.
 	inTime := m.Again == again || a.everybody && m.Again > 0 && m.Again < again
 	return inTime && strings.HasPrefix(m.Event, a.event) && strings.HasPrefix(m.Account, a.account) && span(m.Pause) == a.pause && m.Copy == a.copy
+}
+
+// discreet checks that what Google repeats stands with the event for which it was sent, and nowhere else.
+func (a answer) discreet(c *couple) {
+	c.t.Helper()
+	for _, user := range []uuid.UUID{c.her, c.his} {
+		own, other := echo(c.name(user)), echo(c.name(c.her))
+		if user == c.her {
+			other = echo(c.name(c.his))
+		}
+		if c.log.count(own) > 0 {
+			c.t.Errorf("the log tells what was sent\n%s", c.log.tail())
+		}
+		for _, m := range c.moments(user) {
+			if strings.Contains(m.Event, other) || strings.Contains(m.Account, own) || strings.Contains(m.Account, other) {
+				c.t.Errorf("what was sent stands where it does not belong: %+v", m)
+			}
+		}
+	}
 }
 
 // span is how long an account is left alone, as it matters to its user.

@@ -45,7 +45,7 @@ func (r *Reconciler) makeCalendar(ctx context.Context, j *job) error {
 	if j.account.Delegated() {
 		return &gcal.Error{
 			Kind: gcal.Permanent, Op: gcal.OpCalendarInsert, Reason: "delegated",
-			Message: "google_calendar_name is for users with a consent of their own: the service account may write to calendars, not make them.",
+			Note: "google_calendar_name is for users with a consent of their own: the service account may write to calendars, not make them.",
 		}
 	}
 	making := r.cfg.CallTimeout + r.cfg.Lease // then another worker takes over

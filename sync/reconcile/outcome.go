@@ -65,11 +65,12 @@ func (r *Reconciler) judge(j *job, c gcal.Copy, err error) outcome {
 	if c.GoogleID != "" && c.GoogleID != j.known.GoogleID {
 		o.copy = &c // the id had to be given up: the next attempt goes on from there
 	}
-	o.message = err.Error()
 	var ge *gcal.Error
 	if !errors.As(err, &ge) {
+		o.message = err.Error()
 		return r.again(o)
 	}
+	o.message = ge.Told()
 	switch ge.Kind {
 	case gcal.CalendarGone:
 		r.log.Warn().Err(ge).Stringer("user", j.user).Str("calendar", j.account.CalendarID).Msg("a user's calendar is gone")
@@ -123,7 +124,7 @@ func (r *Reconciler) refused(o outcome, ge *gcal.Error) outcome {
 		o.retry, o.counts = r.cfg.RetryMax, true
 		return o
 	}
-	o.status, o.message = eventFailed, ge.Error()+". "+ge.Advice()
+	o.status, o.message = eventFailed, ge.Told()+". "+ge.Advice()
 	return o
 }
 

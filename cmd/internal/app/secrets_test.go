@@ -73,13 +73,15 @@ func TestSecretsAreNowhere(t *testing.T) {
 	all := hidden{}
 	maps.Copy(all, secrets)
 	maps.Copy(all, texts)
-	var asked atomic.Int64
+	var asked, early atomic.Int64
 	w.google.Fail(func(r gcalfake.Request) *gcalfake.Fault {
 		echo := "you sent " + texts["title"] + " at " + texts["place"]
 		if r.Op == gcalfake.OpToken || r.Op == gcalfake.OpRevoke {
 			echo = "you sent " + secrets["client secret"] + " and " + secrets["grant of "+r.User]
 		}
 		switch n := asked.Add(1); {
+		case r.Op != gcalfake.OpToken && early.Add(1) <= 12: // of several users, one after the other: an outage
+			return &gcalfake.Fault{Status: 500, Reason: "backendError", Message: echo}
 		case r.User == users[0].String() && r.Op != gcalfake.OpToken:
 			return &gcalfake.Fault{Status: 400, Reason: "invalid", Message: echo}
 		case n%11 == 3:
@@ -154,6 +156,9 @@ func TestSecretsAreNowhere(t *testing.T) {
 	}
 	w.exec(`alter table reminder_worker.deliveries rename column tokens to token`)
 	p.end(syscall.SIGTERM)
+	if !strings.Contains(p.log.String(), "Google fails for everybody") {
+		t.Error("there was no outage to be told")
+	}
 	all.found(t, "the log", p.log.String())
 	// What the app, and through it users, may read; each user's own texts are no secret there.
 	said := one[string](w, `select coalesce(string_agg(m, e'\n'), '') from (
