@@ -51,17 +51,40 @@ func (m *Message) said() said {
 	return said{tokens: []string{m.To}, texts: []string{m.Title, m.Subtitle, m.Body, string(m.Data)}}
 }
 
-// leastHidden is the length in bytes of the shortest text that is left out: a shorter one is part of too many words.
-const leastHidden = 4
+// leastHidden and leastPart are the lengths in bytes of the shortest text that is left out, for a shorter one is part of too many words, and of the
+// shortest beginning of a longer one, for who repeats a text may cut it.
+const (
+	leastHidden = 4
+	leastPart   = 12
+)
 
 // hide leaves the texts out, a longer one before what may be a part of it.
 func (s said) hide(text string) string {
 	for _, t := range slices.SortedFunc(slices.Values(s.texts), func(a, b string) int { return len(b) - len(a) }) {
-		if len(t) >= leastHidden {
-			text = strings.ReplaceAll(text, t, "[...]")
-		}
+		text = without(text, t)
 	}
 	return text
+}
+
+// without leaves what is hidden out of a text, and what begins like it for as long as it goes on so.
+func without(text, hidden string) string {
+	if len(hidden) < leastHidden {
+		return text
+	}
+	head := hidden[:min(len(hidden), leastPart)]
+	var left strings.Builder
+	for {
+		at := strings.Index(text, head)
+		if at < 0 {
+			return strings.ToValidUTF8(left.String()+text, "")
+		}
+		n := len(head)
+		for n < len(hidden) && at+n < len(text) && text[at+n] == hidden[n] {
+			n++
+		}
+		left.WriteString(text[:at] + "[...]")
+		text = text[at+n:]
+	}
 }
 
 // together is what all of them say, and secret.

@@ -194,7 +194,9 @@ func TestErrorsRepeatNothing(t *testing.T) {
 	t.Parallel()
 	server, client := start(t, func(_ *expofake.Config, c *expo.Config) { c.AccessToken = "hush-hush" })
 	m := messages(2)
-	echo := "Bearer hush-hush " + m[1].To + " said " + m[1].Title + " and " + m[1].Body + " with " + string(m[1].Data)
+	m[1].Subtitle = "at the field by the river"
+	part := m[1].Subtitle[:len("at the field by")]
+	echo := "In part: " + part + "... Bearer hush-hush " + m[1].To + " said " + m[1].Title + " and " + m[1].Body + " with " + string(m[1].Data)
 	quoted, err := json.Marshal(echo)
 	if err != nil {
 		t.Fatal(err)
@@ -210,7 +212,7 @@ func TestErrorsRepeatNothing(t *testing.T) {
 			err = tickets[1].Err
 		}
 		said := failure(t, err).Error()
-		for _, hidden := range []string{m[1].To, m[1].Title, m[1].Body, string(m[1].Data)} {
+		for _, hidden := range []string{m[1].To, m[1].Title, m[1].Body, string(m[1].Data), part} {
 			if strings.Contains(said, hidden) {
 				t.Errorf("shows %q: %s", hidden, said)
 			}

@@ -38,6 +38,7 @@ func (c *Client) MakeCalendar(ctx context.Context, a Account, n NewCalendar, aga
 		return err
 	})
 	if err != nil {
+		leaveOut(err, n.Name)
 		return "", err
 	}
 	if made.Id == "" {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -129,7 +130,7 @@ func classifyGrant(op string, r *oauth2.RetrieveError, now time.Time) *Error {
 func classifyAnswer(op string, g *googleapi.Error, now time.Time) *Error {
 	a := readAnswer(g)
 	e := &Error{
-		Kind: a.kind(op, g.Code), Op: op, Status: g.Code, Reason: a.reason, Message: oneLine(g.Message),
+		Kind: a.kind(op, g.Code), Op: op, Status: g.Code, Reason: a.reason, Message: oneLine(g.Message[:min(len(g.Message), maxMessage)]),
 		RetryAfter: retryAfter(g.Header, now),
 	}
 	e.asked = e.RetryAfter > 0
@@ -264,18 +265,71 @@ func plainWord(s string) string {
 	return s
 }
 
-// oneLine shortens a message to what fits a log line and a text column, which takes no control characters.
+// maxMessage bounds in bytes what is kept of a message until it is told.
+const maxMessage = 16 << 10
+
+// oneLine makes of a message what a text column takes, in which there is no control character.
 func oneLine(s string) string {
-	const most = 200
 	s = strings.Map(func(r rune) rune {
 		if unicode.IsControl(r) {
 			return ' '
 		}
 		return r
 	}, strings.ToValidUTF8(s, ""))
-	s = strings.Join(strings.Fields(s), " ")
+	return strings.Join(strings.Fields(s), " ")
+}
+
+// short is what is told of a message.
+func short(s string) string {
+	const most = 200
 	if r := []rune(s); len(r) > most {
 		return string(r[:most]) + "…"
 	}
 	return s
+}
+
+// leastHidden and leastPart are the lengths in bytes of the shortest text that is left out of a message, for a shorter one is part of too many words,
+// and of the shortest beginning of a longer one, for who repeats a text may cut it.
+const (
+	leastHidden = 4
+	leastPart   = 12
+)
+
+// leaveOut takes what a request said out of what Google says about it.
+func leaveOut(err error, said ...string) {
+	e, ok := errors.AsType[*Error](err)
+	if !ok || e.Message == "" {
+		return
+	}
+	var lines []string
+	for _, text := range said {
+		for line := range strings.Lines(text) {
+			lines = append(lines, oneLine(line))
+		}
+	}
+	slices.SortStableFunc(lines, func(a, b string) int { return len(b) - len(a) }) // a longer one before what may be a part of it
+	for _, line := range lines {
+		e.Message = without(e.Message, line)
+	}
+}
+
+// without leaves a text out of a message, and what begins like it for as long as it goes on so.
+func without(message, text string) string {
+	if len(text) < leastHidden {
+		return message
+	}
+	head := text[:min(len(text), leastPart)]
+	var left strings.Builder
+	for {
+		at := strings.Index(message, head)
+		if at < 0 {
+			return left.String() + message
+		}
+		n := len(head)
+		for n < len(text) && at+n < len(message) && message[at+n] == text[n] {
+			n++
+		}
+		left.WriteString(message[:at] + "[...]")
+		message = message[at+len(strings.TrimRight(message[at:at+n], " ")):]
+	}
 }

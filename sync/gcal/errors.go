@@ -63,7 +63,8 @@ type Error struct {
 	Reason string
 	// Note is our own sentence about it, where there is one.
 	Note string
-	// Message is Google's sentence about it, shortened to one line; what the token endpoint says is left out. It is for the event's own row alone.
+	// Message is Google's sentence about it, in one line, without what the event says; what the token endpoint says is left out altogether. It is for the
+	// event's own row.
 	Message string
 	// Status is the HTTP status, 0 when there was no answer.
 	Status int
@@ -84,7 +85,7 @@ type Error struct {
 func (e *Error) Error() string { return e.text("") }
 
 // Told is Error with Google's own sentence, for the row of the event that the call was about.
-func (e *Error) Told() string { return e.text(e.Message) }
+func (e *Error) Told() string { return e.text(short(e.Message)) }
 
 func (e *Error) text(message string) string {
 	var b strings.Builder
@@ -99,7 +100,7 @@ func (e *Error) text(message string) string {
 		fmt.Fprintf(&b, ": %s", e.Note)
 	}
 	if message != "" {
-		fmt.Fprintf(&b, ": %s", message)
+		fmt.Fprintf(&b, ": %s", strings.ToValidUTF8(message, ""))
 	}
 	if e.Err != nil {
 		fmt.Fprintf(&b, ": %v", e.Err)

@@ -42,6 +42,7 @@ func (c *Client) Upsert(ctx context.Context, a Account, e Event, known Copy) (Co
 		begin, most = u.move(known), maxMoves
 	}
 	err := u.run(ctx, begin, most)
+	leaveOut(err, e.Title, e.Location, e.Description)
 	switch {
 	case err == nil:
 		return u.result, nil

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -145,6 +146,36 @@ func TestUpsertRefusedByGoogle(t *testing.T) {
 	}
 	if want := plain + ": The specified time range is empty."; got.Told() != want {
 		t.Errorf("told %q, want %q", got.Told(), want)
+	}
+}
+
+// What Google repeats of an event is left out of what it says, also where it cuts it; the rest is told in the event's row, and none of it elsewhere.
+func TestUpsertRefusedInItsOwnWords(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, gcalfake.Config{})
+	e := newEvent("Football  with\tAnabel")
+	e.Location, e.Description = "The field by the river", "Bring:\ncleats and water\ntea"
+	for says, want := range map[string]string{
+		"Invalid value.": "Invalid value.",
+		`"Football with Anabel" at "The field by the river" is refused`:             `"[...]" at "[...]" is refused`,
+		"no: Football with An... (of 20), The field by the ri… cleats and":          "no: [...]... (of 20), [...]… cleats and",
+		"Football with Anabel, The field by the river, tea":                         "[...], [...], tea",
+		"the field, a foot and\x00 water":                                           "the field, a foot and water",
+		strings.Repeat("é", 150) + "Football with Anabel" + strings.Repeat("è", 90): strings.Repeat("é", 150) + "[...]" + strings.Repeat("è", 45) + "…",
+	} {
+		stop := f.google.Fail(gcalfake.Always(gcalfake.OpInsert, gcalfake.Fault{Status: 400, Reason: "invalid", Message: says}))
+		_, err := f.client.Upsert(t.Context(), f.account, e, gcal.Copy{})
+		stop()
+		got := ofKind(t, err, gcal.Permanent)
+		if got.Error() != "google insert: status 400: invalid" || got.Told() != got.Error()+": "+want {
+			t.Errorf("said %q:\nerror %q\ntold  %q\nwant  %q", says, got, got.Told(), want)
+		}
+	}
+	stop := f.google.Fail(gcalfake.Always(gcalfake.OpCalendarInsert, gcalfake.Fault{Status: 400, Reason: "invalid", Message: "The name Anabel's days is taken."}))
+	defer stop()
+	_, err := f.client.MakeCalendar(t.Context(), f.account, gcal.NewCalendar{Name: "Anabel's days"}, false)
+	if got := ofKind(t, err, gcal.Permanent); got.Message != "The name [...] is taken." {
+		t.Errorf("told %q", got.Told())
 	}
 }
 
