@@ -100,6 +100,9 @@ type rig struct {
 	proc   *process
 	close  []func()
 
+	// countsLater says that what is written down will be counted when everything has been measured.
+	countsLater bool
+
 	before machine
 	cpu    time.Duration // of the worker's process, before
 }

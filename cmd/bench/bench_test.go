@@ -44,7 +44,7 @@ func TestEveryScenario(t *testing.T) {
 	want := map[string][]string{
 		"pickup": {"p50", "p99", "max"}, "drain": {"rate", "from start"}, "sustained": {"p50", "p99", "written", "backlog"},
 		"lateness": {"p50", "p99", "max"}, "herd": {"first", "last"}, "paced herd": {"rate", "most in a second", "out of order", "last"},
-		"rebuild": {"ready after", "ready after at most", "rate", "rate at least"}, "idle": {"transactions"}, "growth": {"p50", "p99", "lateness p50", "lateness p99"},
+		"rebuild": {"ready after", "ready after at most", "rate", "rate at least"}, "idle": {"transactions"}, "growth": {"p50", "p99", "p99 at most", "lateness p50", "lateness p99", "lateness p99 at most"},
 		"cleanup": {"rows", "took", "rate", "longest transaction", "before p50", "before p99", "meanwhile p50", "meanwhile p99"},
 	}
 	var results []Result

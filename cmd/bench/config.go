@@ -40,7 +40,7 @@ type Size struct {
 	PacedHerd    int           // the same under Expo's limits
 	Rebuild      []int         // reminders within the horizon at the start
 	Far          int           // reminders behind the horizon in the last of them
-	Starts       int           // of the worker with each
+	Starts       int           // of the worker with each, and with each of Growth
 	IdleFor      time.Duration //
 	Growth       []int         // rows in each table that are history
 

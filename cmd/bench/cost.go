@@ -3,8 +3,10 @@ package bench
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -104,7 +106,7 @@ func (r *rig) transactions(ctx context.Context) (n int64, err error) {
 	return n, err
 }
 
-// growth measures pickup and lateness in a database that has been in use for years.
+// growth measures pickup and lateness in a database that has been in use for years, several times: to write its history takes longer than that.
 func (r *rig) growth(ctx context.Context, s Size, rows int) (result Result, err error) {
 	if err := r.fill(ctx, r.worker.SQL.History, rows); err != nil {
 		return result, fmt.Errorf("write the history: %w", err)
@@ -112,18 +114,58 @@ func (r *rig) growth(ctx context.Context, s Size, rows int) (result Result, err 
 	if err := r.settle(ctx); err != nil {
 		return result, err
 	}
-	result, err = r.pickup(ctx, s, s.PickupRate, s.PickupFor, 1)
-	if err != nil {
+	r.countsLater = true // it takes seconds, and what it reads would take the place of what the worker needs
+	var each []Result
+	for range s.Starts {
+		one, err := r.inUse(ctx, s)
+		if err != nil {
+			return result, err
+		}
+		each = append(each, one)
+	}
+	reminders := s.Starts * s.Lateness[0]
+	events := reminders + s.Starts*s.PickupRate*int(s.PickupFor.Seconds())
+	err = errors.Join(r.counts(ctx, r.worker.SQL.Done, rows+events), r.counts(ctx, r.worker.SQL.Sent, rows+reminders))
+	all := Summarise(each)[0]
+	for _, f := range all.Figures {
+		result.add(f.Name, f.Median, f.Unit)
+		if strings.HasSuffix(f.Name, "p99") {
+			result.add(f.Name+" at most", f.Top, f.Unit)
+		}
+	}
+	result.Strangers = all.Strangers
+	return result, err
+}
+
+// counts checks that a statement counts n rows, now that the worker has ended.
+func (r *rig) counts(ctx context.Context, statement string, n int) error {
+	var done int
+	err := r.db.QueryRow(ctx, statement).Scan(&done)
+	if err == nil && done != n {
+		err = fmt.Errorf("%d of %d are written down", done, n)
+	}
+	return err
+}
+
+// inUse measures pickup, and then lateness, whatever has been measured in the same database before.
+func (r *rig) inUse(ctx context.Context, s Size) (result Result, err error) {
+	r.google.forget()
+	r.expo.forget()
+	if result, err = r.pickup(ctx, s, s.PickupRate, s.PickupFor, 1); err != nil {
 		return result, err
 	}
 	if err := r.stop(); err != nil {
 		return result, err
 	}
 	late, err := r.lateness(ctx, s, s.Lateness[0], s.PickupFor)
+	if err != nil {
+		return result, err
+	}
 	for _, f := range late.Figures {
 		if f.Name == "p50" || f.Name == "p99" {
 			result.add("lateness "+f.Name, f.Value, f.Unit)
 		}
 	}
-	return result, err
+	result.Strangers = max(result.Strangers, late.Strangers)
+	return result, r.stop()
 }

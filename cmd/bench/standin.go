@@ -160,6 +160,13 @@ func (l *ledger) note(id uuid.UUID, at time.Time) {
 	}
 }
 
+// forget makes room for another measurement: what has been asked for may not come again, and counts no more.
+func (l *ledger) forget() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.calls = make([]call, 0, cap(l.calls))
+}
+
 func (l *ledger) count() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
