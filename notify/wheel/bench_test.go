@@ -2,6 +2,7 @@ package wheel
 
 import (
 	"encoding/binary"
+	"fmt"
 	"math/rand/v2"
 	"runtime"
 	"testing"
@@ -41,49 +42,60 @@ func filled(ids []ID, times []time.Time) *Wheel {
 	return w
 }
 
-// BenchmarkArm measures an insert while a million wait; the wheel stays near a
-// million because every pass takes out what it put in, outside of the clock.
-func BenchmarkArm(b *testing.B) {
-	ids, extra := random(2*million), million/4
-	times := within25h(million)
-	w := filled(ids[:million], times)
-	b.ReportAllocs()
-	b.ResetTimer()
-	for i := 0; i < b.N; i++ {
-		at := i % extra
-		if at == 0 && i > 0 {
-			b.StopTimer()
-			for _, id := range ids[million : million+extra] {
-				w.Disarm(id)
-			}
-			b.StartTimer()
-		}
-		w.Arm(ids[million+at], times[at])
+// whileWait runs a benchmark with a million waiting, and with ten.
+func whileWait(b *testing.B, run func(b *testing.B, n int)) {
+	for _, n := range []int{million, 10 * million} {
+		b.Run(fmt.Sprintf("waiting=%d", n), func(b *testing.B) { run(b, n) })
 	}
+}
+
+// BenchmarkArm measures an insert while n wait; the wheel stays near n because
+// every pass takes out what it put in, outside of the clock.
+func BenchmarkArm(b *testing.B) {
+	whileWait(b, func(b *testing.B, n int) {
+		const extra = million / 4
+		ids, times := random(n+extra), within25h(million)
+		w := filled(ids[:n], times)
+		b.ReportAllocs()
+		b.ResetTimer()
+		for i := 0; i < b.N; i++ {
+			at := i % extra
+			if at == 0 && i > 0 {
+				b.StopTimer()
+				for _, id := range ids[n:] {
+					w.Disarm(id)
+				}
+				b.StartTimer()
+			}
+			w.Arm(ids[n+at], times[at])
+		}
+	})
 }
 
 // BenchmarkArmAll is BenchmarkArm by batches, which ask for the memory of all their
 // entries at once.
 func BenchmarkArmAll(b *testing.B) {
-	ids, extra := random(million+million/4), million/4
-	times := within25h(million)
-	w := filled(ids[:million], times)
-	entries := make([]Entry, extra)
-	for i := range entries {
-		entries[i] = Entry{ID: ids[million+i], At: times[i]}
-	}
-	b.ReportAllocs()
-	b.ResetTimer()
-	for done := 0; done < b.N; {
-		n := min(extra, b.N-done)
-		w.ArmAll(entries[:n])
-		done += n
-		b.StopTimer()
-		for _, e := range entries[:n] {
-			w.Disarm(e.ID)
+	whileWait(b, func(b *testing.B, n int) {
+		const extra = million / 4
+		ids, times := random(n+extra), within25h(million)
+		w := filled(ids[:n], times)
+		entries := make([]Entry, extra)
+		for i := range entries {
+			entries[i] = Entry{ID: ids[n+i], At: times[i]}
 		}
-		b.StartTimer()
-	}
+		b.ReportAllocs()
+		b.ResetTimer()
+		for done := 0; done < b.N; {
+			some := entries[:min(extra, b.N-done)]
+			w.ArmAll(some)
+			done += len(some)
+			b.StopTimer()
+			for _, e := range some {
+				w.Disarm(e.ID)
+			}
+			b.StartTimer()
+		}
+	})
 }
 
 // BenchmarkArmDisarm is the pair that other wheels publish.
@@ -153,13 +165,15 @@ func BenchmarkFire(b *testing.B) {
 
 // BenchmarkMemory reports what a waiting reminder takes, all in.
 func BenchmarkMemory(b *testing.B) {
-	ids, times := random(million), within25h(million)
-	for range b.N {
-		before := heap()
-		w := filled(ids, times)
-		b.ReportMetric(float64(heap()-before)/million, "B/entry")
-		runtime.KeepAlive(w)
-	}
+	whileWait(b, func(b *testing.B, n int) {
+		ids, times := random(n), within25h(million)
+		for range b.N {
+			before := heap()
+			w := filled(ids, times)
+			b.ReportMetric(float64(heap()-before)/float64(n), "B/entry")
+			runtime.KeepAlive(w)
+		}
+	})
 }
 
 func heap() uint64 {
@@ -169,13 +183,61 @@ func heap() uint64 {
 	return m.HeapAlloc
 }
 
-// BenchmarkGC collects garbage while a million wait.
+// BenchmarkGC collects garbage while reminders wait.
 func BenchmarkGC(b *testing.B) {
-	w := filled(random(million), within25h(million))
-	runtime.GC()
-	b.ResetTimer()
-	for range b.N {
+	whileWait(b, func(b *testing.B, n int) {
+		w := filled(random(n), within25h(million))
 		runtime.GC()
-	}
-	runtime.KeepAlive(w)
+		b.ResetTimer()
+		for range b.N {
+			runtime.GC()
+		}
+		runtime.KeepAlive(w)
+	})
+}
+
+// BenchmarkNeighbour reports the longest time for which a goroutine that wants to run each millisecond did not: while nothing else is done, beside a
+// goroutine that only counts, for Go lets one run for 10 ms at a time, and while a wheel is filled and garbage collected.
+func BenchmarkNeighbour(b *testing.B) {
+	whileWait(b, func(b *testing.B, n int) {
+		ids, times := random(n), within25h(million)
+		for range b.N {
+			idle := longestGap(func() { <-time.After(2 * time.Second) })
+			counting := longestGap(func() {
+				for end, i := time.Now().Add(2*time.Second), 0; i%10_000 != 0 || time.Now().Before(end); i++ {
+				}
+			})
+			filling := longestGap(func() {
+				w := filled(ids, times)
+				runtime.GC()
+				runtime.KeepAlive(w)
+			})
+			b.ReportMetric(micro(idle), "idle-µs")
+			b.ReportMetric(micro(counting), "counting-µs")
+			b.ReportMetric(micro(filling), "filling-µs")
+		}
+	})
+}
+
+// longestGap is the longest time between two turns of a goroutine that wants one each millisecond, while f runs.
+func longestGap(f func()) (longest time.Duration) {
+	end, ended := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		pace := time.NewTicker(time.Millisecond)
+		defer pace.Stop()
+		for last := time.Now(); ; {
+			select {
+			case <-pace.C:
+			case <-end:
+				return
+			}
+			now := time.Now()
+			longest, last = max(longest, now.Sub(last)), now
+		}
+	}()
+	f()
+	close(end)
+	<-ended
+	return longest
 }

@@ -40,8 +40,11 @@
 // What arming costs is waiting for memory, two or three times one after the other:
 // the bucket, the chain and the neighbour in the slot lie anywhere among tens of
 // megabytes. [Wheel.ArmAll] reads the buckets and chains of a whole batch first, in
-// loops whose reads do not wait for each other, and takes about half as long
-// for each (BenchmarkArm, BenchmarkArmAll).
+// loops whose reads do not wait for each other, and takes about two thirds of the
+// time for each (BenchmarkArm, BenchmarkArmAll): 145 ns instead of 214 with a million
+// waiting, 384 instead of 547 with ten million, on a shared machine of two cores.
+// There a collection of garbage took 0.3 and 0.8 ms (BenchmarkGC), and of 200,000
+// that were fired in a second 99 % were at most 0.26 ms late (BenchmarkFiring).
 //
 // # Time
 //

@@ -33,6 +33,37 @@ func BenchmarkLateness(b *testing.B) {
 	}
 }
 
+// BenchmarkFiring fires 200,000 a second for two seconds while a million wait, and reports how late.
+func BenchmarkFiring(b *testing.B) {
+	const firing = 400_000
+	ids, times := random(million), within25h(million)
+	for range b.N {
+		w := filled(ids, times)
+		start := time.Now().Add(1500 * time.Millisecond)
+		for _, id := range ids[:firing] {
+			w.Arm(id, start.Add(time.Duration(rand.Int64N(int64(2*time.Second)))))
+		}
+		ctx, cancel := context.WithCancel(context.Background())
+		end, late := start.Add(2*time.Second+time.Millisecond), make([]time.Duration, 0, firing)
+		_ = w.Run(ctx, func(due []Entry) {
+			now := time.Now()
+			for _, e := range due {
+				if !e.At.Before(start) && !e.At.After(end) {
+					late = append(late, now.Sub(e.At))
+				}
+			}
+			if len(late) >= firing {
+				cancel()
+			}
+		})
+		cancel()
+		slices.Sort(late)
+		b.ReportMetric(micro(late[len(late)/2]), "p50-µs")
+		b.ReportMetric(micro(late[len(late)*99/100]), "p99-µs")
+		b.ReportMetric(micro(late[len(late)-1]), "max-µs")
+	}
+}
+
 func micro(d time.Duration) float64 { return float64(d) / float64(time.Microsecond) }
 
 // watch runs the wheel under load until the crowd has been fired.
