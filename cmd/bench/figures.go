@@ -94,7 +94,7 @@ func Summarise(results []Result) (sums []Summary) {
 		groups[k] = append(groups[k], r)
 	}
 	for _, k := range order {
-		s := Summary{Worker: k.worker, Scenario: k.scenario, Case: k.which, Runs: len(groups[k])}
+		s := Summary{Worker: k.worker, Scenario: k.scenario, Case: k.which, Runs: len(groups[k]), Strangers: groups[k][0].Strangers}
 		for _, f := range groups[k][0].Figures {
 			var values []float64
 			for _, r := range groups[k] {

@@ -58,33 +58,38 @@ const (
 	leastPart   = 12
 )
 
-// hide leaves the texts out, a longer one before what may be a part of it.
-func (s said) hide(text string) string {
-	for _, t := range slices.SortedFunc(slices.Values(s.texts), func(a, b string) int { return len(b) - len(a) }) {
-		text = without(text, t)
-	}
-	return text
-}
+// most of a server's text that is looked at, in bytes.
+const maxSaid = 16 << 10
 
-// without leaves what is hidden out of a text, and what begins like it for as long as it goes on so.
-func without(text, hidden string) string {
-	if len(hidden) < leastHidden {
-		return text
+// hide leaves the texts out: whole ones, a longer one before what may be a part of it, and then what begins like one, for as long as it goes on like any.
+func (s said) hide(text string) string {
+	hidden := slices.DeleteFunc(slices.Clone(s.texts), func(h string) bool { return len(h) < leastHidden })
+	slices.SortFunc(hidden, func(a, b string) int { return len(b) - len(a) })
+	text = text[:min(len(text), maxSaid)]
+	for _, h := range hidden {
+		text = strings.ReplaceAll(text, h, "[...]")
 	}
-	head := hidden[:min(len(hidden), leastPart)]
 	var left strings.Builder
-	for {
-		at := strings.Index(text, head)
-		if at < 0 {
-			return strings.ToValidUTF8(left.String()+text, "")
+	for i := 0; i < len(text); {
+		most := 0
+		for _, h := range hidden {
+			n := 0
+			for n < len(h) && i+n < len(text) && text[i+n] == h[n] {
+				n++
+			}
+			if n >= leastPart {
+				most = max(most, n)
+			}
 		}
-		n := len(head)
-		for n < len(hidden) && at+n < len(text) && text[at+n] == hidden[n] {
-			n++
+		if most = len(strings.TrimRight(text[i:i+most], " ")); most == 0 {
+			left.WriteByte(text[i])
+			i++
+			continue
 		}
-		left.WriteString(text[:at] + "[...]")
-		text = text[at+n:]
+		left.WriteString("[...]")
+		i += most
 	}
+	return strings.ToValidUTF8(left.String(), "")
 }
 
 // together is what all of them say, and secret.

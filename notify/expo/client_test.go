@@ -194,9 +194,11 @@ func TestErrorsRepeatNothing(t *testing.T) {
 	t.Parallel()
 	server, client := start(t, func(_ *expofake.Config, c *expo.Config) { c.AccessToken = "hush-hush" })
 	m := messages(2)
+	m[0].Title, m[0].Body, m[0].Data = "Soccer in 30 minutes, with Leo", "Today 16:00 · Field 3, behind the school", json.RawMessage(`{"event":"e1-of-another","note":"tea"}`)
+	m[1].Title, m[1].Body, m[1].Data = "Soccer in 30 days", "------------ Anabel", json.RawMessage(`{"event":"e1-of-hers"}`)
 	m[1].Subtitle = "at the field by the river"
 	part := m[1].Subtitle[:len("at the field by")]
-	echo := "In part: " + part + "... Bearer hush-hush " + m[1].To + " said " + m[1].Title + " and " + m[1].Body + " with " + string(m[1].Data)
+	echo := "In part: " + part + "... and -" + m[1].Body + " Bearer hush-hush " + m[1].To + " said " + m[1].Title + " and " + m[1].Body + " with " + string(m[1].Data)
 	quoted, err := json.Marshal(echo)
 	if err != nil {
 		t.Fatal(err)
@@ -212,7 +214,7 @@ func TestErrorsRepeatNothing(t *testing.T) {
 			err = tickets[1].Err
 		}
 		said := failure(t, err).Error()
-		for _, hidden := range []string{m[1].To, m[1].Title, m[1].Body, string(m[1].Data), part} {
+		for _, hidden := range []string{m[1].To, m[1].Title, m[1].Body, string(m[1].Data), part, "Anabel", "days", "hers", "Leo", "school", "another"} {
 			if strings.Contains(said, hidden) {
 				t.Errorf("shows %q: %s", hidden, said)
 			}

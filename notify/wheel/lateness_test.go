@@ -33,7 +33,8 @@ func BenchmarkLateness(b *testing.B) {
 	}
 }
 
-// BenchmarkFiring fires 200,000 a second for two seconds while a million wait, and reports how late.
+// BenchmarkFiring fires 200,000 a second for two seconds of a million that wait, and reports how late each is by the millisecond to which its time was
+// rounded up.
 func BenchmarkFiring(b *testing.B) {
 	const firing = 400_000
 	ids, times := random(million), within25h(million)

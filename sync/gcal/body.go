@@ -51,6 +51,21 @@ func movedBody(from *calendar.Event, e Event, id, hash string) *calendar.Event {
 	return body
 }
 
+// texts are what a body says in words, the user's own among them.
+func texts(body *calendar.Event) []string {
+	said := []string{body.Summary, body.Location, body.Description}
+	if body.Source != nil {
+		said = append(said, body.Source.Title, body.Source.Url)
+	}
+	for _, a := range body.Attendees {
+		said = append(said, a.DisplayName, a.Email, a.Comment)
+	}
+	for _, a := range body.Attachments {
+		said = append(said, a.Title, a.FileUrl)
+	}
+	return said
+}
+
 // ownProperties are the same ones, for another body to write its own into: what was read may be needed once more.
 func ownProperties(from *calendar.EventExtendedProperties) *calendar.EventExtendedProperties {
 	if from == nil {

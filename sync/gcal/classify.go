@@ -104,12 +104,22 @@ func classify(op string, err error, now time.Time) *Error {
 // endpoint, which quotes it.
 func bareCause(op string, err error) error {
 	if u, ok := errors.AsType[*url.Error](err); ok {
-		return u.Err
+		return unquoted(u.Err)
 	}
 	if op == OpToken && !isContextual(err) {
 		return errors.New("answer is not a token")
 	}
 	return err
+}
+
+// unquoted leaves out what an error quotes of an answer that could not be read.
+func unquoted(err error) error {
+	text := err.Error()
+	from, to := strings.IndexByte(text, '"'), strings.LastIndexByte(text, '"')
+	if from == to {
+		return err
+	}
+	return errors.New(text[:from] + "[...]" + text[to+1:])
 }
 
 func classifyGrant(op string, r *oauth2.RetrieveError, now time.Time) *Error {
@@ -304,32 +314,40 @@ func leaveOut(err error, said ...string) {
 	var lines []string
 	for _, text := range said {
 		for line := range strings.Lines(text) {
-			lines = append(lines, oneLine(line))
+			if line = oneLine(line); len(line) >= leastHidden {
+				lines = append(lines, line)
+			}
 		}
 	}
-	slices.SortStableFunc(lines, func(a, b string) int { return len(b) - len(a) }) // a longer one before what may be a part of it
-	for _, line := range lines {
-		e.Message = without(e.Message, line)
-	}
+	e.Message = without(e.Message, lines)
 }
 
-// without leaves a text out of a message, and what begins like it for as long as it goes on so.
-func without(message, text string) string {
-	if len(text) < leastHidden {
-		return message
+// without leaves lines out of a message: whole ones, a longer one before what may be a part of it, and then what begins like one, for as long as it goes
+// on like any.
+func without(text string, hidden []string) string {
+	slices.SortFunc(hidden, func(a, b string) int { return len(b) - len(a) })
+	for _, h := range hidden {
+		text = strings.ReplaceAll(text, h, "[...]")
 	}
-	head := text[:min(len(text), leastPart)]
 	var left strings.Builder
-	for {
-		at := strings.Index(message, head)
-		if at < 0 {
-			return left.String() + message
+	for i := 0; i < len(text); {
+		most := 0
+		for _, h := range hidden {
+			n := 0
+			for n < len(h) && i+n < len(text) && text[i+n] == h[n] {
+				n++
+			}
+			if n >= leastPart {
+				most = max(most, n)
+			}
 		}
-		n := len(head)
-		for n < len(text) && at+n < len(message) && message[at+n] == text[n] {
-			n++
+		if most = len(strings.TrimRight(text[i:i+most], " ")); most == 0 {
+			left.WriteByte(text[i])
+			i++
+			continue
 		}
-		left.WriteString(message[:at] + "[...]")
-		message = message[at+len(strings.TrimRight(message[at:at+n], " ")):]
+		left.WriteString("[...]")
+		i += most
 	}
+	return strings.ToValidUTF8(left.String(), "")
 }

@@ -247,3 +247,18 @@ func FuzzClassify(f *testing.F) {
 		}
 	})
 }
+
+// What an error quotes of an answer that could not be read is left out.
+func TestUnreadableAnswerIsNotQuoted(t *testing.T) {
+	t.Parallel()
+	for says, want := range map[string]string{
+		`malformed HTTP response "Anabel's \"Football\""`:                       "malformed HTTP response [...]",
+		`failed to parse Location header "x:Anabel": parse "x:Anabel": no port`: "failed to parse Location header [...]: no port",
+		"lookup www.googleapis.com: no such host":                               "lookup www.googleapis.com: no such host",
+	} {
+		e := classify(OpInsert, &url.Error{Op: "Post", URL: "http://google.example", Err: errors.New(says)}, time.Now())
+		if got := e.Error(); got != "google insert: "+want {
+			t.Errorf("told %q, want %q", got, want)
+		}
+	}
+}

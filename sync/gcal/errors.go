@@ -100,7 +100,7 @@ func (e *Error) text(message string) string {
 		fmt.Fprintf(&b, ": %s", e.Note)
 	}
 	if message != "" {
-		fmt.Fprintf(&b, ": %s", strings.ToValidUTF8(message, ""))
+		fmt.Fprintf(&b, ": %s", message)
 	}
 	if e.Err != nil {
 		fmt.Fprintf(&b, ": %v", e.Err)

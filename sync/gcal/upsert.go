@@ -42,7 +42,6 @@ func (c *Client) Upsert(ctx context.Context, a Account, e Event, known Copy) (Co
 		begin, most = u.move(known), maxMoves
 	}
 	err := u.run(ctx, begin, most)
-	leaveOut(err, e.Title, e.Location, e.Description)
 	switch {
 	case err == nil:
 		return u.result, nil
@@ -106,6 +105,7 @@ func (u *upsert) insert(ctx context.Context) (step, error) {
 			SendUpdates("none").SupportsAttachments(true).Context(ctx).Do()
 		return err
 	})
+	leaveOut(err, texts(body)...)
 	if status(err) == http.StatusConflict {
 		u.taken = true
 		return u.revise, nil
@@ -170,6 +170,7 @@ func (u *upsert) replace(found *calendar.Event) step {
 			made, err = call.Do()
 			return err
 		})
+		leaveOut(err, texts(found)...)
 		switch {
 		case status(err) == http.StatusPreconditionFailed:
 			return u.again(err)

@@ -171,7 +171,26 @@ func TestUpsertRefusedInItsOwnWords(t *testing.T) {
 			t.Errorf("said %q:\nerror %q\ntold  %q\nwant  %q", says, got, got.Told(), want)
 		}
 	}
-	stop := f.google.Fail(gcalfake.Always(gcalfake.OpCalendarInsert, gcalfake.Fault{Status: 400, Reason: "invalid", Message: "The name Anabel's days is taken."}))
+	e.Title, e.Location = "Dr. Miller, Anna's check-up", "Dr. Miller, 5 Elm Street"
+	stop := f.google.Fail(gcalfake.Always(gcalfake.OpInsert, gcalfake.Fault{
+		Status: 400, Reason: "invalid", Message: "Not both: Dr. Miller, Anna's check-up, Dr. Miller, 5 Elm Street, Dr. Miller, 5 E...",
+	}))
+	_, refused := f.client.Upsert(f.Context(), f.account, e, gcal.Copy{})
+	stop()
+	if got := ofKind(t, refused, gcal.Permanent); got.Message != "Not both: [...], [...], [...]..." {
+		t.Errorf("told %q", got.Told())
+	}
+	// What the user has made of the copy is sent again, and left out as well.
+	known := f.upsert(e, gcal.Copy{})
+	f.must(f.google.UserEdit(anna, known.GoogleID, map[string]any{"attendees": []map[string]any{{"email": "leos-mother@example.org"}}}))
+	e.Title = "Dr. Miller"
+	stop = f.google.Fail(gcalfake.Always(gcalfake.OpUpdate, gcalfake.Fault{Status: 400, Reason: "invalid", Message: "No such guest: leos-mother@example.org"}))
+	_, refused = f.client.Upsert(f.Context(), f.account, e, known)
+	stop()
+	if got := ofKind(t, refused, gcal.Permanent); got.Message != "No such guest: [...]" {
+		t.Errorf("told %q", got.Told())
+	}
+	stop = f.google.Fail(gcalfake.Always(gcalfake.OpCalendarInsert, gcalfake.Fault{Status: 400, Reason: "invalid", Message: "The name Anabel's days is taken."}))
 	defer stop()
 	_, err := f.client.MakeCalendar(t.Context(), f.account, gcal.NewCalendar{Name: "Anabel's days"}, false)
 	if got := ofKind(t, err, gcal.Permanent); got.Message != "The name [...] is taken." {

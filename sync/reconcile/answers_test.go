@@ -198,6 +198,10 @@ func (a answer) stood(c *couple) {
 	c.t.Helper()
 	moments := c.moments(c.her)
 	worst, end := moments[0], moments[len(moments)-1]
+	if slices.ContainsFunc(a.faults, func(f fault) bool { return f.Message != "" && strings.Contains(a.event, f.Message) }) &&
+		!strings.Contains(worst.Event, echo(c.name(c.her))) {
+		c.t.Errorf("what Google says in words of its own is missing: %s", worst.Event)
+	}
 	worst.Event = strings.ReplaceAll(worst.Event, echo(c.name(c.her)), "")
 	if a.event == "" && len(moments) > 1 {
 		c.t.Errorf("recorded before the end: %+v", worst)

@@ -140,7 +140,7 @@ func (p *Page) retry(r *http.Request, req RetryRequest) (RetryResult, error) {
 	if err != nil && errors.Is(ctx.Err(), context.DeadlineExceeded) && res.Events+res.Reminders > 0 {
 		res.More, err = true, nil
 	}
-	line := p.log.Info().Str("from", r.RemoteAddr).Str("reason", req.Reason).Bool("all", req.All).
+	line := p.log.Info().Str("from", r.RemoteAddr).Bool("by_reason", req.Reason != "").Bool("all", req.All).
 		Int("named_events", len(req.Events)).Int("named_reminders", len(req.Reminders))
 	if err != nil {
 		line.Str("error", err.Error()).Msg("retry asked for on the live page, not done")
