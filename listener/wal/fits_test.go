@@ -31,3 +31,27 @@ func TestSlotFits(t *testing.T) {
 		}
 	}
 }
+
+// TestSlotHeld: what served this worker last may have the slot for a little longer, also when the server lists it no more; a later process of the same
+// number is another worker's.
+func TestSlotHeld(t *testing.T) {
+	t.Parallel()
+	mine := process{pid: "7", since: "then"}
+	for name, tt := range map[string]struct {
+		reader process
+		held   bool
+	}{
+		"still there":       {mine, true},
+		"listed no more":    {process{pid: "7"}, true},
+		"the number again":  {process{pid: "7", since: "now"}, false},
+		"another":           {process{pid: "8", since: "then"}, false},
+		"another, ending":   {process{pid: "8"}, false},
+		"being made by one": {process{}, false},
+	} {
+		err := slot{there: true, reader: tt.reader}.taken("mine", mine)
+		_, held := errors.AsType[*HeldError](err)
+		if held != tt.held || !held && !errors.Is(err, listener.ErrBusy) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}

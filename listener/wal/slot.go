@@ -82,7 +82,8 @@ func (s slot) fits(name, database string, mine process) error {
 
 // taken says who has a slot.
 func (s slot) taken(name string, mine process) error {
-	if s.reader != (process{}) && s.reader == mine {
+	// A process that is just ending still has its slot when it is listed no more, and has no time of its start then.
+	if s.reader.pid != "" && s.reader.pid == mine.pid && (s.reader.since == mine.since || s.reader.since == "") {
 		return &HeldError{name, mine.pid}
 	}
 	return &BusyError{name, s.reader.pid}
