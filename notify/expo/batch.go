@@ -58,7 +58,7 @@ const (
 	leastPart   = 12
 )
 
-// most of a server's text that is looked at, in bytes.
+// maxSaid is how much of a server's text is looked at, in bytes.
 const maxSaid = 16 << 10
 
 // hide leaves the texts out: whole ones, a longer one before what may be a part of it, and then what begins like one, for as long as it goes on like any.

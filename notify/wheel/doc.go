@@ -43,8 +43,9 @@
 // loops whose reads do not wait for each other, and takes about two thirds of the
 // time for each (BenchmarkArm, BenchmarkArmAll): 145 ns instead of 214 with a million
 // waiting, 384 instead of 547 with ten million, on a shared machine of two cores.
-// There a collection of garbage took 0.3 and 0.8 ms (BenchmarkGC), and of 200,000
-// that were fired in a second 99 % were at most 0.26 ms late (BenchmarkFiring).
+// There a collection of garbage took 0.3 and 0.8 ms (BenchmarkGC), and where 200,000
+// a second were fired 99 % were at most 0.25 ms late, by the millisecond to which
+// their times are rounded up (BenchmarkFiring). All are medians of five runs.
 //
 // # Time
 //
